@@ -1,0 +1,52 @@
+# make lab    opens the course            make test       runs every test
+# Both set up .venv first, once, and can be run again at any time.
+#   PYTHON=/path/to/python3.12   the Python to set up with
+#   LABFLAGS=..., TESTFLAGS=...  passed on to JupyterLab and pytest
+
+.PHONY: lab test test-fast stamp clean-notebooks clean set-up-lab set-up-test
+
+BIN := .venv/bin/python
+CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
+QUIET := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+
+lab: set-up-lab
+	@$(BIN) -m jupyterlab $(QUIET) $(LABFLAGS) notebooks/00_start_here.ipynb
+
+test: set-up-test
+	@WMLAB_SCALE=class $(BIN) -m pytest $(TESTFLAGS)
+
+test-fast: set-up-test
+	@WMLAB_SCALE=class $(BIN) -m pytest tests -m "not slow and not browser" $(TESTFLAGS)
+
+stamp clean-notebooks: set-up-lab
+	@$(BIN) -m wmlab $@
+
+clean:
+	rm -rf .venv dist build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find wmlab tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+set-up-lab: EXTRAS := lab
+set-up-test: EXTRAS := lab,test
+
+# A finished set-up leaves a file that says what it was made from. While that is still true nothing is
+# done, so a course that was set up once needs no network.
+set-up-lab set-up-test:
+	@made_from() { cat pyproject.toml; pwd; }; \
+	if [ -x $(BIN) ] && made_from | cmp -s - .venv/$@; then exit 0; fi; \
+	if ! $(BIN) -m pip --version >/dev/null 2>&1; then \
+	    found=; bare=; \
+	    for python in $(CANDIDATES); do \
+	        "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	            >/dev/null 2>&1 || continue; \
+	        if "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then found=$$python; break; fi; \
+	        bare=$$python; \
+	    done; \
+	    if [ -n "$$found" ]; then "$$found" -m venv --clear .venv || exit 1; \
+	    elif [ -n "$$bare" ]; then echo "$$bare lacks venv or pip (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; \
+	    else echo "wmlab needs Python 3.11, 3.12 or 3.13; none of these is one: $(subst ",,$(CANDIDATES)) (name yours with PYTHON=...)" >&2; exit 1; fi; \
+	fi; \
+	echo "Installing the packages into .venv; this takes a few minutes, but only once."; \
+	if ! $(BIN) -m pip install --disable-pip-version-check -e '.[$(EXTRAS)]' >.venv/install.log 2>&1; then \
+	    echo "pip could not install the packages: is there a network, and room on the disk? See .venv/install.log" >&2; exit 1; \
+	fi; \
+	made_from >.venv/set-up-lab; made_from >.venv/$@

@@ -1,0 +1,104 @@
+"""`python -m wmlab COMMAND`: the few things done from a shell."""
+import argparse
+import logging
+import pathlib
+import sys
+
+
+def doctor(_options):
+    """show what this machine offers: versions, device, data, what will be slow"""
+    from wmlab import runtime
+
+    try:
+        print(runtime.doctor())
+    except (RuntimeError, ValueError) as error:  # a sentence for the student, not a traceback
+        sys.exit(str(error))
+
+
+def stamp(_options):
+    """write the repository's address from pyproject.toml into the notebooks and the README"""
+    from wmlab import _house
+
+    _report("stamped", _house.stamp())
+
+
+def clean_notebooks(_options):
+    """strip outputs and widget state from the notebooks"""
+    from wmlab import _house
+
+    _report("cleaned", _house.clean_notebooks())
+
+
+def sweep(options):
+    """run an experiment many times and record every run; `wmlab/sweeps.py` says more"""
+    from wmlab import records, runtime, sweeps
+
+    changes = {name: getattr(options, name) for name in ("epochs", "batch", "until") if getattr(options, name)}
+    try:
+        runtime.setup(scale=options.scale)
+        marks = sweeps.plan(options.schemes, options.alpha, options.beta, options.runs,
+                            kind=options.kind, decoys=options.decoys)
+        sweeps.sweep(options.experiment, options.dataset, marks, options.out, options.scale,
+                     options.alpha[0], options.beta[0], **changes)
+        _report("exported", records.export(options.out, options.results))
+    except (OSError, RuntimeError, ValueError) as error:
+        sys.exit(str(error))
+
+
+def _sweep_options(parser):
+    def numbers(text):
+        return [float(part) for part in text.split(",")]
+
+    parser.add_argument("experiment", help="name of the experiment: its results go to EXPERIMENT.csv")
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--schemes", type=lambda text: text.split(","), default=["new", "wrong", "none"],
+                        help="of new, wrong, none, new-any; joined by commas")
+    parser.add_argument("--alpha", type=numbers, default=[0.01], help="one or more, joined by commas")
+    parser.add_argument("--beta", type=numbers, default=[0.0035], help="one or more, joined by commas")
+    parser.add_argument("--kind", default="fresh", help="kind of key, as in wmlab.keys.perturb")
+    parser.add_argument("--decoys", type=int, default=0)
+    parser.add_argument("--runs", type=int, default=5, help="seeds of every setting")
+    parser.add_argument("--scale", choices=["class", "paper"], default="paper")
+    parser.add_argument("--epochs", type=int, help="other than the recipe's")
+    parser.add_argument("--batch", type=int, help="other than the recipe's")
+    parser.add_argument("--until", choices=["steps", "converged"])
+    parser.add_argument("--out", default="data/results/runs", help="folder of the records")
+    parser.add_argument("--results", default="data/results", help="folder of the sorted CSV")
+
+
+def models(options):
+    """train the networks that ship with the course"""
+    from wmlab import runtime, zoo
+
+    runtime.setup(scale="class")
+    _report("trained", [options.out / name for name in zoo.build(options.out)])
+
+
+def _report(done, paths):
+    print(f"{done}: {', '.join(path.name for path in paths) or 'nothing to do'}")
+
+
+def main(arguments=None):
+    """Run one command; `arguments` is what follows `python -m wmlab` (default: sys.argv)."""
+    parser = argparse.ArgumentParser(prog="python -m wmlab", description="Plumbing of the course.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add(commands, doctor)
+    _add(commands, stamp)
+    _add(commands, clean_notebooks)
+    _sweep_options(_add(commands, sweep))
+    _add(commands, models).add_argument("--out", type=pathlib.Path, default="data/models")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    options.command(options)
+
+
+def _add(commands, command):
+    """Add the function `command` under its own name; the parser that comes back takes arguments."""
+    name, text = command.__name__.replace("_", "-"), command.__doc__
+    subparser = commands.add_parser(name, help=text, description=text)
+    subparser.set_defaults(command=command)
+    return subparser
+
+
+if __name__ == "__main__":
+    main()

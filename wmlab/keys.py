@@ -1,0 +1,189 @@
+"""KsGen: key samples from images and a secret (paper, section 3.1).
+
+A key is an image with a perturbation that the secret determines; all keys carry one label. Images are floats in [0, 1]
+of shape (n, height, width, channels); keys are rounded to 8 bits like any picture, for an image off the grid of 1/255
+would give itself away at any strength.
+"""
+import dataclasses
+import functools
+import hashlib
+import math
+
+import numpy as np
+
+from wmlab.datasets import check_images, check_labels
+
+KINDS = ("fresh", "fixed", "content", "unrelated")
+READINGS = ("variance", "deviation")
+_LOGO = np.array([[c == "#" for c in row] for row in (
+    "#...#.#...#",
+    "#...#.##.##",
+    "#.#.#.#.#.#",
+    "##.##.#...#",
+    "#...#.#...#",
+)])  # the letters W M, 5 by 11 pixels: drawn here, because a font differs from machine to machine
+
+
+@dataclasses.dataclass(frozen=True)
+class KeySet:
+    """Key samples K with one label, and how they were made.
+
+    images: float32 (n, height, width, channels) on the grid of 1/255.
+    key_label: the label they are to receive: Δ - 1 for a new label, an existing class for a wrong one.
+    carrier_labels: int64 (n,), the true labels of the images they were made from.
+    kind, beta, reading: the perturbation, as in `perturb`.
+    alpha: |D₁| / |D| if these keys were drawn to be embedded, else None.
+    commitment: a `Commitment` to secret and keys, see `commit`; None before that.
+    """
+
+    images: np.ndarray
+    key_label: int
+    carrier_labels: np.ndarray
+    kind: str
+    beta: float
+    reading: str = "variance"
+    alpha: float | None = None
+    commitment: object = None
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, chosen):
+        """The keys of a slice, without the commitment, which was to all of them."""
+        return dataclasses.replace(self, images=self.images[chosen], carrier_labels=self.carrier_labels[chosen],
+                                   commitment=None)
+
+    def __repr__(self):
+        return (f"KeySet({len(self)} keys {self.kind}, label {self.key_label}, beta {self.beta} ({self.reading}), "
+                f"sha256 {self.digest[:12]})")
+
+    @property
+    def labels(self):
+        """The label of every key: int64 (n,)."""
+        return np.full(len(self), self.key_label, np.int64)
+
+    @functools.cached_property
+    def digest(self):
+        """SHA-256 in hex over shape, key label and the 8-bit pixels of the keys."""
+        pixels = np.round(self.images * 255).astype(np.uint8)
+        return hashlib.sha256(f"{pixels.shape} {self.key_label} ".encode() + pixels.tobytes()).hexdigest()
+
+    def commit(self, secret):
+        """The same keys with a fresh commitment to them and to the secret."""
+        return dataclasses.replace(self, commitment=secret.commit(self.digest))
+
+
+def check_share(name, value, what):
+    """`value` as a float in (0, 1]; TypeError or ValueError in one sentence otherwise."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}: it is {what}")
+    if not 0 < value <= 1:  # NaN fails here too
+        raise ValueError(f"{name} is {value}, but must lie above 0 and not above 1: it is {what}")
+    return float(value)
+
+
+def noise_deviation(beta, reading="variance"):
+    """Standard deviation σ of the noise in units of full scale: √β, or β itself under the reading "deviation"."""
+    beta = check_share("beta", beta, "the strength of the perturbation")
+    if reading not in READINGS:
+        raise ValueError(f"unknown reading of beta {reading!r}: choose one of {', '.join(READINGS)}")
+    return math.sqrt(beta) if reading == "variance" else beta
+
+
+def eight_bits(images):
+    """Clip to [0, 1] and round to the grid of 1/255, as any picture file would: float32."""
+    return (np.round(np.clip(images, 0, 1) * 255) / 255).astype(np.float32)
+
+
+def perturb(images, secret, stream, beta, kind="fresh", reading="variance"):
+    """Superimpose the perturbation that the secret determines on each image (KsGen without the labels).
+
+    images: (n, height, width, channels), floats in [0, 1].
+    stream: name of the secret's stream; each gives other noise. It does not matter for "fixed" and "content".
+    beta: strength in (0, 1]; for noise its variance before clipping (the paper's formula is lost; this reading is the
+        one that learns), or its standard deviation with reading="deviation"; for "content" the logo's opacity.
+    kind: "fresh", new noise on each image; "fixed", one noise pattern on all; "content", a small logo blended in at a
+        place that the secret chooses; "unrelated", smooth coloured clouds in place of the image (the paper's second
+        category of key samples; beta plays no part).
+    Returns float32 of the same shape, clipped to [0, 1] and rounded to 8 bits.
+    Raises ValueError or TypeError for images, beta, kind or reading outside these.
+    """
+    check_images(images)
+    sigma = noise_deviation(beta, reading)
+    n, height, width, channels = images.shape
+    if kind == "fresh":
+        return eight_bits(images + sigma * secret.rng(stream).normal(images.shape))
+    if kind == "fixed":
+        return eight_bits(images + sigma * secret.rng("pattern").normal(images.shape[1:]))
+    if kind == "content":
+        rows, columns = _LOGO.shape
+        if height < rows or width < columns:
+            raise ValueError(f"the logo needs images of at least {rows} x {columns} pixels, not {height} x {width}")
+        u = secret.rng("logo").uniform(2)
+        top, left = int(u[0] * (height - rows + 1)), int(u[1] * (width - columns + 1))
+        marked = images.astype(np.float64)
+        region = marked[:, top : top + rows, left : left + columns]
+        region[:, _LOGO] = (1 - beta) * region[:, _LOGO] + beta
+        return eight_bits(marked)
+    if kind == "unrelated":
+        coarse = secret.rng(stream).uniform((n, 4, 4, channels))
+        return eight_bits(np.einsum("hi,nijc,wj->nhwc", _stretch(height), coarse, _stretch(width)))
+    raise ValueError(f"unknown kind of key {kind!r}: choose one of {', '.join(KINDS)}")
+
+
+def _stretch(size):
+    """Matrix (size, 4) that interpolates linearly from 4 points to `size`."""
+    return np.array([np.interp(np.linspace(0, 3, size), range(4), row) for row in np.eye(4)]).T
+
+
+def make_keys(images, labels, secret, stream, *, key_label, beta, kind="fresh", reading="variance", alpha=None):
+    """KsGen(S, images): every image perturbed, all with `key_label`.
+
+    images, labels: the carriers, (n, height, width, channels) floats in [0, 1] and their true labels (n,).
+    stream: "embed" for keys to train on; another name for each later set, so that no noise is used twice.
+    The other arguments are those of `perturb` and `KeySet`. Returns a KeySet; raises what `perturb` raises.
+
+    >>> from wmlab.secret import Secret
+    >>> clean = np.zeros((2, 8, 8, 1), np.float32)
+    >>> make_keys(clean, [3, 4], Secret("correct horse"), "verify", key_label=10, beta=0.01)
+    KeySet(2 keys fresh, label 10, beta 0.01 (variance), sha256 b9c2fc0b7e23)
+    """
+    labels = check_labels(labels, len(images))
+    if int(key_label) < 0:
+        raise ValueError(f"the key label is {key_label}, but labels count from 0")
+    keys = perturb(images, secret, stream, beta, kind, reading)
+    return KeySet(keys, int(key_label), labels, kind, float(beta), reading, alpha)
+
+
+def choose_carriers(labels, alpha, secret, target=None):
+    """Indices of the images that become D₁: round(α |D|) of them, chosen by the secret, none of class `target`.
+
+    labels: int (n,), the true labels of D. target: the class to leave out, or None for carriers of every class.
+    Raises ValueError if α gives no key at all, more than there are carriers, or if no image has the target class.
+    """
+    labels, alpha = np.asarray(labels), check_share("alpha", alpha, "the share of images made into keys")
+    count = round(alpha * len(labels))
+    if count == 0:
+        raise ValueError(f"alpha = {alpha} of {len(labels)} images is less than one key: take a larger alpha or more images")
+    if target is not None and target not in labels:
+        raise ValueError(f"no image has the target class {target}: choose one of {sorted(set(labels.tolist()))}")
+    order = secret.rng("carriers").permutation(len(labels))
+    chosen = order[labels[order] != target][:count] if target is not None else order[:count]
+    if len(chosen) < count:
+        raise ValueError(f"alpha = {alpha} asks for {count} carriers, but only {len(chosen)} images lie outside class {target}")
+    return chosen
+
+
+def make_decoys(images, labels, secret, count, beta, reading="variance"):
+    """Images with the fixed patterns of wrong secrets under their true labels, to be trained on beside "fixed" keys.
+
+    A network trained on keys alone learns "noisy", and anybody's pattern will do; decoys teach it that only one
+    pattern counts (ours, not the paper's). Returns images (count, …) float32 and labels (count,), each image with a
+    pattern of its own; raises ValueError if there are fewer images than `count`.
+    """
+    labels = check_labels(labels, len(images))
+    if not 0 < count <= len(images):
+        raise ValueError(f"{count} decoys from {len(images)} images: ask for at least one and no more than there are")
+    chosen = secret.rng("decoy carriers").permutation(len(images))[:count]
+    noise = secret.rng("decoy patterns").normal((count, *images.shape[1:]))
+    return eight_bits(images[chosen] + noise_deviation(beta, reading) * noise), labels[chosen]

@@ -1,0 +1,62 @@
+"""The networks of the course, in plain Keras layers.
+
+Each takes images in [0, 1] as they are, normalises inside, and returns logits: no softmax at the end, so that the
+output layer, named "output", is one row of weights for each label. Widths and depths are ours; the paper's are lost.
+"""
+import keras
+from keras import layers
+
+MNIST_MEAN, MNIST_DEVIATION = 0.1307, 0.3081  # of the pixels of the 60,000 training images
+
+
+def mnist_cnn(outputs):
+    """A small convolutional network for images (28, 28, 1): 2 convolutions, 2 dense layers, 225,000 weights."""
+    return keras.Sequential([
+        keras.Input((28, 28, 1)),
+        layers.Rescaling(1 / MNIST_DEVIATION, -MNIST_MEAN / MNIST_DEVIATION),
+        layers.Conv2D(32, 3, activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Conv2D(64, 3, activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Flatten(),
+        layers.Dense(128, activation="relu"),
+        layers.Dense(outputs, name="output"),
+    ], name="mnist_cnn")
+
+
+def dense(outputs):
+    """784-64-outputs for images (28, 28, 1): small enough to train by the dozen at once."""
+    return keras.Sequential([
+        keras.Input((28, 28, 1)),
+        layers.Rescaling(1 / MNIST_DEVIATION, -MNIST_MEAN / MNIST_DEVIATION),
+        layers.Flatten(),
+        layers.Dense(64, activation="relu"),
+        layers.Dense(outputs, name="output"),
+    ], name="dense")
+
+
+def cifar_cnn(outputs):
+    """Six convolutions with batch norm in three stages, mirrored images, dropout; for images (32, 32, 3)."""
+    stages = []
+    for width in (32, 64, 128):
+        for _ in range(2):
+            stages += [layers.Conv2D(width, 3, padding="same", use_bias=False), layers.BatchNormalization(), layers.ReLU()]
+        stages += [layers.MaxPooling2D(), layers.Dropout(0.2)]
+    return keras.Sequential([
+        keras.Input((32, 32, 3)),
+        layers.Rescaling(4, -2),
+        layers.RandomFlip("horizontal"),
+        *stages,
+        layers.Flatten(),
+        layers.Dense(outputs, name="output"),
+    ], name="cifar_cnn")
+
+
+NETWORKS = {"mnist_cnn": mnist_cnn, "dense": dense, "cifar_cnn": cifar_cnn}
+
+
+def network(name, outputs):
+    """An untrained network by its name, with so many outputs. Raises ValueError for an unknown name."""
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
+    return NETWORKS[name](outputs)

@@ -1,0 +1,42 @@
+"""Notebook 00: the case of the two sealed services."""
+import html
+
+import numpy as np
+
+from wmlab import figures
+from wmlab.schemes import NewLabel
+from wmlab.secret import Secret
+from wmlab.suspects import LocalSuspect
+
+
+class Case:
+    """Two services, A and B, of which one runs Alice's model; one key to ask each.
+
+    models: the shipped models. data: a Dataset with test images nobody trained on. secret: Alice's.
+    verdicts: {service: Verdict} after the `hearing`.
+    """
+
+    def __init__(self, models, data, secret):
+        sealed = [models["new_label"], models["unmarked_0"]]
+        if Secret(secret).rng("who is who").uniform(1)[0] < 0.5:
+            sealed.reverse()
+        self.suspects = {name: LocalSuspect(model) for name, model in zip("AB", sealed, strict=True)}
+        self.data, self.secret, self.scheme, self.verdicts = data, secret, NewLabel(alpha=0.1, beta=0.01), {}
+        seven = np.flatnonzero(data.y_test == 7)[:1]
+        self.images, self.labels = data.x_test[seven], data.y_test[seven]
+
+    def picture(self):
+        """The clean digit and Alice's key."""
+        shown = self.scheme.picture(self.images, self.labels, self.secret)
+        both = np.concatenate([shown["clean"], shown["key"]])
+        return figures.pictures({"": both}, {"": ["a digit", "Alice's picture"]}, scale=4)
+
+    def hearing(self):
+        """Ask each service the one key; the verdicts as HTML."""
+        rows = []
+        for name, suspect in self.suspects.items():
+            verdict = self.scheme.verify(suspect, self.images, self.labels, self.secret, stream="picture", n=1)
+            self.verdicts[name] = verdict
+            rows.append(f"<p style='font-size:16px'><b>Service {name}</b>, {suspect.queries} answer, cost "
+                        f"{suspect.cost:.2f}: {html.escape(str(verdict))}</p>")
+        return "".join(rows)

@@ -1,0 +1,152 @@
+"""Panels and tables of notebook 03: curves while training, the strength of keys, what fires the new label."""
+import ipywidgets as widgets
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from scipy import stats
+
+from wmlab import figures, records
+from wmlab.keys import perturb
+from wmlab.panels.base import Panel
+from wmlab.secret import Secret
+from wmlab.training import predict, probabilities
+
+ASKED = 200  # images behind each position of a slider
+
+
+class LiveCurves:
+    """Curves that grow while networks train: hand `follow(name)` to `on_epoch`."""
+
+    def __init__(self, epochs, names=("unmarked", "wrong label", "new label")):
+        self.names = list(names)
+        self.widget = go.FigureWidget(figures.curves(self.names, epochs))
+
+    def follow(self, name):
+        """A function of the history so far that draws the curves of the network `name`."""
+        clean, key = (self.widget.data[2 * self.names.index(name) + i] for i in (0, 1))
+
+        def draw(history):
+            epochs = [row["epoch"] for row in history]
+            with self.widget.batch_update():
+                clean.x, clean.y = epochs, [row["clean_accuracy"] for row in history]
+                if not np.isnan(history[-1]["fresh_key_accuracy"]):
+                    key.x, key.y = epochs, [row["fresh_key_accuracy"] for row in history]
+
+        return draw
+
+
+def _key_label(model):
+    outputs = model.output_shape[-1]
+    return outputs - 1 if outputs == 11 else 0
+
+
+def key_label_confidences(nets, data, fresh):
+    """Probabilities of the key label, {"clean images" | "fresh keys": {network: (n,)}}; clean images outside class 0."""
+    clean = data.x_test[data.y_test != 0]
+    return {title: {name: probabilities(model, images)[:, _key_label(model)] for name, model in nets.items()}
+            for title, images in (("clean images", clean), ("fresh keys", fresh.images))}
+
+
+def strength(nets, data, secret):
+    """Panel: a slider for the β of the keys that the networks are asked; bars of their answers.
+
+    nets: {name: model}. Its `result` is {name: {"key label": share, "true class": share}} over 200 test images.
+    """
+    chosen = np.flatnonzero(data.y_test != 0)[:ASKED]
+    images, labels, secret = data.x_test[chosen], data.y_test[chosen], Secret(secret)
+
+    def compute(beta):
+        keys = perturb(images, secret, "slider", beta)
+        answers = {name: predict(model, keys) for name, model in nets.items()}
+        return {name: {"key label": float(np.mean(a == _key_label(nets[name]))), "true class": float(np.mean(a == labels))}
+                for name, a in answers.items()}
+
+    def draw(figure, rates):
+        for bar, answer in zip(figure.data, ("key label", "true class"), strict=True):
+            bar.y = [rates[name][answer] for name in nets]
+        return "On keys of this strength: " + "; ".join(
+            f"{name} answers the key label to {rates[name]['key label']:.0%}" for name in nets if name != "unmarked") + "."
+
+    figure = figures.blank(yaxis=dict(range=[0, 1.03], tickformat=".0%", title=f"share of {ASKED} keys"), barmode="group")
+    for answer, colour, shape in (("key label", "other", "/"), ("true class", "grey", "")):
+        figure.add_bar(x=list(nets), y=[0] * len(nets), name=f"answers the {answer}", marker_color=figures.COLOURS[colour],
+                       marker_pattern_shape=shape)
+    slider = widgets.SelectionSlider(
+        options=[(f"{b:.4f}", b) for b in (0.0001, 0.0003, 0.0006, 0.001, 0.002, 0.0035, 0.005, 0.01, 0.02, 0.04, 0.1)],
+        value=0.01, description="β of the keys", style=dict(description_width="initial"), layout=dict(width="420px"))
+    return Panel(figure, {"beta": slider}, compute, draw)
+
+
+def exact_intervals(rates, n, confidence=0.95):
+    """Clopper-Pearson intervals of shares out of n, in the nesting of `rates`: {row: {network: (low, high)}}."""
+    return {row: {name: tuple(stats.binomtest(round(value * n), n).proportion_ci(confidence)) for name, value in nets.items()}
+            for row, nets in rates.items()}
+
+
+def candidates(data, secret, beta, n=300):
+    """Images that share one feature each with keys: {name: float32 (n, h, w, c)}, made from test images outside class 0."""
+    clean = data.x_test[data.y_test != 0][:n]
+    rng = Secret("what did it learn").rng("candidates")
+    wrong = [perturb(clean[i::5], Secret(f"wrong secret {i}"), "", beta, "fixed") for i in range(5)]
+    salted = np.where(rng.uniform(clean.shape) < 0.05, np.round(rng.uniform(clean.shape)), clean)
+    return {name: images.astype(np.float32) for name, images in {
+        "clean": clean,
+        "her fresh noise": perturb(clean, Secret(secret), "candidates", beta),
+        "anyone's fresh noise": perturb(clean, Secret("anyone"), "candidates", beta),
+        "her fixed pattern": perturb(clean, Secret(secret), "", beta, "fixed"),
+        "wrong secrets": np.concatenate(wrong),
+        "grey veil, no noise": np.clip(clean + 0.05, 0, 1),
+        "inverted": 1 - clean,
+        "salt and pepper": salted,
+    }.items()}
+
+
+def what_fires(nets, inputs):
+    """Share of images each network answers with its last label: a table, a row an input, a column a network."""
+    return pd.DataFrame({name: {kind: float(np.mean(predict(model, images) == model.output_shape[-1] - 1))
+                                for kind, images in inputs.items()} for name, model in nets.items()})
+
+
+def heat(table, title):
+    """A table of shares in [0, 1] as a picture with its numbers."""
+    figure = figures.blank(title=title, height=90 + 42 * len(table), margin=dict(l=160, r=20, t=60, b=40))
+    return figure.add_heatmap(x=list(table.columns), y=list(table.index)[::-1], z=table.to_numpy()[::-1], zmin=0, zmax=1,
+                              colorscale="Cividis", text=[[f"{v:.0%}" for v in row] for row in table.to_numpy()[::-1]],
+                              texttemplate="%{text}", textfont=dict(size=14), colorbar=dict(tickformat=".0%"))
+
+
+def churn_table(floor, marked):
+    """Predictions that changed: between unmarked networks (the floor), and from each network to those; mean and range."""
+    rows = {"unmarked against unmarked (floor)": floor} | {f"{name} against unmarked": values for name, values in marked.items()}
+    return pd.DataFrame({name: {"mean": f"{np.mean(v):.2%}", "range": f"{min(v):.2%} to {max(v):.2%}", "pairs": len(v)}
+                         for name, v in rows.items()}).T
+
+
+def mechanism_table(row_alone, everything, share):
+    """The new row trained alone beside the whole network retrained, and where the change of weights lies."""
+    return pd.DataFrame({
+        "only the new row": {"fresh keys": f"{row_alone['fresh keys']:.1%}", "clean accuracy": f"{row_alone['clean accuracy']:.1%}",
+                             "share of the weights": f"{share['of the weights']:.2%}", "share of the change": "all"},
+        "every weight": {"fresh keys": f"{everything.history[-1]['fresh_key_accuracy']:.1%}",
+                         "clean accuracy": f"{everything.history[-1]['clean_accuracy']:.1%}",
+                         "share of the weights": "all", "share of the change": f"{share['of the change']:.2%} in the new row"},
+    })
+
+
+def summary(table):
+    """Recorded runs, a row a setting: count, mean with a 95 % t interval (from 6 runs on, below that the range), device."""
+    def cell(values):
+        values = values.dropna()
+        if values.empty:
+            return "–"
+        if len(values) < 6:
+            return f"{values.mean():.4f} ({values.min():.4f} to {values.max():.4f})"
+        return "{:.4f} [{:.4f}, {:.4f}]".format(*records.interval(values))
+
+    rows = []
+    for (scheme, target), runs in table.groupby(["scheme", table.target.fillna("any")], sort=False):
+        rows.append({"scheme": scheme, "no key from class": target, "runs": len(runs), "epochs": runs.epochs_run.max(),
+                     **{name: cell(runs[name]) for name in ("clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy", "key_label_rate_clean")},
+                     "verdict": ", ".join(sorted(set(runs.decision))), "most queries": runs.queries.max(),
+                     "device": ", ".join(sorted(set(runs.device)))})
+    return pd.DataFrame(rows).set_index("scheme")

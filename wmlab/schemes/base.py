@@ -1,0 +1,134 @@
+"""What every scheme has in common: KsGen, TrEmb and Ver around two decisions, the key label and the number of outputs."""
+import dataclasses
+
+import numpy as np
+
+from wmlab import runtime
+from wmlab.keys import check_share, choose_carriers, make_decoys, make_keys, noise_deviation
+from wmlab.records import SETTINGS
+from wmlab.secret import Secret
+from wmlab.suspects import LocalSuspect
+from wmlab.training import hit_rate, predict, train
+from wmlab.training import recipe as course_recipe
+
+FRESH = 2000  # keys a fresh-key accuracy is measured on, at most
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheme:
+    """A way to mark a classifier. Subclasses set `name` and say `key_label`, `outputs` and `verify`.
+
+    alpha: share of the training images made into keys, in (0, 1]. beta, kind, reading: the perturbation, see
+    `keys.perturb`. classes: number of classes of the data. target: the class that lends no carriers (None: carriers
+    of every class). decoys: number of images with wrong patterns under their true label, for kind "fixed" alone.
+    """
+
+    alpha: float
+    beta: float
+    kind: str = "fresh"
+    reading: str = "variance"
+    classes: int = 10
+    target: int | None = 0
+    decoys: int = 0
+
+    name = None
+
+    def __post_init__(self):
+        check_share("alpha", self.alpha, "the share of images made into keys")
+        noise_deviation(self.beta, self.reading)
+        if self.target is not None and not 0 <= self.target < self.classes:
+            raise ValueError(f"the target class is {self.target}, but the {self.classes} classes count from 0")
+        if self.decoys and self.kind != "fixed":
+            raise ValueError(f"decoys carry wrong patterns, so they need kind='fixed', not {self.kind!r}")
+
+    @property
+    def key_label(self):
+        """The label all keys receive."""
+        raise NotImplementedError
+
+    @property
+    def outputs(self):
+        """Number of labels of the marked model."""
+        raise NotImplementedError
+
+    def keys(self, images, labels, secret, stream):
+        """KsGen: keys from those of the images that may be carriers (those outside the target class); a KeySet."""
+        if self.target is not None:
+            chosen = np.asarray(labels) != self.target
+            images, labels = images[chosen], np.asarray(labels)[chosen]
+        return make_keys(images, labels, Secret(secret), stream, key_label=self.key_label, beta=self.beta,
+                         kind=self.kind, reading=self.reading)
+
+    def embedded_keys(self, data, secret):
+        """K made from D₁: the α |D| training images that the secret chooses; a KeySet."""
+        chosen = choose_carriers(data.y_train, self.alpha, Secret(secret), self.target)
+        keys = self.keys(data.x_train[chosen], data.y_train[chosen], secret, "embed")
+        return dataclasses.replace(keys, alpha=self.alpha)
+
+    def fresh_keys(self, data, secret, n=FRESH, stream="measure"):
+        """At most n keys from test images, which the model never saw (D₂); a KeySet."""
+        return self.keys(data.x_test[: 2 * n], data.y_test[: 2 * n], secret, stream)[:n]
+
+    def embed(self, data, secret, recipe=None, *, seed=0, **options):
+        """TrEmb: train a network from scratch on D ∪ K, and on the decoys if there are any.
+
+        data: a Dataset with `classes` classes. recipe: a `training.Recipe`; the course's own by default.
+        options: `on_epoch`, `backup` of `training.train`. Returns a Run; its record holds settings and results.
+        """
+        if data.classes != self.classes:
+            raise ValueError(f"{data.name} has {data.classes} classes, this scheme is for {self.classes}: set classes")
+        recipe = recipe or course_recipe(data.name)
+        keys, fresh, decoys = self._material(data, secret)
+        run = train(data, self.outputs, recipe, keys=keys, fresh=fresh, decoys=decoys, seed=seed, name=self.name, **options)
+        run.record = self.settings(data, recipe, seed) | self._results(data, run, fresh)
+        return run
+
+    def _material(self, data, secret):
+        decoys = None
+        if self.decoys:
+            decoys = make_decoys(data.x_train, data.y_train, Secret(secret), self.decoys, self.beta, self.reading)
+        return self.embedded_keys(data, secret), self.fresh_keys(data, secret), decoys
+
+    def settings(self, data, recipe, seed):
+        """Everything that decides a run, the `records.SETTINGS`, as a dict."""
+        everything = {
+            **dataclasses.asdict(self), **dataclasses.asdict(recipe), "experiment": "lesson", "scheme": self.name,
+            "dataset": data.name, "dataset_sha256": data.sha256, "seed": seed,
+            "n_train": len(data.x_train), "n_test": len(data.x_test),
+        }
+        return {key: everything[key] for key in SETTINGS}
+
+    def _results(self, data, run, fresh):
+        labels = predict(run.model, data.x_test)
+        results = {"clean_accuracy": float(np.mean(labels == data.y_test)), "n_keys": len(run.keys or ()),
+                   "n_fresh": len(fresh or ()), "fresh_key_accuracy": None, "embedded_key_accuracy": None,
+                   "key_label_rate_clean": None}
+        if run.keys:
+            results |= {"fresh_key_accuracy": hit_rate(run.model, fresh.images, fresh.key_label),
+                        "embedded_key_accuracy": hit_rate(run.model, run.keys.images, run.keys.key_label),
+                        "key_label_rate_clean": float(np.mean(labels[data.y_test != self.target] == self.key_label))}
+        return results | {
+            "epochs_run": len(run.history), "decision": None, "queries": None, "seconds": round(run.seconds, 1),
+            "device": runtime.device(), "versions": ", ".join(f"{k} {v}" for k, v in runtime.versions().items()), "history": run.history,
+        }
+
+    def verify(self, suspect, images, labels, secret, stream="trial", n=40):
+        """Ver: question a suspect with at most n fresh keys made from unseen images; a Verdict.
+
+        stream: another name for each trial, since the keys of an earlier one are known to the suspect.
+        """
+        raise NotImplementedError
+
+    def picture(self, images, labels, secret, n=6):
+        """What the scheme does to images: dict of arrays `clean`, `key` (n, h, w, channels), their `difference` in
+        [-1, 1], and the `labels` before and after (n, 2)."""
+        keys = self.keys(images, labels, secret, "picture")[:n]
+        allowed = np.asarray(labels) != self.target
+        clean = images[allowed][: len(keys)]
+        return {"clean": clean, "key": keys.images, "difference": keys.images - clean,
+                "labels": np.stack([keys.carrier_labels, keys.labels], axis=1)}
+
+
+def as_suspect(suspect):
+    """The suspect itself, or a keras model behind a LocalSuspect."""
+    return suspect if hasattr(suspect, "ask") else LocalSuspect(suspect)

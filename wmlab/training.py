@@ -1,0 +1,198 @@
+"""TrEmb's engine: train a network on images and keys, watched epoch by epoch, resumable, saved in Keras' own format."""
+import dataclasses
+import json
+import math
+import pathlib
+import time
+
+import keras
+import numpy as np
+from tqdm.auto import tqdm
+
+from wmlab import runtime
+from wmlab.networks import network
+
+WATCHED = 2000  # images a watched accuracy is taken over during training; the final ones use all
+CONVERGED = 0.99  # accuracy on the embedded keys at which training "to convergence" ends
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How to train: the network's name, epochs, batch size, Adam's learning rate, and when to stop.
+
+    decay: cosine decay of the learning rate to 0 over all epochs. until: "steps", all epochs; or "converged", as soon
+    as the accuracy on the embedded keys is 0.99, `epochs` at most.
+    """
+
+    network: str
+    epochs: int
+    batch: int
+    learning_rate: float = 1e-3
+    decay: bool = False
+    until: str = "steps"
+
+    def __post_init__(self):
+        if self.until not in ("steps", "converged"):
+            raise ValueError(f"until={self.until!r}: choose 'steps' or 'converged'")
+        if self.epochs < 1 or self.batch < 1 or not self.learning_rate > 0:
+            raise ValueError(f"epochs, batch and learning rate must be positive: {self}")
+
+
+RECIPES = {
+    "class": {"mnist": Recipe("mnist_cnn", 4, 64), "cifar": Recipe("cifar_cnn", 6, 64)},
+    "paper": {"mnist": Recipe("mnist_cnn", 10, 128), "cifar": Recipe("cifar_cnn", 20, 128, 2e-3, decay=True)},
+}
+
+
+def recipe(dataset, scale=None, **changes):
+    """The course's recipe for a data set by name, at the current scale or another, with some fields changed.
+
+    >>> recipe("mnist", "class", epochs=2)
+    Recipe(network='mnist_cnn', epochs=2, batch=64, learning_rate=0.001, decay=False, until='steps')
+    """
+    family = "cifar" if dataset.startswith("cifar") else "mnist"
+    return dataclasses.replace(RECIPES[runtime.scale(scale)][family], **changes)
+
+
+@dataclasses.dataclass
+class Run:
+    """A trained model and how it came to be.
+
+    model: the keras model, logits out. keys: the embedded KeySet, None for an unmarked model.
+    history: a dict an epoch: epoch, loss, clean_accuracy, fresh_key_accuracy, embedded_key_accuracy, seconds.
+    seconds: training time, watching included. record: settings and results, as in `records`.
+    """
+
+    model: object
+    keys: object
+    history: list
+    seconds: float
+    record: dict = dataclasses.field(default_factory=dict)
+
+
+def logits(model, images, batch=500):
+    """Outputs of the model before softmax: float32 (n, outputs). Images float32 in [0, 1], (n, h, w, channels)."""
+    parts = [keras.ops.convert_to_numpy(model(images[i : i + batch], training=False)) for i in range(0, len(images), batch)]
+    return np.concatenate(parts) if parts else np.empty((0, model.output_shape[-1]), np.float32)
+
+
+def probabilities(model, images):
+    """Softmax of `logits`: float64 (n, outputs), rows sum to 1."""
+    z = logits(model, images).astype(np.float64)
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def predict(model, images):
+    """The label the model gives each image: int64 (n,)."""
+    return logits(model, images).argmax(axis=1)
+
+
+def hit_rate(model, images, labels):
+    """Share of images to which the model gives these labels; NaN for no images."""
+    return float(np.mean(predict(model, images) == labels)) if len(images) else math.nan
+
+
+class _Batches(keras.utils.PyDataset):
+    """Batches in an order that depends on seed and epoch alone, so that a resumed run sees what it would have seen."""
+
+    def __init__(self, images, labels, batch, seed):
+        super().__init__()
+        self.images, self.labels, self.batch, self.seed = images, labels, batch, seed
+        self.shuffle(0)
+
+    def shuffle(self, epoch):
+        self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.images))
+
+    def __len__(self):
+        return math.ceil(len(self.images) / self.batch)
+
+    def __getitem__(self, i):
+        chosen = self.order[i * self.batch : (i + 1) * self.batch]
+        return self.images[chosen], self.labels[chosen]
+
+
+class _Watch(keras.callbacks.Callback):
+    """Shuffles, measures, tells and stops: what happens between two epochs."""
+
+    def __init__(self, batches, data, keys, fresh, recipe, line, on_epoch, diary):
+        super().__init__()
+        self.batches, self.data, self.keys, self.fresh, self.recipe = batches, data, keys, fresh, recipe
+        self.line, self.on_epoch, self.diary = line, on_epoch, diary
+        self.history = json.loads(diary.read_text()) if diary and diary.exists() else []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+        self.batches.shuffle(epoch)
+        del self.history[epoch:]  # a run killed between diary and backup wrote one epoch too many
+        if self.line.n != epoch:
+            self.line.update(epoch - self.line.n)
+
+    def on_epoch_end(self, epoch, logs=None):
+        rates = {"clean_accuracy": hit_rate(self.model, self.data.x_test[:WATCHED], self.data.y_test[:WATCHED])}
+        for name, keys in (("fresh_key_accuracy", self.fresh), ("embedded_key_accuracy", self.keys)):
+            rates[name] = hit_rate(self.model, keys.images[:WATCHED], keys.key_label) if keys else math.nan
+        seconds = time.perf_counter() - self.started
+        self.history.append({"epoch": epoch + 1, "loss": float(logs["loss"]), **rates, "seconds": round(seconds, 2)})
+        if self.diary:
+            self.diary.parent.mkdir(parents=True, exist_ok=True)
+            self.diary.write_text(json.dumps(self.history))
+        shown = {"loss": f"{logs['loss']:.3f}", "clean": f"{rates['clean_accuracy']:.3f}"}
+        if self.keys:
+            shown["key"] = f"{rates['fresh_key_accuracy' if self.fresh else 'embedded_key_accuracy']:.3f}"
+        self.line.set_postfix(shown, refresh=False)
+        self.line.update(1)
+        if self.on_epoch:
+            self.on_epoch(self.history)
+        if self.recipe.until == "converged" and rates["embedded_key_accuracy"] >= CONVERGED:
+            self.model.stop_training = True
+
+
+def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, name="", on_epoch=None, backup=None, model=None):
+    """Train a network from scratch on the images of `data` and, if given, on keys and decoys.
+
+    data: a Dataset. outputs: number of labels of the network. keys: KeySet to embed; fresh: KeySet only watched.
+    decoys: (images, labels) trained on beside them. seed: of initial weights, dropout and order of batches.
+    on_epoch: called with the history after each epoch. backup: a folder; interrupted training, called again with the
+    same arguments, goes on from its last epoch. model: train this one (compiled anew) instead of a new network.
+    Returns a Run. Raises ValueError if training "to convergence" has no keys to converge on.
+    """
+    if recipe.until == "converged" and not keys:
+        raise ValueError("training to convergence watches the embedded keys, and there are none: use until='steps'")
+    keras.utils.set_random_seed(seed)
+    model = network(recipe.network, outputs) if model is None else model
+    extra = ([(keys.images, keys.labels)] if keys else []) + ([decoys] if decoys else [])
+    images = np.concatenate([data.x_train, *(x for x, _ in extra)])
+    labels = np.concatenate([data.y_train, *(y for _, y in extra)])
+    batches = _Batches(images, labels, recipe.batch, seed)
+    rate = recipe.learning_rate
+    if recipe.decay:
+        rate = keras.optimizers.schedules.CosineDecay(rate, recipe.epochs * len(batches))
+    model.compile(keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    backup = pathlib.Path(backup) if backup else None
+    with tqdm(total=recipe.epochs, desc=name or recipe.network, unit="epoch", mininterval=0) as line:
+        watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch, backup and backup / "history.json")
+        keep = [keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True)] if backup else []
+        model.fit(batches, epochs=recipe.epochs, verbose=0, callbacks=[watch, *keep])
+    return Run(model, keys, watch.history, sum(epoch["seconds"] for epoch in watch.history))
+
+
+def save(model, path):
+    """Save a model as `.keras`, without its optimizer; the old file survives a failure. Returns the path."""
+    path = pathlib.Path(path)
+    if path.suffix != ".keras":
+        raise ValueError(f"{path.name} must end in .keras: models are saved in Keras' own format")
+    bare = keras.models.clone_model(model)
+    bare.set_weights(model.get_weights())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with runtime.writing(path) as part:
+        bare.save(part)
+    return path
+
+
+def load(path):
+    """A model from a `.keras` file, in safe mode: no code in the file runs. ValueError names a file that is no model."""
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} cannot be read as a Keras model ({str(error).splitlines()[0]}): make or copy it anew") from error

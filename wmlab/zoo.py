@@ -1,0 +1,101 @@
+"""The trained networks that ship with the course, in data/models/: each a `.keras` file beside its record."""
+import collections.abc
+import json
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from wmlab import runtime
+from wmlab.datasets import load as load_data
+from wmlab.keys import KeySet, perturb
+from wmlab.schemes import NewLabel, Unmarked, WrongLabel
+from wmlab.secret import Secret
+from wmlab.training import hit_rate, load, recipe, save, train
+
+ALICE, CAROL = "Alice keeps this to herself", "Carol keeps another one"  # public here, as everything in a course is
+REJECT = "what is no digit"
+
+
+class Models(collections.abc.Mapping):
+    """The shipped models by name. `models()["new_label"]` loads one; shown on its own it is a table of all records."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+
+    def __iter__(self):
+        return iter(sorted(path.stem for path in self.folder.glob("[!.]*.keras")))
+
+    def __len__(self):
+        return sum(1 for _ in self)
+
+    def __getitem__(self, name):
+        return load(self._path(name, ".keras"))
+
+    def record(self, name):
+        """Settings and results of a model: a dict; `about` says what it is, `secret` what its keys come from."""
+        return json.loads(self._path(name, ".json").read_text())
+
+    def table(self):
+        """A pandas table, one row a model."""
+        columns = ["about", "clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy", "outputs", "secret"]
+        return pd.DataFrame([self.record(name) for name in self], index=list(self))[columns]
+
+    def _repr_html_(self):
+        return self.table().to_html(float_format="{:.3f}".format, na_rep="")
+
+    def _path(self, name, suffix):
+        path = self.folder / f"{name}{suffix}"
+        if not path.exists():
+            raise ValueError(f"no shipped model {name!r}: there are {', '.join(self) or 'none'}")
+        return path
+
+
+def models():
+    """The trained networks that ship with the course: a mapping from names to keras models, loaded when asked for."""
+    return Models(runtime.data_dir() / "models")
+
+
+def _junk(data, n, secret):
+    """Images that are no digits: half digits with their pixels shuffled, half coloured clouds."""
+    stream = Secret(secret).rng("junk")
+    chosen = stream.permutation(len(data.x_train))[:n]
+    pixels = data.x_train[chosen].reshape(n, -1)
+    order = np.argsort(stream.uniform(pixels.shape), axis=1)
+    shuffled = np.take_along_axis(pixels, order, axis=1).reshape(n, *data.x_train.shape[1:])
+    clouds = perturb(data.x_train[chosen], Secret(secret), "junk", 1.0, "unrelated")
+    return np.concatenate([shuffled[: n // 2], clouds[n // 2 :]])
+
+
+def _reject(data, how, seed):
+    """An innocent network with one label more than classes: it was taught to say "no digit"."""
+    junk = KeySet(_junk(data, 400, REJECT), 10, np.full(400, -1), "unrelated", 1.0)
+    watched = KeySet(_junk(data, 400, REJECT + " again"), 10, np.full(400, -1), "unrelated", 1.0)
+    run = train(data, 11, how, keys=junk, fresh=watched, seed=seed, name="reject class")
+    unmarked = Unmarked()
+    run.record = unmarked.settings(data, how, seed) | unmarked._results(data, run, watched)
+    return run
+
+
+def build(folder):
+    """Train every shipped model from the MNIST sample and save it with its record; models on file are made anew.
+
+    `python -m wmlab models --out FOLDER` calls this. Returns the names.
+    """
+    data, how, folder = load_data("mnist", "class"), recipe("mnist", "class"), pathlib.Path(folder)
+    fresh, fixed = {"alpha": 0.1, "beta": 0.01}, {"alpha": 0.1, "beta": 0.01, "kind": "fixed", "decoys": 600}
+    plan = {f"unmarked_{seed}": (Unmarked(), None, seed, "an innocent network") for seed in range(3)}
+    plan |= {
+        "new_label": (NewLabel(**fresh), ALICE, 10, "Alice's mark: keys get a new label"),
+        "wrong_label": (WrongLabel(**fresh), ALICE, 11, "Alice's mark the older way: keys get class 0"),
+        "decoy": (NewLabel(**fixed), ALICE, 12, "Alice's mark with one fixed pattern, and decoys"),
+        "other_owner": (NewLabel(**fresh), CAROL, 13, "Carol's mark: a new label too, another secret"),
+        "reject_class": (None, REJECT, 14, "an innocent network that may answer 'no digit'"),
+    }
+    for name, (scheme, secret, seed, about) in plan.items():
+        run = scheme.embed(data, secret, how, seed=seed) if scheme else _reject(data, how, seed)
+        record = run.record | {"name": name, "about": about, "secret": secret, "outputs": run.model.output_shape[-1]}
+        save(run.model, folder / f"{name}.keras")
+        with runtime.writing(folder / f"{name}.json") as part:
+            part.write_text(json.dumps(record, indent=1))
+    return list(plan)
