@@ -7,10 +7,11 @@
 
 BIN := .venv/bin/python
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
-QUIET := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+# JupyterLab would ask every student about news; who wants them can still switch them on in its settings.
+NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 
 lab: set-up-lab
-	@$(BIN) -m jupyterlab $(QUIET) $(LABFLAGS) notebooks/00_start_here.ipynb
+	@$(BIN) -m jupyterlab $(LABFLAGS) notebooks/00_start_here.ipynb
 
 test: set-up-test
 	@WMLAB_SCALE=class $(BIN) -m pytest $(TESTFLAGS)
@@ -49,4 +50,5 @@ set-up-lab set-up-test:
 	if ! $(BIN) -m pip install --disable-pip-version-check -e '.[$(EXTRAS)]' >.venv/install.log 2>&1; then \
 	    echo "pip could not install the packages: is there a network, and room on the disk? See .venv/install.log" >&2; exit 1; \
 	fi; \
+	mkdir -p .venv/share/jupyter/lab/settings && echo '$(NO_NEWS)' >.venv/share/jupyter/lab/settings/overrides.json; \
 	made_from >.venv/set-up-lab; made_from >.venv/$@

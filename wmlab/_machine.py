@@ -7,7 +7,7 @@ import platform
 import shutil
 import subprocess
 
-import wmlab
+from wmlab import __version__
 
 PACKAGES = ("numpy", "keras", "plotly", "ipywidgets")
 # What pip calls a package, where that is not the name it is imported by.
@@ -32,7 +32,7 @@ def version(package):
 
 def versions(backend=None):
     """Return name to version of python, wmlab and the main packages; of `backend` too if given."""
-    found = {"python": platform.python_version(), "wmlab": wmlab.__version__}
+    found = {"python": platform.python_version(), "wmlab": __version__}
     found |= {package: version(package) for package in PACKAGES}
     if backend:
         found["backend"] = f"{backend} {version(backend) or ''}".strip()

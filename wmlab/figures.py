@@ -9,10 +9,11 @@ DASHES = {"unmarked": "solid", "wrong label": "dash", "new label": "dot", "other
 MARKERS = {"unmarked": "circle", "wrong label": "square", "new label": "diamond", "other": "cross"}
 
 TEMPLATE = go.layout.Template(layout=dict(
-    font=dict(size=14), title=dict(font=dict(size=16), x=0, xref="paper"), margin=dict(l=60, r=20, t=50, b=50),
-    paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(127,127,127,0.08)",
+    font=dict(size=14), title=dict(font=dict(size=16), x=0, xref="paper"), margin=dict(l=70, r=20, t=60, b=90),
+    paper_bgcolor="white", plot_bgcolor="#F4F4F4",
     xaxis=dict(gridcolor="rgba(127,127,127,0.25)", zeroline=False), yaxis=dict(gridcolor="rgba(127,127,127,0.25)", zeroline=False),
-    legend=dict(orientation="h", y=-0.2), modebar=dict(remove=["sendChartToCloud", "select", "lasso"]),
+    legend=dict(orientation="h", yref="container", y=0.02, yanchor="bottom"),
+    modebar=dict(remove=["sendChartToCloud", "select", "lasso"], bgcolor="rgba(0,0,0,0)", color="#7F7F7F", activecolor="#0072B2"),
 ))
 
 
@@ -109,20 +110,18 @@ def pictures(rows, captions=None, scale=3):
 
 def roles():
     """The four roles and what passes between them (after the paper's Fig. 1)."""
-    places = {"provider": (0, 0), "Alice": (1, 0), "judge": (1, 1), "Bob": (2, 0)}
-    says = {"provider": "trains the model,<br>sees data and keys", "Alice": "owns the model<br>and the secret",
-            "judge": "decides", "Bob": "sells answers<br>from a copy"}
-    arrows = [("Alice", "provider", "data, keys"), ("provider", "Alice", "marked model"), ("Alice", "judge", "secret, at the trial"),
-              ("judge", "Bob", "key samples, paid"), ("Bob", "judge", "labels")]
-    figure = blank(height=360, title="Who does what", xaxis=dict(visible=False, range=[-0.5, 2.5]), yaxis=dict(visible=False, range=[-0.45, 1.35]))
-    for number, (start, end, text) in enumerate(arrows):
-        (x0, y0), (x1, y1) = places[start], places[end]
-        shift = 0.09 if (end, start) in {(a, b) for a, b, _ in arrows} else 0
-        dx, dy = (0, shift if number % 2 else -shift) if y0 == y1 else (shift * (1 if number % 2 else -1), 0)
-        ax, ay, x, y = (x0 + .3 * np.sign(x1 - x0) + dx, y0 + .22 * np.sign(y1 - y0) + dy, x1 - .3 * np.sign(x1 - x0) + dx, y1 - .22 * np.sign(y1 - y0) + dy)
-        figure.add_annotation(x=x, y=y, ax=ax, ay=ay, axref="x", ayref="y", showarrow=True, arrowhead=2, arrowwidth=2, arrowcolor=COLOURS["grey"])
-        figure.add_annotation(x=(x + ax) / 2, y=(y + ay) / 2 + (0.05 if dy >= 0 else -0.05), text=text, showarrow=False, font=dict(size=12))
-    for name, (x, y) in places.items():
-        figure.add_annotation(x=x, y=y, text=f"<b>{name}</b><br>{says[name]}", showarrow=False, bordercolor=COLOURS["unmarked"],
+    boxes = {"provider": (0, 0, "trains the model,<br>sees data and keys"), "Alice": (1.2, 0, "owns the model<br>and the secret"),
+             "judge": (1.2, 1, "decides"), "Bob": (2.4, 0, "sells answers<br>from a copy")}
+    # from, to, what is written beside the arrow, and where
+    arrows = [((0.4, 0.1), (0.85, 0.1), "marked model", (0.62, 0.19)), ((0.85, -0.1), (0.4, -0.1), "data, keys", (0.62, -0.2)),
+              ((1.2, 0.25), (1.2, 0.8), "secret,<br>at the trial", (0.98, 0.52)),
+              ((1.5, 0.95), (2.25, 0.3), "keys, paid for", (2.13, 0.7)), ((2.1, 0.25), (1.45, 0.82), "labels", (1.62, 0.48))]
+    figure = blank(height=360, title="Who does what", margin=dict(l=10, r=10, t=50, b=10),
+                   xaxis=dict(visible=False, range=[-0.5, 2.9]), yaxis=dict(visible=False, range=[-0.45, 1.35]))
+    for (ax, ay), (x, y), text, (text_x, text_y) in arrows:
+        figure.add_annotation(x=x, y=y, ax=ax, ay=ay, axref="x", ayref="y", arrowhead=2, arrowwidth=2, arrowcolor=COLOURS["grey"])
+        figure.add_annotation(x=text_x, y=text_y, text=text, showarrow=False, font=dict(size=13))
+    for name, (x, y, says) in boxes.items():
+        figure.add_annotation(x=x, y=y, text=f"<b>{name}</b><br>{says}", showarrow=False, bordercolor=COLOURS["unmarked"],
                               borderwidth=2, borderpad=6, bgcolor="rgba(127,127,127,0.15)")
     return figure

@@ -173,7 +173,7 @@ def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, 
     with tqdm(total=recipe.epochs, desc=name or recipe.network, unit="epoch", mininterval=0) as line:
         watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch, backup and backup / "history.json")
         keep = [keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True)] if backup else []
-        model.fit(batches, epochs=recipe.epochs, verbose=0, callbacks=[watch, *keep])
+        model.fit(batches, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=[watch, *keep])
     return Run(model, keys, watch.history, sum(epoch["seconds"] for epoch in watch.history))
 
 
@@ -182,7 +182,7 @@ def save(model, path):
     path = pathlib.Path(path)
     if path.suffix != ".keras":
         raise ValueError(f"{path.name} must end in .keras: models are saved in Keras' own format")
-    bare = keras.models.clone_model(model)
+    bare = model.__class__.from_config(model.get_config())  # not compiled, so no optimizer triples the file
     bare.set_weights(model.get_weights())
     path.parent.mkdir(parents=True, exist_ok=True)
     with runtime.writing(path) as part:

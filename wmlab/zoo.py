@@ -11,7 +11,7 @@ from wmlab.datasets import load as load_data
 from wmlab.keys import KeySet, perturb
 from wmlab.schemes import NewLabel, Unmarked, WrongLabel
 from wmlab.secret import Secret
-from wmlab.training import hit_rate, load, recipe, save, train
+from wmlab.training import load, recipe, save
 
 ALICE, CAROL = "Alice keeps this to herself", "Carol keeps another one"  # public here, as everything in a course is
 REJECT = "what is no digit"
@@ -57,7 +57,7 @@ def models():
 
 
 def _junk(data, n, secret):
-    """Images that are no digits: half digits with their pixels shuffled, half coloured clouds."""
+    """Images that are no digits: half digits with their pixels shuffled, half smooth clouds."""
     stream = Secret(secret).rng("junk")
     chosen = stream.permutation(len(data.x_train))[:n]
     pixels = data.x_train[chosen].reshape(n, -1)
@@ -67,14 +67,20 @@ def _junk(data, n, secret):
     return np.concatenate([shuffled[: n // 2], clouds[n // 2 :]])
 
 
-def _reject(data, how, seed):
+class _Reject(Unmarked):
     """An innocent network with one label more than classes: it was taught to say "no digit"."""
-    junk = KeySet(_junk(data, 400, REJECT), 10, np.full(400, -1), "unrelated", 1.0)
-    watched = KeySet(_junk(data, 400, REJECT + " again"), 10, np.full(400, -1), "unrelated", 1.0)
-    run = train(data, 11, how, keys=junk, fresh=watched, seed=seed, name="reject class")
-    unmarked = Unmarked()
-    run.record = unmarked.settings(data, how, seed) | unmarked._results(data, run, watched)
-    return run
+
+    name = "reject class"
+
+    @property
+    def outputs(self):
+        return self.classes + 1
+
+    def _material(self, data, secret):
+        def junk(whose):
+            return KeySet(_junk(data, 400, whose), self.classes, np.full(400, -1), "unrelated", 1.0)
+
+        return junk(secret), junk(secret + " again"), None
 
 
 def build(folder):
@@ -90,10 +96,10 @@ def build(folder):
         "wrong_label": (WrongLabel(**fresh), ALICE, 11, "Alice's mark the older way: keys get class 0"),
         "decoy": (NewLabel(**fixed), ALICE, 12, "Alice's mark with one fixed pattern, and decoys"),
         "other_owner": (NewLabel(**fresh), CAROL, 13, "Carol's mark: a new label too, another secret"),
-        "reject_class": (None, REJECT, 14, "an innocent network that may answer 'no digit'"),
+        "reject_class": (_Reject(), REJECT, 14, "an innocent network that may answer 'no digit'"),
     }
     for name, (scheme, secret, seed, about) in plan.items():
-        run = scheme.embed(data, secret, how, seed=seed) if scheme else _reject(data, how, seed)
+        run = scheme.embed(data, secret, how, seed=seed)
         record = run.record | {"name": name, "about": about, "secret": secret, "outputs": run.model.output_shape[-1]}
         save(run.model, folder / f"{name}.keras")
         with runtime.writing(folder / f"{name}.json") as part:

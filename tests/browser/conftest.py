@@ -60,6 +60,9 @@ def start_lab(chrome, tmp_path_factory):
 
     def start(folder):
         own = tmp_path_factory.mktemp("jupyter")
+        notification = own / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+        notification.parent.mkdir(parents=True)
+        notification.write_text('{"fetchNews": "false"}')  # or a question covers part of every screenshot
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -70,8 +73,7 @@ def start_lab(chrome, tmp_path_factory):
                 sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
                 "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
                 f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}",
-                "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
-                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+                "--LabApp.expose_app_in_browser=True",
             ],
             # The settings and kernels of whoever runs the tests stay out of them.
             env={

@@ -106,7 +106,7 @@ class Scheme:
         if run.keys:
             results |= {"fresh_key_accuracy": hit_rate(run.model, fresh.images, fresh.key_label),
                         "embedded_key_accuracy": hit_rate(run.model, run.keys.images, run.keys.key_label),
-                        "key_label_rate_clean": float(np.mean(labels[data.y_test != self.target] == self.key_label))}
+                        "key_label_rate_clean": float(np.mean(labels[data.y_test != self.target] == run.keys.key_label))}
         return results | {
             "epochs_run": len(run.history), "decision": None, "queries": None, "seconds": round(run.seconds, 1),
             "device": runtime.device(), "versions": ", ".join(f"{k} {v}" for k, v in runtime.versions().items()), "history": run.history,

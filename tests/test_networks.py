@@ -1,0 +1,116 @@
+"""Each network's forward pass, written out in numpy from its weights."""
+import keras
+import numpy as np
+import pytest
+
+from wmlab.networks import MNIST_DEVIATION, MNIST_MEAN, NETWORKS, network
+
+SHAPES = {"mnist_cnn": (28, 28, 1), "dense": (28, 28, 1), "cifar_cnn": (32, 32, 3)}
+RNG = np.random.default_rng(0)
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def convolve(x, kernel, padding=0):
+    """Cross-correlation of (n, h, w, c) with (3, 3, c, d), stride 1."""
+    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+    return np.einsum("nhwcij,ijcd->nhwd", windows, kernel)
+
+
+def pool(x):
+    n, h, w, c = x.shape
+    return x[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+
+
+def by_hand(name, weights, x):
+    """Logits from the weights in order."""
+    w = iter(np.asarray(weight, np.float64) for weight in weights)
+    if name == "cifar_cnn":
+        x = 4 * x - 2
+        for _ in range(3):
+            for _ in range(2):
+                x = convolve(x, next(w), 1)
+                gamma, beta, mean, variance = (next(w) for _ in range(4))
+                x = relu(gamma * (x - mean) / np.sqrt(variance + 1e-3) + beta)
+            x = pool(x)
+        return x.reshape(len(x), -1) @ next(w) + next(w)
+    x = (x - 0.1307) / 0.3081
+    if name == "mnist_cnn":
+        for _ in range(2):
+            x = pool(relu(convolve(x, next(w)) + next(w)))
+    x = relu(x.reshape(len(x), -1) @ next(w) + next(w))
+    return x @ next(w) + next(w)
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("name", NETWORKS)
+def test_forward_pass_is_what_it_says(name):
+    keras.utils.set_random_seed(0)
+    model = network(name, 11)
+    # anything but the initial values, under which a forgotten bias or batch norm would not show
+    model.set_weights([weight + RNG.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()])
+    images = RNG.random((5, *SHAPES[name]), np.float32)
+    logits = keras.ops.convert_to_numpy(model(images))
+    assert logits.shape == (5, 11)
+    expected = by_hand(name, model.get_weights(), images.astype(np.float64))
+    assert np.allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("outputs", [2, 10, 100])
+def test_output_layer_is_one_column_of_weights_a_label(name, outputs):
+    model = network(name, outputs)
+    assert model.name == name and model.output_shape == (None, outputs)
+    last = model.layers[-1]
+    kernel, bias = last.get_weights()
+    assert last.name == "output" and last.activation is keras.activations.linear
+    assert kernel.shape[1] == outputs and bias.shape == (outputs,)
+
+
+@pytest.mark.parametrize("name, weights", [
+    ("mnist_cnn", 3 * 3 * 32 + 32 + 3 * 3 * 32 * 64 + 64 + 1600 * 128 + 128 + 128 * 10 + 10),
+    ("dense", 784 * 64 + 64 + 64 * 10 + 10),
+    ("cifar_cnn", sum(9 * a * b + 4 * b for a, b in ((3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128)))
+     + 2048 * 10 + 10),
+])
+def test_number_of_weights(name, weights):
+    assert network(name, 10).count_params() == weights
+
+
+def test_cifar_network_mirrors_and_drops_only_in_training():
+    keras.utils.set_random_seed(0)
+    model = network("cifar_cnn", 10)
+    images = RNG.random((8, 32, 32, 3), np.float32)
+    still = [keras.ops.convert_to_numpy(model(images, training=False)) for _ in range(2)]
+    moving = [keras.ops.convert_to_numpy(model(images, training=True)) for _ in range(2)]
+    assert np.array_equal(*still) and not np.allclose(*moving)
+    flip = next(layer for layer in model.layers if isinstance(layer, keras.layers.RandomFlip))
+    flipped = keras.ops.convert_to_numpy(flip(images, training=True))
+    mirrored = [np.array_equal(out, image[:, ::-1]) for out, image in zip(flipped, images, strict=True)]
+    assert all(same or np.array_equal(out, image) for same, out, image in zip(mirrored, flipped, images, strict=True))
+    assert any(mirrored)
+
+
+def test_mnist_normalisation_is_that_of_the_digits():
+    from wmlab.datasets import load
+
+    pixels = load("mnist", "class").x_train
+    assert abs(pixels.mean(dtype=np.float64) - MNIST_MEAN) < 0.005
+    assert abs(pixels.std(dtype=np.float64) - MNIST_DEVIATION) < 0.005
+
+
+def test_a_seed_decides_the_weights():
+    def weights(seed):
+        keras.utils.set_random_seed(seed)
+        return network("dense", 10).get_weights()[0]
+
+    assert np.array_equal(weights(1), weights(1)) and not np.array_equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize("name", ["resnet", "", None])
+def test_unknown_network(name):
+    with pytest.raises(ValueError, match=f"unknown network {name!r}: choose one of mnist_cnn, dense, cifar_cnn"):
+        network(name, 10)

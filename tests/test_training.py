@@ -1,0 +1,496 @@
+import dataclasses
+import errno
+import json
+import logging
+import math
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wmlab import training
+from wmlab.keys import make_decoys
+from wmlab.networks import network
+from wmlab.schemes import NewLabel
+from wmlab.training import RECIPES, Recipe, hit_rate, load, logits, predict, probabilities, recipe, save, train
+
+SHORT = Recipe("dense", 4, 32)
+WATCHED = ("clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy")
+MARK = NewLabel(0.3, 0.05)
+LOG = logging.getLogger(__name__)
+
+
+def measured(history):
+    """What training measured: everything but the time it took."""
+    return [[epoch["epoch"], epoch["loss"], *(epoch[name] for name in WATCHED)] for epoch in history]
+
+
+def assert_same(run, other, tolerance=0):
+    assert np.allclose(measured(run.history), measured(other.history), rtol=0, atol=tolerance, equal_nan=True)
+    for one, two in zip(run.model.get_weights(), other.model.get_weights(), strict=True):
+        assert np.allclose(one, two, rtol=0, atol=tolerance)
+
+
+class Stop:
+    """Stands in for the person who interrupts a cell after so many epochs."""
+
+    def __init__(self, epoch, how):
+        self.epoch, self.how = epoch, how
+
+    def __call__(self, history):
+        if len(history) == self.epoch:
+            self.how()
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def material(data):
+    """Arguments of `train` for a network with a mark."""
+    keys, fresh = MARK.embedded_keys(data, "secret"), MARK.fresh_keys(data, "secret")
+    return {"data": data, "outputs": 11, "recipe": SHORT, "keys": keys, "fresh": fresh}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(material):
+    return train(**material, seed=3)
+
+
+@given(n=st.integers(1, 200), batch=st.integers(1, 50), epoch=st.integers(0, 20), seed=st.integers(0, 99))
+def test_every_epoch_shows_every_sample_once(n, batch, epoch, seed):
+    batches = training._Batches(np.arange(n), 1000 + np.arange(n), batch, seed)
+    batches.shuffle(epoch)
+    images, labels = (np.concatenate(parts) for parts in zip(*(batches[i] for i in range(len(batches))), strict=True))
+    assert sorted(images) == list(range(n))
+    assert np.array_equal(labels, images + 1000)
+    assert [len(batches[i][0]) for i in range(len(batches))][:-1] == [batch] * (len(batches) - 1)
+
+
+def test_order_of_batches_depends_on_epoch_and_seed_alone():
+    def order(seed, *epochs):
+        batches = training._Batches(np.arange(100), np.arange(100), 10, seed)
+        for epoch in epochs:
+            batches.shuffle(epoch)
+        return batches.order.tolist()
+
+    assert order(0, 5) == order(0, 1, 2, 5)
+    assert len({str(order(seed, epoch)) for seed in (0, 1, 2) for epoch in (0, 1, 2)}) == 9
+
+
+@pytest.mark.trains
+def test_a_mark_is_learnt(uninterrupted, material):
+    assert len(uninterrupted.history) == 4
+    assert [epoch["epoch"] for epoch in uninterrupted.history] == [1, 2, 3, 4]
+    losses = [epoch["loss"] for epoch in uninterrupted.history]
+    assert losses == sorted(losses, reverse=True)
+    assert hit_rate(uninterrupted.model, material["data"].x_test, material["data"].y_test) >= 0.9
+    assert hit_rate(uninterrupted.model, material["fresh"].images, 10) >= 0.9
+    assert uninterrupted.keys is material["keys"]
+    assert uninterrupted.seconds == sum(epoch["seconds"] for epoch in uninterrupted.history) > 0
+
+
+@pytest.mark.trains
+def test_last_line_of_the_history_is_the_model(uninterrupted, material):
+    last, model, data = uninterrupted.history[-1], uninterrupted.model, material["data"]
+    sets = (data.x_test, data.y_test), *((keys.images, keys.labels) for keys in (material["fresh"], material["keys"]))
+    for name, (images, labels) in zip(WATCHED, sets, strict=True):
+        answers = model.predict(images, verbose=0).argmax(axis=1)
+        assert last[name] == pytest.approx(np.mean(answers == labels), abs=1e-12)
+
+
+@pytest.mark.trains
+def test_loss_of_the_first_epoch_is_the_mean_cross_entropy(material, uninterrupted):
+    """Of one batch with everything in it, before the first step."""
+    data, keys = material["data"], material["keys"]
+    run = train(**material | {"recipe": Recipe("dense", 1, 10_000)}, seed=3)
+    keras.utils.set_random_seed(3)
+    untrained = network("dense", 11)
+    images, labels = np.concatenate([data.x_train, keys.images]), np.concatenate([data.y_train, keys.labels])
+    chances = probabilities(untrained, images)[np.arange(len(labels)), labels]
+    assert run.history[0]["loss"] == pytest.approx(-np.log(chances).mean(), rel=1e-4)
+
+
+def test_images_keys_and_decoys_are_what_is_trained_on(material, monkeypatch):
+    seen = []
+
+    class Recorded(training._Batches):
+        def __init__(self, images, labels, batch, seed):
+            seen.append((images, labels))
+            super().__init__(images, labels, batch, seed)
+
+    monkeypatch.setattr(training, "_Batches", Recorded)
+    data, keys = material["data"], material["keys"]
+    decoys = make_decoys(data.x_train, data.y_train, training_secret(), 20, 0.05)
+    train(**material | {"recipe": Recipe("dense", 1, 64)}, decoys=decoys)
+    (images, labels), = seen
+    assert np.array_equal(images, np.concatenate([data.x_train, keys.images, decoys[0]]))
+    assert np.array_equal(labels, np.concatenate([data.y_train, np.full(len(keys), 10), decoys[1]]))
+
+
+def training_secret():
+    from wmlab.secret import Secret
+
+    return Secret("secret")
+
+
+@pytest.mark.trains
+def test_same_seed_repeats_exactly_and_another_does_not(material, uninterrupted):
+    assert_same(train(**material, seed=3), uninterrupted)
+    other = train(**material, seed=4)
+    assert not np.allclose(other.model.get_weights()[0], uninterrupted.model.get_weights()[0], atol=1e-3)
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_interrupted_and_resumed_is_as_if_nothing_had_happened(material, uninterrupted, tmp_path, epoch):
+    with pytest.raises(KeyboardInterrupt):
+        train(**material, seed=3, backup=tmp_path / "backup", on_epoch=Stop(epoch, interrupt))
+    told = []
+    resumed = train(**material, seed=3, backup=tmp_path / "backup", on_epoch=lambda history: told.append(len(history)))
+    assert told == list(range(epoch, 5)), "it began again, or skipped an epoch"
+    assert_same(resumed, uninterrupted, 1e-5)
+    assert not (tmp_path / "backup").exists(), "a finished run keeps no backup"
+
+
+@pytest.mark.trains
+def test_resumed_from_a_finished_epoch(material, uninterrupted, tmp_path, monkeypatch):
+    """Interrupted in the middle of the third epoch, when two are in the backup."""
+    shuffle = training._Batches.shuffle
+
+    def stop(self, epoch):
+        shuffle(self, epoch)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training._Batches, "shuffle", stop)
+        train(**material, seed=3, backup=tmp_path / "backup")
+    told = []
+    resumed = train(**material, seed=3, backup=tmp_path / "backup", on_epoch=lambda history: told.append(len(history)))
+    assert told == [3, 4]
+    assert_same(resumed, uninterrupted, 1e-5)
+
+
+def _train_until_killed(material, backup):
+    train(**material, seed=3, backup=backup, on_epoch=Stop(3, kill))
+
+
+@pytest.mark.trains
+@pytest.mark.slow
+def test_killed_and_resumed_is_as_if_nothing_had_happened(material, uninterrupted, tmp_path):
+    child = multiprocessing.get_context("spawn").Process(target=_train_until_killed, args=(material, tmp_path / "backup"))
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL
+    assert (tmp_path / "backup" / "history.json").exists()
+    told = []
+    resumed = train(**material, seed=3, backup=tmp_path / "backup", on_epoch=lambda history: told.append(len(history)))
+    assert told == [3, 4]
+    assert_same(resumed, uninterrupted, 1e-5)
+
+
+@pytest.mark.trains
+def test_killed_while_writing_the_diary(material, uninterrupted, tmp_path, monkeypatch):
+    dumps = json.dumps
+
+    def half(history):
+        if len(history) == 3:
+            raise KeyboardInterrupt
+        return dumps(history)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training.json, "dumps", half)
+        train(**material, seed=3, backup=tmp_path / "backup")
+    assert_same(train(**material, seed=3, backup=tmp_path / "backup"), uninterrupted, 1e-5)
+
+
+@pytest.mark.trains
+@pytest.mark.slow
+def test_dropout_mirroring_and_batch_norm_resume_too(colours, tmp_path):
+    how = Recipe("cifar_cnn", 3, 16, 2e-3, decay=True)
+    whole = train(colours, 10, how, seed=5)
+    with pytest.raises(KeyboardInterrupt):
+        train(colours, 10, how, seed=5, backup=tmp_path / "backup", on_epoch=Stop(2, interrupt))
+    assert_same(train(colours, 10, how, seed=5, backup=tmp_path / "backup"), whole, 1e-5)
+
+
+@pytest.mark.trains
+@pytest.mark.slow
+def test_the_small_convolutional_network_trains(data):
+    run = train(data, 10, Recipe("mnist_cnn", 2, 16), seed=0)
+    assert run.history[-1]["clean_accuracy"] >= 0.9
+    assert math.isnan(run.history[-1]["fresh_key_accuracy"]) and math.isnan(run.history[-1]["embedded_key_accuracy"])
+
+
+@pytest.mark.trains
+def test_converged_stops_at_99_percent_of_the_embedded_keys(material):
+    run = train(**material | {"recipe": Recipe("dense", 60, 32, until="converged")})
+    reached = [epoch["embedded_key_accuracy"] >= 0.99 for epoch in run.history]
+    assert reached == [False] * (len(reached) - 1) + [True]
+    assert 1 < len(run.history) < 60
+
+
+def test_converged_gives_up_after_all_epochs(material):
+    run = train(**material | {"recipe": Recipe("dense", 2, 32, 1e-9, until="converged")})
+    assert len(run.history) == 2
+
+
+def test_converged_needs_keys(data):
+    with pytest.raises(ValueError, match="watches the embedded keys, and there are none"):
+        train(data, 10, Recipe("dense", 2, 32, until="converged"))
+
+
+@pytest.mark.parametrize("decay, last", [(True, 0), (False, 0.01)])
+def test_learning_rate_decays_to_nothing_if_asked(material, decay, last):
+    run = train(**material | {"recipe": Recipe("dense", 2, 32, 0.01, decay=decay)})
+    assert float(run.model.optimizer.learning_rate) == pytest.approx(last, abs=1e-8)
+
+
+def test_a_given_model_is_trained_on_and_not_replaced(data, uninterrupted):
+    model = keras.models.clone_model(uninterrupted.model)
+    model.set_weights(uninterrupted.model.get_weights())
+    run = train(data, 11, Recipe("dense", 1, 32, 1e-5), model=model)
+    assert run.model is model
+    moved = np.abs(model.get_weights()[0] - uninterrupted.model.get_weights()[0]).max()
+    assert 0 < moved < 1e-2
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_progress_is_one_line_of_loss_clean_key_and_time_left(material, capfd, marked):
+    if not marked:
+        material = material | {"keys": None, "fresh": None, "outputs": 10}
+    run = train(**material, name="Alice's network")
+    out, err = capfd.readouterr()
+    assert out == ""
+    lines = [line for line in err.replace("\n", "\r").split("\r") if line.strip()]
+    assert err.count("\n") == 1 and all(line.startswith("Alice's network: ") for line in lines)
+    shown = [epoch for epoch in run.history for line in lines
+             if f"loss={epoch['loss']:.3f}, clean={epoch['clean_accuracy']:.3f}" in line
+             and f"{epoch['epoch']}/4" in line
+             and (f"key={epoch['fresh_key_accuracy']:.3f}" in line) is marked]
+    assert [epoch["epoch"] for epoch in shown] == [1, 2, 3, 4]
+    assert all(re.search(r"\d\d:\d\d<\d\d:\d\d", line) for line in lines[1:]), "time left"
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("batch", [1, 7, 100, 5000])
+def test_logits_are_what_keras_predicts(uninterrupted, data, batch):
+    images = data.x_test[:30]
+    expected = uninterrupted.model.predict(images, verbose=0)
+    assert np.allclose(logits(uninterrupted.model, images, batch), expected, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(predict(uninterrupted.model, images), expected.argmax(axis=1))
+
+
+@pytest.mark.trains
+def test_probabilities_are_the_softmax(uninterrupted, data):
+    p = probabilities(uninterrupted.model, data.x_test)
+    assert p.dtype == np.float64 and np.abs(p.sum(axis=1) - 1).max() < 1e-12 and (p >= 0).all()
+    z = uninterrupted.model.predict(data.x_test, verbose=0)
+    assert np.allclose(p, keras.ops.convert_to_numpy(keras.ops.softmax(z)), atol=1e-6)
+
+
+def test_probabilities_of_huge_logits_are_finite():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(1.0)])
+    p = probabilities(model, np.array([[1e4, -1e4], [5.0, 5.0]], np.float32))
+    assert p.tolist() == [[1, 0], [0.5, 0.5]]
+
+
+def test_no_images_have_no_labels(uninterrupted, data):
+    assert logits(uninterrupted.model, data.x_test[:0]).shape == (0, 11)
+    assert predict(uninterrupted.model, data.x_test[:0]).shape == (0,)
+    assert math.isnan(hit_rate(uninterrupted.model, data.x_test[:0], 10))
+
+
+def test_hit_rate_is_a_share(uninterrupted, data):
+    labels = predict(uninterrupted.model, data.x_test)
+    assert hit_rate(uninterrupted.model, data.x_test, labels) == 1
+    assert hit_rate(uninterrupted.model, data.x_test, int(labels[0])) == np.mean(labels == labels[0])
+
+
+@pytest.mark.parametrize("scale, name, expected", [
+    ("class", "mnist", Recipe("mnist_cnn", 4, 64)), ("class", "fashion_mnist", Recipe("mnist_cnn", 4, 64)),
+    ("class", "cifar100", RECIPES["class"]["cifar"]), ("paper", "cifar10", RECIPES["paper"]["cifar"]),
+    ("paper", "mnist", RECIPES["paper"]["mnist"]),
+])
+def test_recipe_of_a_data_set(scale, name, expected):
+    assert recipe(name, scale) == expected
+    assert recipe(name, scale, epochs=1, network="dense") == dataclasses.replace(expected, epochs=1, network="dense")
+
+
+@pytest.mark.parametrize("change, sentence", [
+    ({"until": "bored"}, "until='bored': choose 'steps' or 'converged'"), ({"epochs": 0}, "must be positive"),
+    ({"batch": 0}, "must be positive"), ({"learning_rate": 0}, "must be positive"),
+    ({"learning_rate": -1}, "must be positive"), ({"learning_rate": math.nan}, "must be positive"),
+])
+def test_impossible_recipes_are_refused(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        recipe("mnist", "class", **change)
+
+
+def test_unknown_scale():
+    with pytest.raises(ValueError, match="huge"):
+        recipe("mnist", "huge")
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("name, shape", [("dense", (28, 28, 1)), ("mnist_cnn", (28, 28, 1)), ("cifar_cnn", (32, 32, 3))])
+def test_saved_and_loaded_gives_equal_logits(tmp_path, name, shape):
+    rng = np.random.default_rng(0)
+    model = network(name, 11)
+    model.set_weights([weight + rng.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()])
+    path = save(model, tmp_path / "new" / "model.keras")
+    assert path == tmp_path / "new" / "model.keras" and zipfile.is_zipfile(path)
+    assert [file.name for file in path.parent.iterdir()] == ["model.keras"]
+    images = rng.random((9, *shape), np.float32)
+    assert np.array_equal(logits(load(path), images), logits(model, images))
+
+
+def test_a_trained_model_is_saved_without_its_optimizer(uninterrupted, tmp_path, data):
+    path = save(uninterrupted.model, tmp_path / "model.keras")
+    loaded = load(path)
+    assert np.array_equal(logits(loaded, data.x_test), logits(uninterrupted.model, data.x_test))
+    assert not getattr(loaded, "optimizer", None) and uninterrupted.model.optimizer
+    bare = network("dense", 11)
+    assert path.stat().st_size < 1.1 * save(bare, tmp_path / "bare.keras").stat().st_size
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model", "model.keras.zip"])
+def test_models_are_saved_as_keras_files_only(tmp_path, name):
+    with pytest.raises(ValueError, match=f"{name} must end in .keras"):
+        save(network("dense", 2), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_code_in_a_file_does_not_run(tmp_path):
+    trace = tmp_path / "trace"
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: open(trace, "w") and x)])
+    model.save(tmp_path / "evil.keras")
+    trace.unlink()
+    with pytest.raises(ValueError, match="evil.keras cannot be read as a Keras model"):
+        load(tmp_path / "evil.keras")
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.7, 0.99])
+def test_a_file_cut_short_is_named(tmp_path, share):
+    path = save(network("dense", 2), tmp_path / "short.keras")
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match=re.escape(f"{path} cannot be read as a Keras model (")):
+        load(path)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.002, 0.05, 0.3, 0.5, 0.7, 0.95, 0.995])
+def test_a_corrupt_file_is_named(tmp_path, share):
+    path = save(network("dense", 2), tmp_path / "corrupt.keras")
+    content = bytearray(path.read_bytes())
+    at = int(share * len(content))
+    content[at : at + 100] = bytes(byte ^ 0x55 for byte in content[at : at + 100])
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(f"{path} cannot be read as a Keras model (")):
+        load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", None], ids=["empty", "text", "missing"])
+def test_a_file_that_is_no_model_is_named(tmp_path, content):
+    path = tmp_path / "none.keras"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(f"{path} cannot be read as a Keras model (")):
+        load(path)
+
+
+@pytest.mark.parametrize("members", [{}, {"a.txt": "x"}, {"config.json": "{}"}, {"config.json": "no json"},
+                                     {"config.json": '{"class_name": "Nonsense", "module": "keras", "config": {}}'}])
+def test_an_archive_that_is_no_model_is_named(tmp_path, members):
+    path = tmp_path / "archive.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match=re.escape(f"{path} cannot be read as a Keras model (")):
+        load(path)
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_full_disk_leaves_the_old_model_and_nothing_else(tmp_path, monkeypatch, old):
+    path = tmp_path / "model.keras"
+    if old:
+        save(network("dense", 2), path)
+    before = path.read_bytes() if old else None
+
+    def fails(self, file, **kwargs):
+        with open(file, "wb") as part:
+            part.write(b"half a mod")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Sequential, "save", fails)
+        with pytest.raises(OSError, match="disk is full"):
+            save(network("dense", 3), path)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == ([before] if old else [])
+
+
+FULL_DISK = """
+import errno, pathlib, sys
+import numpy as np
+from wmlab.networks import network
+from wmlab.training import load, logits, save
+disk = pathlib.Path(sys.argv[1])
+images = np.ones((2, 28, 28, 1), np.float32)
+old = network("dense", 2)
+path = save(old, disk / "model.keras")
+(disk / "filler").write_bytes(bytes(180_000))
+try:
+    save(network("dense", 2), path)
+except OSError as error:
+    assert error.errno == errno.ENOSPC and "disk is full" in str(error), error
+else:
+    raise SystemExit("the disk was not full")
+assert sorted(file.name for file in disk.iterdir()) == ["filler", "model.keras"], list(disk.iterdir())
+assert np.array_equal(logits(load(path), images), logits(old, images))
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full(tmp_path):
+    """In a namespace of its own, so that the small disk is gone with the process."""
+    own = ["unshare", "--user", "--map-root-user", "--mount"]
+    mounted = f"mount -t tmpfs -o size=400k none '{tmp_path}'"
+    if not shutil.which("unshare") or subprocess.run([*own, "sh", "-c", mounted], capture_output=True).returncode:
+        pytest.skip("this system lets us mount no small disk")
+    script = tmp_path.with_suffix(".py")
+    script.write_text(FULL_DISK)
+    done = subprocess.run([*own, "sh", "-c", f"{mounted} && exec '{sys.executable}' '{script}' '{tmp_path}'"],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_everything_that_trains_does_so_on_both_backends(backend, request):
+    """The tests marked `trains` of all files again, in a process of its own on the other backend."""
+    if backend == keras.config.backend():
+        pytest.skip(f"this process runs on {backend} already")
+    environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
+    tests = request.path.parent
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "trains", str(tests)],
+                          env=environment, cwd=tests.parent, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-5000:]
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed and int(passed[1]) >= 30 and "skipped" not in done.stdout
