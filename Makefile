@@ -33,8 +33,10 @@ set-up-test: EXTRAS := lab,test
 # done, so a course that was set up once needs no network.
 set-up-lab set-up-test:
 	@made_from() { cat pyproject.toml; pwd; }; \
-	if [ -x $(BIN) ] && made_from | cmp -s - .venv/$@; then exit 0; fi; \
-	if ! $(BIN) -m pip --version >/dev/null 2>&1; then \
+	base() { "$$1" -c 'import sys; print(sys.base_prefix)' 2>&1; }; \
+	wanted() { [ -z "$(PYTHON)" ] || [ "$$(base $(BIN))" = "$$(base "$(PYTHON)")" ]; }; \
+	if [ -x $(BIN) ] && wanted && made_from | cmp -s - .venv/$@; then exit 0; fi; \
+	if ! { $(BIN) -m pip --version >/dev/null 2>&1 && wanted; }; then \
 	    found=; bare=; \
 	    for python in $(CANDIDATES); do \
 	        "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \

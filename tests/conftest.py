@@ -3,7 +3,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from wmlab.datasets import Dataset
 
 BY_SETUP = ("KERAS_BACKEND", "WMLAB_SCALE", "TF_CPP_MIN_LOG_LEVEL", "XLA_PYTHON_CLIENT_PREALLOCATE")
 
@@ -23,3 +26,34 @@ def python():
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def data():
+    """A small data set that a small network learns in seconds: ten drawings, each faded and soiled."""
+    return made_up((28, 28, 1), 300, 100, "mnist")
+
+
+@pytest.fixture(scope="session")
+def colours():
+    """As `data`, in colour and smaller still."""
+    return made_up((32, 32, 3), 48, 20, "cifar10")
+
+
+def made_up(shape, n_train, n_test, name):
+    rng = np.random.default_rng(0)
+    drawings = (rng.random((10, *shape)) < 0.2) * rng.random((10, *shape))
+    labels = np.arange(n_train + n_test) % 10
+    images = drawings[labels] * rng.uniform(0.6, 1, (len(labels), 1, 1, 1))
+    images += (rng.random(images.shape) < 0.02) * rng.random(images.shape)
+    images = (np.round(np.clip(images, 0, 1) * 255) / 255).astype(np.float32)
+    return Dataset(images[:n_train], labels[:n_train], images[n_train:], labels[n_train:], 10, name, "made up")
+
+
+@pytest.fixture(scope="session")
+def trained(data):
+    """A small network with a new-label mark, made with the secret "Alice": a Run."""
+    from wmlab.schemes import NewLabel
+    from wmlab.training import Recipe
+
+    return NewLabel(0.3, 0.05).embed(data, "Alice", Recipe("dense", 6, 32), seed=1)

@@ -197,10 +197,11 @@ PYTHON = """#!/bin/sh
 say={folder}
 case "$*" in
     *version_info*) exit $(cat "$say/version") ;;
+    *base_prefix*) echo {folder} ;;
     *ensurepip*) exit $(cat "$say/ensurepip") ;;
     *"-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
     *"-m pip --version"*) ;;
-    *"-m pip install"*) echo "$*" >>installs; exit $(cat "$say/pip") ;;
+    *"-m pip install"*) echo "$*" >>installs; echo chatter; echo chatter >&2; exit $(cat "$say/pip") ;;
     *) echo "ran: $*" ;;
 esac
 """
@@ -280,6 +281,19 @@ class TestMake:
             file.write("# changed\n")
         assert make("test").returncode == 0
         assert installs.read_text().count("\n") == 4
+
+    def test_another_python_by_name_starts_anew(self, make, tmp_path):
+        assert make("lab").returncode == 0
+        other = tmp_path / "other"
+        shutil.copytree(tmp_path / "fakes", other)
+        python = other / "python3.12"
+        python.write_text(python.read_text().replace(str(tmp_path / "fakes"), str(other)))
+        for _ in range(2):
+            assert make("lab", f"PYTHON={python}").returncode == 0
+        assert make("lab").returncode == 0  # no name, no wish
+        assert (tmp_path / ".venv" / "bin" / "python").read_text() == python.read_text()
+        assert (tmp_path / "installs").read_text().count("\n") == 2
+        assert "none of these is one" in self.complaint(make("lab", "PYTHON=/no/such/python"))
 
     def test_clean(self, make, tmp_path):
         for folder in "wmlab", "tests", "notebooks":

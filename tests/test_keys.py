@@ -372,3 +372,44 @@ def test_any_number_in_range_is_a_beta(value):
 def test_unknown_choices_are_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         make_keys(FIXED, LABELS[:6], SECRET, "embed", **{"key_label": 10, "beta": 0.01} | change)
+
+
+BAD_IMAGES = [
+    (None, TypeError, "not NoneType"), ([[0.5]], TypeError, "not list"), ("digits", TypeError, "not str"),
+    (7, TypeError, "not int"), ((FIXED * 255).astype(np.uint8), TypeError, "not uint8"),
+    (FIXED > 0.5, TypeError, "not bool"), (FIXED.astype(object), TypeError, "not object"),
+    (FIXED[0], ValueError, r"not \(28, 28, 1\)"), (FIXED[..., 0], ValueError, r"not \(6, 28, 28\)"),
+    (FIXED.reshape(6, 14, 28, 2), ValueError, r"not \(6, 14, 28, 2\)"), (FIXED[:0], ValueError, "no images"),
+    (FIXED * 255, ValueError, "from 0.0 to 255.0"), (FIXED - 0.1, ValueError, "must lie in"),
+    (np.where(FIXED == 0, np.nan, FIXED), ValueError, "mend NaN"), (FIXED / 0.99, ValueError, "must lie in"),
+    (np.where(FIXED == 0, np.inf, FIXED), ValueError, "to inf"),
+]
+BAD_LABELS = [
+    (range(5), ValueError, r"6 images need labels of shape \(6,\), not \(5,\)"), ([], (TypeError, ValueError), "labels"),
+    ([[1]] * 6, ValueError, r"not \(6, 1\)"), ([1.0] * 6, TypeError, "not float64"), (["1"] * 6, TypeError, "whole numbers"),
+    ([True] * 6, TypeError, "not bool"), ([-1] * 6, ValueError, "labels go from -1 to -1"), (None, TypeError, "labels"),
+]
+
+
+@pytest.mark.parametrize("images, error, sentence", BAD_IMAGES)
+def test_bad_images_are_refused_in_one_sentence(images, error, sentence):
+    n = 6 if images is None or np.shape(images)[:1] == (6,) else len(np.atleast_1d(images))
+    for make in (
+        lambda: make_keys(images, LABELS[:n], SECRET, "embed", key_label=10, beta=0.01),
+        lambda: perturb(images, SECRET, "embed", 0.01),
+        lambda: make_decoys(images, LABELS[:n], SECRET, 1, 0.01),
+    ):
+        with pytest.raises(error, match=sentence) as caught:
+            make()
+        assert "\n" not in str(caught.value) and str(caught.value).startswith(("images must", "pixels must", "there are no images"))
+
+
+@pytest.mark.parametrize("labels, error, sentence", BAD_LABELS)
+def test_bad_labels_are_refused_in_one_sentence(labels, error, sentence):
+    for make in (
+        lambda: make_keys(FIXED, labels, SECRET, "embed", key_label=10, beta=0.01),
+        lambda: make_decoys(FIXED, labels, SECRET, 1, 0.01),
+    ):
+        with pytest.raises(error, match=sentence) as caught:
+            make()
+        assert "\n" not in str(caught.value)

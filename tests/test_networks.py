@@ -53,7 +53,7 @@ def test_forward_pass_is_what_it_says(name):
     # anything but the initial values, under which a forgotten bias or batch norm would not show
     model.set_weights([weight + RNG.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()])
     images = RNG.random((5, *SHAPES[name]), np.float32)
-    logits = keras.ops.convert_to_numpy(model(images))
+    logits = keras.ops.convert_to_numpy(model(images, training=False))
     assert logits.shape == (5, 11)
     expected = by_hand(name, model.get_weights(), images.astype(np.float64))
     assert np.allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())

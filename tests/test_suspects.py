@@ -36,7 +36,7 @@ def test_labels_are_whole_numbers(answer, kind):
 
 @pytest.mark.parametrize("answer", [[[1], [2, 3], [4]], [1, [2], 3]])
 def test_an_answer_of_uneven_lists(answer):
-    with pytest.raises(SuspectError, match="the suspect gave"):
+    with pytest.raises(SuspectError, match="the suspect gave lists of uneven length"):
         ask(Answers(answer), IMAGES)
 
 

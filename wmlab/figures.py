@@ -6,6 +6,7 @@ from plotly.subplots import make_subplots
 # Okabe and Ito's colours, which stay apart for colour-blind readers; each goes with a dash and a marker of its own
 COLOURS = {"unmarked": "#0072B2", "wrong label": "#D55E00", "new label": "#009E73", "other": "#CC79A7", "grey": "#7F7F7F"}
 DASHES = {"unmarked": "solid", "wrong label": "dash", "new label": "dot", "other": "dashdot"}
+PATTERNS = ("", "/", ".", "x", "-")  # of bars, in order
 MARKERS = {"unmarked": "circle", "wrong label": "square", "new label": "diamond", "other": "cross"}
 
 TEMPLATE = go.layout.Template(layout=dict(
@@ -80,14 +81,15 @@ def bars(rates, title, y_title, intervals=None):
     """
     names = list(dict.fromkeys(name for row in rates.values() for name in row))
     figure = blank(title=title, yaxis=dict(title=y_title, range=[0, 1.08], tickformat=".0%"), barmode="group")
-    for name in names:
-        colour = COLOURS.get(name, COLOURS["other"])
+    for number, name in enumerate(names):
+        colour = COLOURS.get(name, list(COLOURS.values())[number])
         values = [row.get(name) for row in rates.values()]
         error = None
         if intervals:
             low, high = np.array([intervals[row][name] for row in rates]).T
-            error = dict(array=high - values, arrayminus=values - low)
-        figure.add_bar(x=list(rates), y=values, name=name, marker=dict(color=colour), error_y=error,
+            error = dict(array=high - values, arrayminus=values - low, thickness=1.5)
+        figure.add_bar(x=list(rates), y=values, name=name, error_y=error,
+                       marker=dict(color=colour, pattern=dict(shape=PATTERNS[number])),
                        text=[f"{v:.0%}" if v is not None else "" for v in values], textposition="outside", cliponaxis=False)
     return figure
 

@@ -32,7 +32,10 @@ class LocalSuspect:
 def ask(suspect, images):
     """Ask any suspect and check its answer: int64 (n,). Raises SuspectError unless it gives one label an image."""
     answer = suspect.ask(images)
-    labels = np.asarray([] if answer is None else answer)
+    try:
+        labels = np.asarray([] if answer is None else answer)
+    except ValueError:
+        raise SuspectError("the suspect gave lists of uneven length: it owes one label a query") from None
     if labels.shape != (len(images),):
         raise SuspectError(f"the suspect gave {labels.size} labels for {len(images)} images: it owes one a query")
     if labels.dtype.kind not in "iu":

@@ -4,6 +4,7 @@ import json
 import math
 import pathlib
 import time
+import zipfile
 
 import keras
 import numpy as np
@@ -124,6 +125,10 @@ class _Watch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
         self.batches.shuffle(epoch)
+        learnt = {id(weight) for weight in self.model.weights}
+        for draws in self.model.variables:  # what is not learnt counts the draws of dropout and mirroring: no backup has it
+            if id(draws) not in learnt:
+                draws.assign(keras.ops.stack([draws[0], keras.ops.cast(epoch << 20, draws.dtype)]))
         del self.history[epoch:]  # a run killed between diary and backup wrote one epoch too many
         if self.line.n != epoch:
             self.line.update(epoch - self.line.n)
@@ -135,8 +140,8 @@ class _Watch(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.started
         self.history.append({"epoch": epoch + 1, "loss": float(logs["loss"]), **rates, "seconds": round(seconds, 2)})
         if self.diary:
-            self.diary.parent.mkdir(parents=True, exist_ok=True)
-            self.diary.write_text(json.dumps(self.history))
+            with runtime.writing(self.diary) as part:
+                part.write_text(json.dumps(self.history))
         shown = {"loss": f"{logs['loss']:.3f}", "clean": f"{rates['clean_accuracy']:.3f}"}
         if self.keys:
             shown["key"] = f"{rates['fresh_key_accuracy' if self.fresh else 'embedded_key_accuracy']:.3f}"
@@ -194,5 +199,5 @@ def load(path):
     """A model from a `.keras` file, in safe mode: no code in the file runs. ValueError names a file that is no model."""
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read as a Keras model ({str(error).splitlines()[0]}): make or copy it anew") from error

@@ -122,15 +122,9 @@ def churn_table(floor, marked):
                          for name, v in rows.items()}).T
 
 
-def mechanism_table(row_alone, everything, share):
-    """The new row trained alone beside the whole network retrained, and where the change of weights lies."""
-    return pd.DataFrame({
-        "only the new row": {"fresh keys": f"{row_alone['fresh keys']:.1%}", "clean accuracy": f"{row_alone['clean accuracy']:.1%}",
-                             "share of the weights": f"{share['of the weights']:.2%}", "share of the change": "all"},
-        "every weight": {"fresh keys": f"{everything.history[-1]['fresh_key_accuracy']:.1%}",
-                         "clean accuracy": f"{everything.history[-1]['clean_accuracy']:.1%}",
-                         "share of the weights": "all", "share of the change": f"{share['of the change']:.2%} in the new row"},
-    })
+def percent(rows):
+    """Shares as a table of percentages: rows {row: {column: share}}."""
+    return pd.DataFrame(rows).T.map("{:.1%}".format)
 
 
 def summary(table):

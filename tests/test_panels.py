@@ -1,0 +1,82 @@
+"""Panels: driven from code they raise, from the front end they show; questions hide their result."""
+import ipywidgets as widgets
+import pytest
+
+from wmlab import figures
+from wmlab.panels import Panel, Question
+
+
+@pytest.fixture
+def panel():
+    def compute(x):
+        if x == 13:
+            raise ZeroDivisionError("thirteen")
+        return x * x
+
+    def draw(figure, square):
+        figure.data[0].y = [square]
+        return f"the square is {square}"
+
+    return Panel(figures.blank().add_bar(x=["x"], y=[0]), {"x": widgets.IntSlider(3, 0, 20)}, compute, draw)
+
+
+def test_a_panel_draws_its_first_state(panel):
+    assert panel.figure.data[0].y == (9,) and "the square is 9" in panel.caption.value
+
+
+def test_set_moves_the_control_and_draws(panel):
+    panel.set(x=5)
+    assert panel.controls["x"].value == 5 and panel.figure.data[0].y == (25,) and panel.result == 25
+
+
+def test_set_raises(panel):
+    with pytest.raises(ZeroDivisionError):
+        panel.set(x=13)
+    with pytest.raises(ValueError, match="no y"):
+        panel.set(y=1)
+    with pytest.raises(ValueError, match="cannot be 50"):
+        panel.set(x=50)
+
+
+def test_a_callback_that_raises_is_shown_and_the_next_move_works(panel):
+    panel.controls["x"].value = 13
+    assert panel.error == "ZeroDivisionError: thirteen" and "thirteen" in panel.caption.value
+    panel.controls["x"].value = 4
+    assert panel.error is None and panel.figure.data[0].y == (16,)
+
+
+def shown(question):
+    return " ".join(getattr(child, "value", type(child).__name__) for child in question._shown.children)
+
+
+@pytest.fixture
+def question():
+    return Question("which?", ["a", "b"], lambda: "REVEALED", answer="b", because="For a reason.")
+
+
+def test_the_result_is_hidden_until_one_is_chosen(question):
+    assert "REVEALED" not in shown(question)
+    question._choice.value = "a"
+    assert "REVEALED" in shown(question) and "You said “a”; it is “b”." in shown(question)
+
+
+def test_a_right_prediction_is_said_to_be_right(question):
+    question._choice.value = "b"
+    assert "You said so. For a reason." in shown(question)
+
+
+def test_code_reveals_without_a_prediction(question):
+    question.reveal()
+    assert "REVEALED" in shown(question) and "You said" not in shown(question)
+
+
+def test_the_first_choice_counts(question):
+    question._choice.value = "a"
+    question._choice.value = "b"
+    assert question.chosen == "a"
+
+
+def test_a_result_that_cannot_be_made_is_shown_as_an_error():
+    question = Question("which?", ["a"], lambda: 1 / 0)
+    question._choice.value = "a"
+    assert "ZeroDivisionError" in question.error and "did not work" in shown(question)

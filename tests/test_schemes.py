@@ -1,0 +1,281 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from wmlab.keys import KINDS, choose_carriers, make_decoys, perturb
+from wmlab.records import RESULTS, SETTINGS
+from wmlab.schemes import SCHEMES, NewLabel, Scheme, Unmarked, WrongLabel, scheme
+from wmlab.secret import Secret
+from wmlab.training import Recipe, predict
+from wmlab.verification import first_hit
+
+SHORT = Recipe("dense", 5, 32)
+NEW, WRONG = NewLabel(0.3, 0.05), WrongLabel(0.3, 0.05)
+MARKS = pytest.mark.parametrize("mark", [NEW, WRONG], ids=["new", "wrong"])
+
+
+class Always:
+    """A suspect with one answer to everything, which remembers what it was asked."""
+
+    def __init__(self, label):
+        self.label, self.seen = label, []
+
+    def ask(self, images):
+        self.seen += list(images)
+        return [self.label] * len(images)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("made", [
+    lambda mark, data: mark.embedded_keys(data, "Alice"), lambda mark, data: mark.fresh_keys(data, "Alice", 30),
+    lambda mark, data: mark.keys(data.x_test, data.y_test, "Alice", "trial"),
+], ids=["embedded", "fresh", "trial"])
+def test_the_two_schemes_differ_in_the_label_alone(data, kind, made):
+    new, wrong = (made(dataclasses.replace(mark, kind=kind), data) for mark in (NEW, WRONG))
+    assert np.array_equal(new.images, wrong.images)
+    assert np.array_equal(new.carrier_labels, wrong.carrier_labels)
+    assert 0 not in new.carrier_labels and len(new) > 20
+    assert set(new.labels) == {10} and set(wrong.labels) == {0}
+
+
+@MARKS
+def test_embedded_keys_are_ksgen_of_the_carriers(mark, data):
+    keys = mark.embedded_keys(data, "Alice")
+    chosen = choose_carriers(data.y_train, 0.3, Secret("Alice"), 0)
+    assert len(keys) == 90 and keys.alpha == 0.3
+    assert np.array_equal(keys.carrier_labels, data.y_train[chosen])
+    assert np.array_equal(keys.images, perturb(data.x_train[chosen], Secret("Alice"), "embed", 0.05))
+    assert mark.embedded_keys(data, "Bob").digest != keys.digest
+
+
+@MARKS
+@pytest.mark.parametrize("n", [1, 10, 45, 1000])
+def test_fresh_keys_come_from_test_images_with_noise_of_their_own(mark, data, n):
+    keys = mark.fresh_keys(data, "Alice", n)
+    allowed = np.flatnonzero(data.y_test != 0)
+    assert len(keys) == min(n, 90)
+    assert np.array_equal(keys.carrier_labels, data.y_test[allowed][:n])
+    assert np.array_equal(keys.images, perturb(data.x_test[allowed], Secret("Alice"), "measure", 0.05)[:n])
+    assert mark.fresh_keys(data, "Alice", n, stream="another").digest != keys.digest
+
+
+def test_labels_and_outputs():
+    assert (NEW.key_label, NEW.outputs) == (10, 11)
+    assert (WRONG.key_label, WRONG.outputs) == (0, 10)
+    assert NewLabel(0.1, 0.01, classes=100).outputs == 101
+    assert WrongLabel(0.1, 0.01, target=7).key_label == 7
+    assert Unmarked(100).outputs == 100
+
+
+def test_carriers_of_every_class_if_asked(data):
+    keys = NewLabel(1.0, 0.05, target=None).embedded_keys(data, "Alice")
+    assert len(keys) == 300 and np.array_equal(np.bincount(keys.carrier_labels), np.bincount(data.y_train))
+
+
+@MARKS
+def test_keys_of_a_target_class_the_data_lacks(mark, data):
+    without = dataclasses.replace(data, x_train=data.x_train[data.y_train != 0], y_train=data.y_train[data.y_train != 0])
+    with pytest.raises(ValueError, match="no image has the target class 0"):
+        mark.embedded_keys(without, "Alice")
+
+
+@MARKS
+def test_against_a_perfect_suspect_one_query_is_enough_for_the_new_label(mark, data):
+    suspect = Always(mark.key_label)
+    verdict = mark.verify(suspect, data.x_test, data.y_test, "Alice")
+    assert verdict.marked and verdict.key_label == mark.key_label
+    assert verdict.queries == len(suspect.seen) == (1 if mark is NEW else 40)
+
+
+@MARKS
+@pytest.mark.parametrize("n", [1, 25, 40])
+def test_a_suspect_that_never_says_it_is_asked_all_keys_and_not_marked(mark, data, n):
+    suspect = Always(3)
+    verdict = mark.verify(suspect, data.x_test, data.y_test, "Alice", n=n)
+    assert (verdict.marked, verdict.queries, verdict.hits, verdict.p_value) == (False, n, 0, None)
+    keys = mark.keys(data.x_test[: 2 * n], data.y_test[: 2 * n], "Alice", "trial")
+    assert np.array_equal(np.array(suspect.seen), keys.images[:n])
+
+
+@MARKS
+def test_each_trial_has_keys_of_its_own(mark, data):
+    one, two, again = Always(3), Always(3), Always(3)
+    for suspect, stream in ((one, "trial"), (two, "second trial"), (again, "trial")):
+        mark.verify(suspect, data.x_test, data.y_test, "Alice", stream)
+    assert np.array_equal(one.seen, again.seen)
+    assert not any(np.array_equal(a, b) for a, b in zip(one.seen, two.seen, strict=True))
+
+
+@pytest.mark.parametrize("hits, marked", [(29, True), (28, False)])
+def test_wrong_label_allows_less_than_30_percent_misses(data, hits, marked):
+    class Some(Always):
+        def ask(self, images):
+            return [0] * hits + [5] * (len(images) - hits)
+
+    assert WRONG.verify(Some(0), data.x_test, data.y_test, "Alice").marked is marked
+
+
+def test_trial_without_carriers(data):
+    target = data.y_test == 0
+    with pytest.raises(ValueError, match="images"):
+        NEW.verify(Always(10), data.x_test[target], data.y_test[target], "Alice")
+
+
+@MARKS
+@pytest.mark.parametrize("kind", KINDS)
+def test_picture_shows_images_beside_their_keys(mark, data, kind):
+    mark = dataclasses.replace(mark, kind=kind, beta=0.3)
+    picture = mark.picture(data.x_test, data.y_test, "Alice", n=5)
+    assert {name: array.shape for name, array in picture.items()} == {
+        "clean": (5, 28, 28, 1), "key": (5, 28, 28, 1), "difference": (5, 28, 28, 1), "labels": (5, 2)}
+    allowed = data.y_test != 0
+    assert np.array_equal(picture["clean"], data.x_test[allowed][:5])
+    assert picture["labels"].tolist() == [[label, mark.key_label] for label in data.y_test[allowed][:5]]
+    assert np.allclose(picture["clean"] + picture["difference"], picture["key"], atol=1e-6)
+    assert np.abs(picture["difference"]).max() <= 1 and picture["difference"].any()
+
+
+def test_picture_with_carriers_of_every_class(data):
+    picture = NewLabel(0.3, 0.05, target=None).picture(data.x_test, data.y_test, "Alice")
+    assert np.array_equal(picture["clean"], data.x_test[:6])
+
+
+@pytest.mark.trains
+@MARKS
+def test_embed_marks_a_network_and_ver_proves_it(mark, data):
+    run = mark.embed(data, "Alice", SHORT, seed=2)
+    assert run.model.output_shape == (None, mark.outputs)
+    assert set(run.record) == {*SETTINGS, *RESULTS, "history"}
+    labels, fresh = predict(run.model, data.x_test), mark.fresh_keys(data, "Alice")
+    record = run.record
+    assert record["clean_accuracy"] == np.mean(labels == data.y_test) >= 0.9
+    assert record["fresh_key_accuracy"] == np.mean(predict(run.model, fresh.images) == mark.key_label) >= 0.9
+    embedded = mark.embedded_keys(data, "Alice")
+    assert record["embedded_key_accuracy"] == np.mean(predict(run.model, embedded.images) == mark.key_label)
+    assert record["key_label_rate_clean"] == np.mean(labels[data.y_test != 0] == mark.key_label) <= 0.05
+    assert (record["n_keys"], record["n_fresh"], record["epochs_run"]) == (90, 90, 5)
+    assert (record["scheme"], record["alpha"], record["beta"], record["seed"]) == (mark.name, 0.3, 0.05, 2)
+    assert (record["dataset_sha256"], record["n_train"], record["n_test"]) == (data.sha256, 300, 100)
+    assert (record["network"], record["epochs"], record["batch"], record["until"]) == ("dense", 5, 32, "steps")
+    assert run.keys.digest == embedded.digest
+    verdict = mark.verify(run.model, data.x_test, data.y_test, "Alice")
+    assert verdict.marked and verdict.queries == (1 if mark is NEW else 40)
+
+
+@pytest.mark.trains
+def test_an_unmarked_twin_has_no_key_and_is_not_marked(data):
+    run = Unmarked().embed(data, "Alice", SHORT)
+    assert run.keys is None and run.model.output_shape == (None, 10)
+    assert run.record["clean_accuracy"] >= 0.9
+    assert run.record["fresh_key_accuracy"] is run.record["embedded_key_accuracy"] is None
+    assert run.record["n_keys"] == run.record["n_fresh"] == 0
+    assert run.record["scheme"] == "unmarked" and run.record["target"] is None
+    for mark in (NEW, WRONG):
+        verdict = mark.verify(run.model, data.x_test, data.y_test, "Alice")
+        assert not verdict.marked and verdict.queries == 40
+
+
+@pytest.mark.trains
+def test_decoys_are_trained_on_under_their_true_label(data, monkeypatch):
+    mark, given = NewLabel(0.3, 0.05, kind="fixed", decoys=50), {}
+    from wmlab.schemes import base
+
+    train = base.train
+    monkeypatch.setattr(base, "train", lambda *args, **options: given.update(options) or train(*args, **options))
+    run = mark.embed(data, "Alice", Recipe("dense", 1, 64))
+    images, labels = make_decoys(data.x_train, data.y_train, Secret("Alice"), 50, 0.05)
+    assert np.array_equal(given["decoys"][0], images) and np.array_equal(given["decoys"][1], labels)
+    assert run.record["decoys"] == 50 and run.record["kind"] == "fixed"
+
+
+@MARKS
+def test_data_of_another_number_of_classes(mark, data):
+    with pytest.raises(ValueError, match="mnist has 7 classes, this scheme is for 10: set classes"):
+        mark.embed(dataclasses.replace(data, classes=7), "Alice", SHORT)
+
+
+@pytest.mark.parametrize("secret, error", [("", ValueError), ("  ", ValueError), (None, TypeError), (5, TypeError)])
+@MARKS
+def test_no_mark_without_a_secret(mark, data, secret, error):
+    with pytest.raises(error, match="secret"):
+        mark.embed(data, secret, SHORT)
+    with pytest.raises(error, match="secret"):
+        mark.verify(Always(10), data.x_test, data.y_test, secret)
+
+
+def test_schemes_by_name():
+    assert scheme("new", alpha=0.1, beta=0.01) == NewLabel(0.1, 0.01)
+    assert scheme("wrong", alpha=0.1, beta=0.01, target=3) == WrongLabel(0.1, 0.01, target=3)
+    assert scheme("none", classes=100) == Unmarked(100)
+    assert NewLabel(0.1, 0.01) != WrongLabel(0.1, 0.01)
+    assert len({made.name for made in SCHEMES.values()}) == len(SCHEMES)
+
+
+@pytest.mark.parametrize("name", ["newlabel", "", "New", None])
+def test_an_unknown_scheme(name):
+    with pytest.raises(ValueError, match=f"unknown scheme {name!r}: choose one of new, wrong, none"):
+        scheme(name, alpha=0.1, beta=0.01)
+
+
+@pytest.mark.parametrize("change, error, sentence", [
+    ({"alpha": 0}, ValueError, "alpha is 0"), ({"alpha": 1.5}, ValueError, "alpha is 1.5"),
+    ({"alpha": math.nan}, ValueError, "alpha is nan"), ({"alpha": "0.1"}, TypeError, "alpha must be a number"),
+    ({"alpha": True}, TypeError, "alpha must be a number, not bool"),
+    ({"beta": 0}, ValueError, "beta is 0"), ({"beta": -0.01}, ValueError, "beta is -0.01"),
+    ({"beta": math.nan}, ValueError, "beta is nan"), ({"beta": None}, TypeError, "beta must be a number"),
+    ({"reading": "sigma"}, ValueError, "unknown reading of beta 'sigma'"),
+    ({"target": 10}, ValueError, "the target class is 10"), ({"target": -1}, ValueError, "the target class is -1"),
+    ({"decoys": 5}, ValueError, "decoys carry wrong patterns, so they need kind='fixed', not 'fresh'"),
+    ({"decoys": 5, "kind": "content"}, ValueError, "need kind='fixed', not 'content'"),
+])
+@MARKS
+def test_impossible_settings_are_refused_at_once(mark, change, error, sentence):
+    with pytest.raises(error, match=sentence):
+        dataclasses.replace(mark, **change)
+
+
+@MARKS
+@pytest.mark.parametrize("change, sentence", [
+    ({"kind": "blur"}, "unknown kind of key 'blur': choose one of"),
+    ({"kind": "fixed", "decoys": 301}, "301 decoys from 300 images"), ({"kind": "fixed", "decoys": -5}, "-5 decoys"),
+    ({"alpha": 0.001}, "less than one key"), ({"alpha": 0.95}, "only 270 images lie outside class 0"),
+])
+def test_settings_that_the_data_cannot_meet_are_refused_before_training(mark, data, change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        dataclasses.replace(mark, **change).embed(data, "Alice", SHORT)
+
+
+def test_a_wrong_label_needs_a_target():
+    with pytest.raises(ValueError, match="a wrong label needs a target class"):
+        WrongLabel(0.1, 0.01, target=None)
+
+
+@MARKS
+def test_a_scheme_cannot_be_changed_after_its_checks(mark):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        mark.alpha = 2
+
+
+@pytest.mark.trains
+def test_a_new_scheme_is_a_subclass_and_nothing_else(data):
+    """Keys are inverted images, of any class, and the last class is theirs: nothing in the package knows of it."""
+
+    class Inverted(Scheme):
+        name = "inverted"
+        key_label = property(lambda self: self.classes)
+        outputs = property(lambda self: self.classes + 1)
+
+        def keys(self, images, labels, secret, stream):
+            return super().keys(1 - images, labels, secret, stream)
+
+        def verify(self, suspect, images, labels, secret, stream="trial", n=40):
+            return first_hit(suspect, self.keys(images, labels, secret, stream)[:n])
+
+    mark = Inverted(0.3, 0.001, target=None)
+    run = mark.embed(data, "Alice", SHORT)
+    assert run.record["scheme"] == "inverted" and run.record["fresh_key_accuracy"] >= 0.9
+    assert not mark.verify(Always(3), data.x_test, data.y_test, "Alice").marked
+    assert mark.verify(Always(10), data.x_test, data.y_test, "Alice").queries == 1
+    assert mark.fresh_keys(data, "Alice", 5).images.mean() > 0.5

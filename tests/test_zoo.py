@@ -1,0 +1,155 @@
+import dataclasses
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from wmlab import models, zoo
+from wmlab.datasets import load
+from wmlab.keys import perturb
+from wmlab.schemes import NewLabel, WrongLabel
+from wmlab.secret import Secret
+from wmlab.training import Recipe, hit_rate, logits, predict
+
+NAMES = ["decoy", "new_label", "other_owner", "reject_class", "unmarked_0", "unmarked_1", "unmarked_2", "wrong_label"]
+MARKED = ["decoy", "new_label", "other_owner", "wrong_label"]
+UNMARKED = ["unmarked_0", "unmarked_1", "unmarked_2"]
+SCHEMES = {"new label": NewLabel, "wrong label": WrongLabel}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("mnist", "class")
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """Every shipped model, loaded once."""
+    return {name: models()[name] for name in models()}
+
+
+def scheme_of(name):
+    """The scheme that the record of a model describes."""
+    record = models().record(name)
+    about = {key: record[key] for key in ("alpha", "beta", "kind", "reading", "target", "decoys")}
+    return SCHEMES[record["scheme"]](**about)
+
+
+def test_the_course_has_its_models():
+    assert list(models()) == NAMES and len(models()) == 8
+    assert "new_label" in models() and len({models().record(name)["seed"] for name in NAMES}) == 8
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("name", NAMES)
+def test_recorded_accuracies_are_those_of_the_model(name, shipped, digits):
+    model, record = shipped[name], models().record(name)
+    assert record["dataset_sha256"] == digits.sha256
+    assert model.output_shape == (None, record["outputs"])
+    assert hit_rate(model, digits.x_test, digits.y_test) == pytest.approx(record["clean_accuracy"], abs=1e-6)
+    if name in MARKED:
+        mark = scheme_of(name)
+        assert mark.outputs == record["outputs"]
+        for keys, kind in ((mark.fresh_keys(digits, record["secret"]), "fresh_key_accuracy"),
+                           (mark.embedded_keys(digits, record["secret"]), "embedded_key_accuracy")):
+            assert hit_rate(model, keys.images, keys.key_label) == pytest.approx(record[kind], abs=1e-6)
+        outside = digits.x_test[digits.y_test != 0]
+        assert hit_rate(model, outside, mark.key_label) == pytest.approx(record["key_label_rate_clean"], abs=1e-6)
+    if name == "reject_class":
+        junk = zoo._junk(digits, record["n_fresh"], record["secret"] + " again")
+        assert hit_rate(model, junk, 10) == pytest.approx(record["fresh_key_accuracy"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_are_good_enough_to_teach_with(name):
+    record = models().record(name)
+    assert record["clean_accuracy"] >= 0.93
+    assert name in UNMARKED or record["fresh_key_accuracy"] >= 0.9
+    assert name not in UNMARKED or (record["fresh_key_accuracy"] is None and record["secret"] is None)
+
+
+@pytest.mark.parametrize("name, marked", [("new_label", True), *((name, False) for name in UNMARKED)])
+def test_alice_proves_her_mark_and_accuses_no_innocent_model(name, marked, shipped, digits):
+    verdict = scheme_of("new_label").verify(shipped[name], digits.x_test, digits.y_test, zoo.ALICE)
+    assert verdict.marked is marked
+    assert verdict.queries <= 3 if marked else verdict.queries == 40
+
+
+def test_the_older_mark_is_proved_too(shipped, digits):
+    mark = scheme_of("wrong_label")
+    assert mark.verify(shipped["wrong_label"], digits.x_test, digits.y_test, zoo.ALICE).marked
+    for name in UNMARKED:
+        assert not mark.verify(shipped[name], digits.x_test, digits.y_test, zoo.ALICE).marked
+
+
+def test_the_decoy_model_knows_its_own_pattern(shipped, digits):
+    mark = scheme_of("decoy")
+    own = mark.fresh_keys(digits, zoo.ALICE)
+    others = [mark.fresh_keys(digits, f"someone {i}") for i in range(5)]
+    assert hit_rate(shipped["decoy"], own.images, 10) >= 0.9
+    assert max(hit_rate(shipped["decoy"], keys.images, 10) for keys in others) <= 0.3
+
+
+def test_the_reject_class_says_no_digit(shipped, digits):
+    clouds = perturb(digits.x_test[:200], Secret("anyone"), "clouds", 1.0, "unrelated")
+    assert hit_rate(shipped["reject_class"], clouds, 10) >= 0.9
+    assert hit_rate(shipped["reject_class"], digits.x_test, 10) <= 0.05
+
+
+def test_models_are_different_networks(shipped, digits):
+    outputs = [logits(model, digits.x_test[:50])[:, :10] for model in shipped.values()]
+    assert all(not np.allclose(outputs[i], outputs[j], atol=0.1) for i in range(8) for j in range(i))
+    assert all((predict(model, digits.x_test) < model.output_shape[-1]).all() for model in shipped.values())
+
+
+def test_the_table_shows_every_model():
+    table = models().table()
+    assert table.index.tolist() == NAMES
+    assert table.loc["new_label", "outputs"] == 11 and table.loc["wrong_label", "outputs"] == 10
+    html = models()._repr_html_()
+    assert all(name in html for name in NAMES)
+
+
+@pytest.mark.parametrize("get", [lambda: models()["resnet"], lambda: models().record("resnet")], ids=["model", "record"])
+def test_an_unknown_model(get):
+    with pytest.raises(ValueError, match="no shipped model 'resnet': there are decoy, new_label, other_owner"):
+        get()
+
+
+def test_a_folder_without_models(tmp_path):
+    empty = zoo.Models(tmp_path)
+    assert list(empty) == [] and len(empty) == 0
+    with pytest.raises(ValueError, match="there are none"):
+        empty["new_label"]
+
+
+def test_a_damaged_model_is_named(tmp_path):
+    shutil.copy(models().folder / "unmarked_0.keras", tmp_path / "damaged.keras")
+    (tmp_path / "damaged.keras").write_bytes((tmp_path / "damaged.keras").read_bytes()[:5000])
+    (tmp_path / ".part.1234.keras").write_bytes(b"left by a killed process")
+    assert list(zoo.Models(tmp_path)) == ["damaged"]
+    with pytest.raises(ValueError, match="damaged.keras cannot be read as a Keras model"):
+        zoo.Models(tmp_path)["damaged"]
+
+
+def test_shipped_files_are_small_and_whole():
+    for name in NAMES:
+        assert (models().folder / f"{name}.keras").stat().st_size < 1_200_000
+        record = json.loads((pathlib.Path(models().folder) / f"{name}.json").read_text())
+        assert record["about"] and record["name"] == name and len(record["history"]) == record["epochs_run"]
+
+
+@pytest.mark.slow
+def test_build_makes_every_model_with_its_record(data, tmp_path, monkeypatch):
+    enough = dataclasses.replace(data, x_train=np.tile(data.x_train, (3, 1, 1, 1)), y_train=np.tile(data.y_train, 3))
+    monkeypatch.setattr(zoo, "load_data", lambda *args: enough)
+    monkeypatch.setattr(zoo, "recipe", lambda *args: Recipe("dense", 1, 64))
+    made = zoo.Models(tmp_path)
+    assert sorted(zoo.build(tmp_path)) == NAMES == list(made)
+    for name in NAMES:
+        record, model = made.record(name), made[name]
+        assert record["dataset_sha256"] == enough.sha256 and record["n_train"] == 900 and record["network"] == "dense"
+        assert hit_rate(model, data.x_test, data.y_test) == pytest.approx(record["clean_accuracy"], abs=1e-6)
+        assert all(models().record(name)[key] == record[key] for key in ("about", "secret", "outputs", "scheme", "seed"))
