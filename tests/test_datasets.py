@@ -1,4 +1,5 @@
 """Data sets: every source, in its order; damaged files; subsets; and what is said of bad images and labels."""
+import dataclasses
 import functools
 import gzip
 import hashlib
@@ -14,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wmlab import datasets, runtime
-from wmlab.datasets import DataError, check_images, check_labels, load
+from wmlab._downloads import Known
+from wmlab.datasets import DataError, load
+from wmlab.keys import check_images, check_labels
 
 
 def arrays(name="mnist", train=40, test=20, seed=0):
@@ -39,7 +42,7 @@ def own(tmp_path, monkeypatch):
 def unreachable(monkeypatch, base="http://127.0.0.1:9/"):
     """Send all downloads to `base`; nothing listens on the discard port."""
     for name, known in datasets.KNOWN.items():
-        monkeypatch.setitem(datasets.KNOWN, name, datasets._Known(known.shape, known.class_names, base, known.files))
+        monkeypatch.setitem(datasets.KNOWN, name, Known(known.shape, known.class_names, base, known.files))
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def serve(monkeypatch, web, name, files):
         (web / file).write_bytes(content)
     known = datasets.KNOWN[name]
     sums = {file: "sha256:" + hashlib.sha256(content).hexdigest() for file, content in files.items()}
-    monkeypatch.setitem(datasets.KNOWN, name, datasets._Known(known.shape, known.class_names, known.base, sums))
+    monkeypatch.setitem(datasets.KNOWN, name, Known(known.shape, known.class_names, known.base, sums))
 
 
 def npz(stored):
@@ -235,12 +238,21 @@ def test_an_unknown_data_set_is_an_error():
 
 
 def test_sha256_sees_every_array():
-    stored = arrays()
-    one = datasets.Dataset(*(stored[key] / np.float32(255) if key[0] == "x" else stored[key] for key in datasets.ARRAYS), 10, "mnist", "")
-    y_test = stored["y_test"].copy()
-    y_test[3] += 1
-    other = datasets.Dataset(one.x_train, one.y_train, one.x_test, y_test, 10, "mnist", "")
-    assert one.sha256 != other.sha256
+    one = load("mnist", "class").subset(20, 20)
+    for name, values in (("x_train", 1 - one.x_train), ("y_train", 9 - one.y_train),
+                         ("x_test", 1 - one.x_test), ("y_test", 9 - one.y_test)):
+        assert dataclasses.replace(one, **{name: values}).sha256 != one.sha256
+
+
+@pytest.mark.parametrize(("change", "error", "words"), [
+    ({"x_train": np.zeros((20, 28, 28), np.float32)}, ValueError, "shape"), ({"x_test": None}, TypeError, "numpy array"),
+    ({"x_test": np.full((20, 28, 28, 1), 255.0)}, ValueError, "divide 8-bit pixels by 255"),
+    ({"y_train": np.full(20, 10)}, ValueError, "labels go from 10 to 10, but must count from 0 to 9"),
+    ({"y_test": np.zeros(19, int)}, ValueError, "20 images need labels"), ({"y_test": np.zeros(20)}, TypeError, "whole numbers"),
+])
+def test_a_data_set_of_ones_own_is_checked(change, error, words):
+    with pytest.raises(error, match=words):
+        dataclasses.replace(load("mnist", "class").subset(20, 20), **change)
 
 
 @settings(max_examples=50, deadline=None)

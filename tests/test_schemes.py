@@ -124,6 +124,27 @@ def test_trial_without_carriers(data):
 
 
 @MARKS
+def test_a_trial_finds_its_carriers_behind_any_number_of_others(mark, data):
+    order = np.argsort(data.y_test != 0, kind="stable")  # all of the target class first
+    suspect = Always(3)
+    assert mark.verify(suspect, data.x_test[order], data.y_test[order], "Alice", n=7).queries == 7
+
+
+@MARKS
+@pytest.mark.parametrize("images, labels, error, sentence", [
+    (None, [1], TypeError, "images must be a numpy array"), (np.ones((1, 28, 28), np.float32), [1], ValueError, "must have shape"),
+    (np.full((1, 28, 28, 1), 2.0), [1], ValueError, "must lie in"), (np.ones((1, 28, 28, 1)), [10], ValueError, "to 9"),
+    (np.ones((1, 28, 28, 1)), [-1], ValueError, "count from 0"), (np.ones((1, 28, 28, 1)), [1, 2], ValueError, "1 images need labels"),
+])
+def test_bad_carriers_are_refused_in_one_sentence(mark, images, labels, error, sentence):
+    for use in (lambda: mark.keys(images, labels, "Alice", "trial"), lambda: mark.verify(Always(3), images, labels, "Alice"),
+                lambda: mark.picture(images, labels, "Alice")):
+        with pytest.raises(error, match=sentence) as caught:
+            use()
+        assert "\n" not in str(caught.value)
+
+
+@MARKS
 @pytest.mark.parametrize("kind", KINDS)
 def test_picture_shows_images_beside_their_keys(mark, data, kind):
     mark = dataclasses.replace(mark, kind=kind, beta=0.3)
@@ -192,8 +213,8 @@ def test_decoys_are_trained_on_under_their_true_label(data, monkeypatch):
 
 @MARKS
 def test_data_of_another_number_of_classes(mark, data):
-    with pytest.raises(ValueError, match="mnist has 7 classes, this scheme is for 10: set classes"):
-        mark.embed(dataclasses.replace(data, classes=7), "Alice", SHORT)
+    with pytest.raises(ValueError, match="mnist has 10 classes, this scheme is for 7: set classes"):
+        dataclasses.replace(mark, classes=7).embed(data, "Alice", SHORT)
 
 
 @pytest.mark.parametrize("secret, error", [("", ValueError), ("  ", ValueError), (None, TypeError), (5, TypeError)])

@@ -34,6 +34,8 @@ def sweep(options):
     from wmlab import records, runtime, sweeps
 
     changes = {name: getattr(options, name) for name in ("epochs", "batch", "until") if getattr(options, name)}
+    if options.rate:
+        changes["decay"] = options.rate == "cosine"
     try:
         runtime.setup(scale=options.scale)
         marks = sweeps.plan(options.schemes, options.alpha, options.beta, options.runs,
@@ -61,6 +63,7 @@ def _sweep_options(parser):
     parser.add_argument("--scale", choices=["class", "paper"], default="paper")
     parser.add_argument("--epochs", type=int, help="other than the recipe's")
     parser.add_argument("--batch", type=int, help="other than the recipe's")
+    parser.add_argument("--rate", choices=["constant", "cosine"], help="learning rate over the epochs, other than the recipe's")
     parser.add_argument("--until", choices=["steps", "converged"])
     parser.add_argument("--out", default="data/results/runs", help="folder of the records")
     parser.add_argument("--results", default="data/results", help="folder of the sorted CSV")
@@ -88,7 +91,8 @@ def main(arguments=None):
     _sweep_options(_add(commands, sweep))
     _add(commands, models).add_argument("--out", type=pathlib.Path, default="data/models")
     options = parser.parse_args(arguments)
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("wmlab").setLevel(logging.INFO)  # what others have to say below a warning stays with them
     options.command(options)
 
 

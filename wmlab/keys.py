@@ -11,8 +11,6 @@ import math
 
 import numpy as np
 
-from wmlab.datasets import check_images, check_labels
-
 KINDS = ("fresh", "fixed", "content", "unrelated")
 READINGS = ("variance", "deviation")
 _LOGO = np.array([[c == "#" for c in row] for row in (
@@ -71,6 +69,33 @@ class KeySet:
     def commit(self, secret):
         """The same keys with a fresh commitment to them and to the secret."""
         return dataclasses.replace(self, commitment=secret.commit(self.digest))
+
+
+def check_images(images):
+    """Raise TypeError or ValueError, one clear sentence, unless these are floats (n, height, width, channels) in [0, 1]."""
+    if not isinstance(images, np.ndarray) or images.dtype.kind != "f":
+        kind = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
+        raise TypeError(f"images must be a numpy array of floats in [0, 1], not {kind}: divide 8-bit pixels by 255")
+    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(f"images must have shape (n, height, width, 1 or 3), not {images.shape}: reshape them")
+    if not len(images):
+        raise ValueError("there are no images in this set: pass at least one")
+    low, high = images.min(), images.max()
+    if not (low >= 0 and high <= 1):  # NaN fails too
+        raise ValueError(f"pixels must lie in [0, 1], these go from {low} to {high}: divide 8-bit pixels by 255, mend NaN")
+
+
+def check_labels(labels, n, classes=None):
+    """The labels as int64 (n,). Raises TypeError or ValueError unless they are n whole numbers from 0, below `classes`."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels must be whole numbers, not {labels.dtype}: pass class indices")
+    if labels.shape != (n,):
+        raise ValueError(f"{n} images need labels of shape ({n},), not {labels.shape}")
+    if n and (labels.min() < 0 or (classes is not None and labels.max() >= classes)):
+        raise ValueError(f"labels go from {labels.min()} to {labels.max()}, but must count from 0"
+                         + (f" to {classes - 1}" if classes else ""))
+    return labels.astype(np.int64)
 
 
 def check_share(name, value, what):
@@ -148,10 +173,10 @@ def make_keys(images, labels, secret, stream, *, key_label, beta, kind="fresh", 
     >>> make_keys(clean, [3, 4], Secret("correct horse"), "verify", key_label=10, beta=0.01)
     KeySet(2 keys fresh, label 10, beta 0.01 (variance), sha256 b9c2fc0b7e23)
     """
+    keys = perturb(images, secret, stream, beta, kind, reading)
     labels = check_labels(labels, len(images))
     if int(key_label) < 0:
         raise ValueError(f"the key label is {key_label}, but labels count from 0")
-    keys = perturb(images, secret, stream, beta, kind, reading)
     return KeySet(keys, int(key_label), labels, kind, float(beta), reading, alpha)
 
 
@@ -181,6 +206,7 @@ def make_decoys(images, labels, secret, count, beta, reading="variance"):
     pattern counts (ours, not the paper's). Returns images (count, …) float32 and labels (count,), each image with a
     pattern of its own; raises ValueError if there are fewer images than `count`.
     """
+    check_images(images)
     labels = check_labels(labels, len(images))
     if not 0 < count <= len(images):
         raise ValueError(f"{count} decoys from {len(images)} images: ask for at least one and no more than there are")

@@ -49,16 +49,15 @@ def done(record, folder):
 
 def read(folder):
     """All records of a folder as two tables: runs (a row a run) and curves (a row an epoch of a run)."""
+    about = ["experiment", "dataset", "scheme", "alpha", "beta", "decoys", "decay", "seed"]
     runs, curves = [], []
     for path in sorted(pathlib.Path(folder).glob("[!.]*.json")):  # one with a dot is half written
         record = json.loads(path.read_text())
         history = record.pop("history")
         runs.append(record)
-        about = {key: record[key] for key in ("experiment", "dataset", "scheme", "alpha", "beta", "decoys", "seed")}
-        curves += [about | epoch for epoch in history]
-    order = ["experiment", "dataset", "scheme", "alpha", "beta", "decoys", "seed"]
+        curves += [{key: record[key] for key in about} | epoch for epoch in history]
     tables = pd.DataFrame(runs, columns=list(SETTINGS + RESULTS)), pd.DataFrame(curves)
-    return tuple(table.sort_values(order, kind="stable", ignore_index=True) if len(table) else table for table in tables)
+    return tuple(table.sort_values(about, kind="stable", ignore_index=True) if len(table) else table for table in tables)
 
 
 def export(folder, results):

@@ -41,7 +41,7 @@ class Recipe:
 
 RECIPES = {
     "class": {"mnist": Recipe("mnist_cnn", 4, 64), "cifar": Recipe("cifar_cnn", 6, 64)},
-    "paper": {"mnist": Recipe("mnist_cnn", 10, 128), "cifar": Recipe("cifar_cnn", 20, 128, 2e-3, decay=True)},
+    "paper": {"mnist": Recipe("mnist_cnn", 10, 128, decay=True), "cifar": Recipe("cifar_cnn", 20, 128, 2e-3, decay=True)},
 }
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 
 from wmlab import runtime
-from wmlab.keys import check_share, choose_carriers, make_decoys, make_keys, noise_deviation
+from wmlab.keys import check_images, check_labels, check_share, choose_carriers, make_decoys, make_keys, noise_deviation
 from wmlab.records import SETTINGS
 from wmlab.secret import Secret
 from wmlab.suspects import LocalSuspect
@@ -51,13 +51,20 @@ class Scheme:
         """Number of labels of the marked model."""
         raise NotImplementedError
 
+    def carriers(self, images, labels, n=None):
+        """The first n of the images that may lend keys (all by default): those outside the target class; with labels.
+
+        Raises TypeError or ValueError for images outside [0, 1] or labels that are no classes.
+        """
+        check_images(images)
+        labels = check_labels(labels, len(images), self.classes)
+        chosen = np.flatnonzero(labels != self.target)[:n]
+        return images[chosen], labels[chosen]
+
     def keys(self, images, labels, secret, stream):
-        """KsGen: keys from those of the images that may be carriers (those outside the target class); a KeySet."""
-        if self.target is not None:
-            chosen = np.asarray(labels) != self.target
-            images, labels = images[chosen], np.asarray(labels)[chosen]
-        return make_keys(images, labels, Secret(secret), stream, key_label=self.key_label, beta=self.beta,
-                         kind=self.kind, reading=self.reading)
+        """KsGen: a KeySet made from those of the images that may lend keys."""
+        return make_keys(*self.carriers(images, labels), Secret(secret), stream, key_label=self.key_label,
+                         beta=self.beta, kind=self.kind, reading=self.reading)
 
     def embedded_keys(self, data, secret):
         """K made from D₁: the α |D| training images that the secret chooses; a KeySet."""
@@ -67,7 +74,7 @@ class Scheme:
 
     def fresh_keys(self, data, secret, n=FRESH, stream="measure"):
         """At most n keys from test images, which the model never saw (D₂); a KeySet."""
-        return self.keys(data.x_test[: 2 * n], data.y_test[: 2 * n], secret, stream)[:n]
+        return self.keys(*self.carriers(data.x_test, data.y_test, n), secret, stream)
 
     def embed(self, data, secret, recipe=None, *, seed=0, **options):
         """TrEmb: train a network from scratch on D ∪ K, and on the decoys if there are any.
@@ -122,9 +129,8 @@ class Scheme:
     def picture(self, images, labels, secret, n=6):
         """What the scheme does to images: dict of arrays `clean`, `key` (n, h, w, channels), their `difference` in
         [-1, 1], and the `labels` before and after (n, 2)."""
-        keys = self.keys(images, labels, secret, "picture")[:n]
-        allowed = np.asarray(labels) != self.target
-        clean = images[allowed][: len(keys)]
+        clean, labels = self.carriers(images, labels, n)
+        keys = self.keys(clean, labels, secret, "picture")
         return {"clean": clean, "key": keys.images, "difference": keys.images - clean,
                 "labels": np.stack([keys.carrier_labels, keys.labels], axis=1)}
 

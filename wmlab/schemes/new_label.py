@@ -21,4 +21,4 @@ class NewLabel(Scheme):
         return self.classes + 1
 
     def verify(self, suspect, images, labels, secret, stream="trial", n=40):
-        return first_hit(as_suspect(suspect), self.keys(images[: 2 * n], labels[: 2 * n], secret, stream)[:n])
+        return first_hit(as_suspect(suspect), self.keys(*self.carriers(images, labels, n), secret, stream))

@@ -25,5 +25,5 @@ class WrongLabel(Scheme):
         return self.classes
 
     def verify(self, suspect, images, labels, secret, stream="trial", n=40):
-        keys = self.keys(images[: 2 * n], labels[: 2 * n], secret, stream)[:n]
+        keys = self.keys(*self.carriers(images, labels, n), secret, stream)
         return batch(as_suspect(suspect), keys, TAU, self.classes)
