@@ -1,6 +1,12 @@
 """Figures: they draw the numbers they are given, in the course's look."""
+import base64
+import io
+import re
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 from wmlab import figures
@@ -22,18 +28,31 @@ def test_bars_show_value_and_interval():
     assert bar.text[0] == "50%"
 
 
-def test_pictures_keep_the_pixels():
-    images = np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 4, 4, 1)
-    figure = figures.pictures({"row": images})
-    assert np.array_equal(np.asarray(figure.data[0].z)[..., 0], np.round(images[0, ..., 0] * 255))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_keep_the_pixels(channels):
+    images = np.linspace(0, 1, 32 * channels, dtype=np.float32).reshape(2, 4, 4, channels)
+    drawn = re.findall("base64,([^']+)", figures.pictures({"row": images}))
+    for image, source in zip(images, drawn, strict=True):
+        shown = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(source))))
+        assert np.array_equal(shown.reshape(image.shape), np.round(image * 255))
 
 
-def test_recorded_curves_draw_mean_and_range_of_seeds():
+def test_pictures_have_a_title_a_row_a_caption_each_and_a_text_alternative():
+    rows = {"clean": np.zeros((2, 4, 4, 1)), "<key>": np.zeros((2, 4, 4, 1))}
+    table = ElementTree.fromstring(figures.pictures(rows, {"<key>": ["label 3", "a < b"]}))
+    assert [row.find("th").text for row in table] == ["clean", "<key>"]
+    assert [image.get("alt") for image in table.iter("img")] == ["clean 1", "clean 2", "<key> 1", "<key> 2"]
+    assert ["".join(cell.itertext()) for cell in table.iter("td")] == ["", "", "label 3", "a < b"]
+
+
+def test_recorded_curves_draw_every_run_and_the_mean():
     table = pd.DataFrame({"scheme": "new label", "seed": [0, 1, 0, 1], "epoch": [1, 1, 2, 2],
                           "fresh_key_accuracy": [0.0, 0.5, 0.8, 1.0]})
-    band, line = figures.recorded_curves(table, "fresh_key_accuracy", "title").data
-    assert list(line.y) == [0.25, 0.9] and "mean of 2" in line.name
-    assert list(band.y) == [0.5, 1.0, 0.8, 0.0]
+    figure = figures.recorded_curves({"one": (table, "fresh_key_accuracy"), "two": (table, "fresh_key_accuracy")})
+    dots, mean, _, second = figure.data
+    assert list(zip(dots.x, dots.y, strict=True)) == [(1, 0.0), (1, 0.5), (2, 0.8), (2, 1.0)]
+    assert list(mean.y) == [0.25, 0.9] and "mean of 2" in mean.name
+    assert mean.showlegend and not second.showlegend and second.xaxis == "x2"
 
 
 def test_no_two_networks_share_colour_dash_or_marker():

@@ -131,17 +131,15 @@ def test_against_a_model_without_the_label_a_hit_is_impossible_not_zero():
 
 @pytest.mark.parametrize("verdict, sentence", [
     (first_hit(Hits([2]), keys(40)),
-     "marked: 1 of 3 key samples were answered with label 10; that could not have happened with "
-     "a model without the new label, which cannot answer it."),
+     "marked: 1 of 3 keys got the key label, 10; a model without the new label cannot give it."),
     (first_hit(Hits([]), keys(40)),
-     "not marked: 0 of 40 key samples were answered with label 10, so nothing tells this model from "
-     "a model without the new label, which cannot answer it."),
+     "not marked: none of 40 keys got the key label, 10; a model without the new label answers no differently."),
     (batch(Hits(range(38), 0), keys(40, 0), 0.3, 10),
-     "marked: 38 of 40 key samples were answered with label 0; that happens with probability 6.4e-36 with "
-     "a model that answers all 10 classes alike."),
+     "marked: 38 of 40 keys got the key label, 0; a model that answers all 10 classes alike gives it as often "
+     "or more with probability 6.4e-36."),
     (batch(Hits([3], 0), keys(4, 0), 0.3, 10),
-     "not marked: 1 of 4 key samples were answered with label 0; that happens with probability 0.34 with "
-     "a model that answers all 10 classes alike."),
+     "not marked: 1 of 4 keys got the key label, 0; a model that answers all 10 classes alike gives it as often "
+     "or more with probability 0.34."),
 ])
 def test_a_verdict_can_be_read_aloud(verdict, sentence):
     assert str(verdict) == sentence

@@ -64,7 +64,7 @@ def _row_share(answer):
 
 CHECKS = {
     "00.1": _all_miss,
-    "03.1": _number_of_keys,
-    "03.2": _forgery,
-    "03.3": _row_share,
+    "03.1": _forgery,
+    "03.2": _row_share,
+    "03.3": _number_of_keys,
 }

@@ -1,6 +1,11 @@
 """Pictures: arrays or records in, a plotly figure out. One look for the whole course."""
+import base64
+import html
+import io
+
 import numpy as np
 import plotly.graph_objects as go
+from PIL import Image
 from plotly.subplots import make_subplots
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers; each goes with a dash and a marker of its own
@@ -9,8 +14,10 @@ DASHES = {"unmarked": "solid", "wrong label": "dash", "new label": "dot", "other
 PATTERNS = ("", "/", ".", "x", "-")  # of bars, in order
 MARKERS = {"unmarked": "circle", "wrong label": "square", "new label": "diamond", "other": "cross"}
 
+EVERY_BUTTON = ("sendChartToCloud", "select", "lasso", "zoom", "pan", "zoomIn", "zoomOut", "autoScale", "resetScale", "toImage")
+
 TEMPLATE = go.layout.Template(layout=dict(
-    font=dict(size=14), title=dict(font=dict(size=16), x=0, xref="paper"), margin=dict(l=70, r=20, t=60, b=90),
+    font=dict(size=14), title=dict(font=dict(size=16), x=0, xref="paper"), margin=dict(l=70, r=30, t=60, b=90),
     paper_bgcolor="white", plot_bgcolor="#F4F4F4",
     xaxis=dict(gridcolor="rgba(127,127,127,0.25)", zeroline=False), yaxis=dict(gridcolor="rgba(127,127,127,0.25)", zeroline=False),
     legend=dict(orientation="h", yref="container", y=0.02, yanchor="bottom"),
@@ -35,25 +42,27 @@ def curves(names=("unmarked", "wrong label", "new label"), epochs=4):
                                line=dict(color=COLOURS[name], dash=DASHES[name], width=3),
                                marker=dict(symbol=MARKERS[name], size=9), row=1, col=column)
     figure.update_xaxes(title="epoch", range=[0.5, epochs + 0.5], dtick=1 if epochs < 12 else None)
-    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
+    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%").update_yaxes(range=[0.49, 1.01], col=1)
     return figure.update_layout(template=TEMPLATE, height=400)
 
 
-def recorded_curves(table, column, title):
-    """Curves of recorded runs: the mean over seeds with the range of all seeds as a band, a colour a scheme.
+def recorded_curves(plots):
+    """Curves of recorded runs over epochs, one plot beside the other: a dot a run and epoch, a line the mean of the runs.
 
-    table: rows with scheme, seed, epoch and `column` (a share in [0, 1]).
+    plots: {title: (table, column)}; a table has rows with scheme, seed, epoch and `column`, a share in [0, 1].
     """
-    figure = blank(title=title, xaxis_title="epoch", yaxis=dict(range=[-0.03, 1.03], tickformat=".0%"))
-    for name, rows in table.dropna(subset=[column]).groupby("scheme"):
-        by_epoch = rows.groupby("epoch")[column].agg(["mean", "min", "max"])
-        x = by_epoch.index.tolist()
-        figure.add_scatter(x=x + x[::-1], y=[*by_epoch["max"], *by_epoch["min"][::-1]], fill="toself", mode="none",
-                           fillcolor=COLOURS[name], opacity=0.2, showlegend=False, hoverinfo="skip", legendgroup=name)
-        figure.add_scatter(x=x, y=by_epoch["mean"].tolist(), name=f"{name} (mean of {rows['seed'].nunique()})",
-                           legendgroup=name, mode="lines+markers", marker=dict(symbol=MARKERS[name], size=8),
-                           line=dict(color=COLOURS[name], dash=DASHES[name], width=3))
-    return figure
+    figure, named = make_subplots(1, len(plots), subplot_titles=list(plots), shared_yaxes=True), set()
+    for number, (table, column) in enumerate(plots.values(), 1):
+        for name, rows in table.dropna(subset=[column]).groupby("scheme"):
+            look, mean = dict(legendgroup=name, row=1, col=number), rows.groupby("epoch")[column].mean()
+            figure.add_scatter(x=rows["epoch"].tolist(), y=rows[column].tolist(), mode="markers", opacity=0.5, showlegend=False,
+                               marker=dict(symbol=MARKERS[name], size=7, color=COLOURS[name]), **look)
+            figure.add_scatter(x=mean.index.tolist(), y=mean.tolist(), mode="lines", showlegend=name not in named,
+                               name=f"{name} (mean of {rows['seed'].nunique()})",
+                               line=dict(color=COLOURS[name], dash=DASHES[name], width=3), **look)
+            named.add(name)
+    figure.update_xaxes(title="epoch").update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
+    return figure.update_layout(template=TEMPLATE, height=400)
 
 
 def confidences(groups, label, bins=20):
@@ -69,8 +78,8 @@ def confidences(groups, label, bins=20):
             figure.add_scatter(x=(edges[:-1] + edges[1:]) / 2, y=share, name=name, legendgroup=name, showlegend=column == 1,
                                mode="lines+markers", line=dict(color=COLOURS[name], dash=DASHES[name], shape="hvh", width=3),
                                marker=dict(symbol=MARKERS[name], size=7), row=1, col=column)
-    figure.update_xaxes(title=label, range=[0, 1], tickformat=".0%")
-    figure.update_yaxes(title="share of images", tickformat=".0%", range=[0, 1.03], col=1)
+    figure.update_xaxes(title=label, range=[-0.02, 1.02], tickformat=".0%")
+    figure.update_yaxes(title="share of images", tickformat=".0%", range=[-0.02, 1.03], col=1)
     return figure.update_layout(template=TEMPLATE, height=400)
 
 
@@ -94,36 +103,45 @@ def bars(rates, title, y_title, intervals=None):
     return figure
 
 
-def pictures(rows, captions=None, scale=3):
-    """Rows of images on one picture: {title: images (n, h, w, c) in [0, 1]}, with a caption under each image.
+def pictures(rows, captions=None, size=96):
+    """Rows of images {title: images (n, h, w, c) in [0, 1]} as HTML: the title beside each row, a caption under each image.
 
-    captions: {title: list of n texts}. Drawn as one bitmap, which is light; differences are to be shifted to [0, 1].
+    captions: {title: list of n texts}. size: of an image on the screen, in pixels. HTML, because a plotly figure weighs
+    megabytes in a notebook. Differences are to be shifted to [0, 1].
     """
-    n = max(len(images) for images in rows.values())
-    figure = make_subplots(len(rows), n, row_titles=list(rows), horizontal_spacing=0.01, vertical_spacing=0.06,
-                           subplot_titles=[c for title in rows for c in (captions or {}).get(title, [""] * n)])
-    for row, images in enumerate(rows.values(), 1):
-        for column, image in enumerate(images, 1):
-            rgb = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
-            figure.add_image(z=np.round(np.clip(rgb, 0, 1) * 255).astype(np.uint8), row=row, col=column, hoverinfo="skip")
-    figure.update_xaxes(visible=False).update_yaxes(visible=False)
-    return figure.update_layout(template=TEMPLATE, height=90 + 45 * scale * len(rows), margin=dict(l=10, r=40, t=40, b=10))
+    table = ""
+    for title, images in rows.items():
+        cells = ""
+        for number, image in enumerate(images):
+            caption = html.escape((captions or {}).get(title, [""] * len(images))[number])
+            cells += (f"<td style='padding:3px 6px; text-align:center'><img src='{_png(image)}' width='{size}' "
+                      f"alt='{html.escape(title)} {number + 1}' style='image-rendering:pixelated'/><br/>{caption}</td>")
+        table += f"<tr style='background:none'><th scope='row' style='text-align:left; padding-right:12px'>{html.escape(title)}</th>{cells}</tr>"
+    return f"<table style='font-size:15px; border-collapse:collapse'>{table}</table>"
+
+
+def _png(image):
+    """An image (h, w, c) in [0, 1] as a data address."""
+    file = io.BytesIO()
+    Image.fromarray(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8).squeeze()).save(file, "png")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def roles():
     """The four roles and what passes between them (after the paper's Fig. 1)."""
-    boxes = {"provider": (0, 0, "trains the model,<br>sees data and keys"), "Alice": (1.2, 0, "owns the model<br>and the secret"),
-             "judge": (1.2, 1, "decides"), "Bob": (2.4, 0, "sells answers<br>from a copy")}
+    boxes = {"provider": (0, 0, "trains the model,<br>sees data and keys"), "Alice": (2, 0, "owns the model<br>and the secret"),
+             "judge": (2, 1, "decides"), "Bob": (4, 0, "sells answers<br>from a copy")}
     # from, to, what is written beside the arrow, and where
-    arrows = [((0.4, 0.1), (0.85, 0.1), "marked model", (0.62, 0.19)), ((0.85, -0.1), (0.4, -0.1), "data, keys", (0.62, -0.2)),
-              ((1.2, 0.25), (1.2, 0.8), "secret,<br>at the trial", (0.98, 0.52)),
-              ((1.5, 0.95), (2.25, 0.3), "keys, paid for", (2.13, 0.7)), ((2.1, 0.25), (1.45, 0.82), "labels", (1.62, 0.48))]
-    figure = blank(height=360, title="Who does what", margin=dict(l=10, r=10, t=50, b=10),
-                   xaxis=dict(visible=False, range=[-0.5, 2.9]), yaxis=dict(visible=False, range=[-0.45, 1.35]))
+    arrows = [((0.55, 0.1), (1.5, 0.1), "marked model", (1, 0.2)), ((1.5, -0.1), (0.55, -0.1), "data, keys", (1, -0.2)),
+              ((2, 0.25), (2, 0.8), "secret,<br>at the trial", (1.65, 0.52)),
+              ((2.4, 0.98), (3.9, 0.25), "keys, paid for", (3.55, 0.72)), ((3.6, 0.2), (2.3, 0.82), "labels", (2.68, 0.45))]
+    figure = blank(width=820, height=360, plot_bgcolor="white", margin=dict(l=10, r=10, t=10, b=10),
+                   modebar=dict(remove=EVERY_BUTTON), xaxis=dict(visible=False, range=[-0.7, 4.7], fixedrange=True),
+                   yaxis=dict(visible=False, range=[-0.4, 1.25], fixedrange=True))
     for (ax, ay), (x, y), text, (text_x, text_y) in arrows:
         figure.add_annotation(x=x, y=y, ax=ax, ay=ay, axref="x", ayref="y", arrowhead=2, arrowwidth=2, arrowcolor=COLOURS["grey"])
-        figure.add_annotation(x=text_x, y=text_y, text=text, showarrow=False, font=dict(size=13))
+        figure.add_annotation(x=text_x, y=text_y, text=text, showarrow=False)
     for name, (x, y, says) in boxes.items():
         figure.add_annotation(x=x, y=y, text=f"<b>{name}</b><br>{says}", showarrow=False, bordercolor=COLOURS["unmarked"],
-                              borderwidth=2, borderpad=6, bgcolor="rgba(127,127,127,0.15)")
+                              borderwidth=2, borderpad=6, bgcolor="#E8EEF3")
     return figure

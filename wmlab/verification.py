@@ -6,7 +6,7 @@ from scipy import stats
 
 from wmlab.suspects import ask
 
-IMPOSSIBLE = "a model without the new label, which cannot answer it"
+IMPOSSIBLE = "a model without the new label"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +31,14 @@ class Verdict:
         return "marked" if self.marked else "not marked"
 
     def __str__(self):
-        evidence = f"{self.hits} of {self.queries} key samples were answered with label {self.key_label}"
+        hits = f"{self.hits or 'none'} of {self.queries} keys got the key label, {self.key_label}"
         if self.p_value is None:
-            return f"{self.decision}: {evidence}, so nothing tells this model from {self.null}."
-        odds = ("could not have happened" if self.p_value == "impossible"
-                else f"happens with probability {self.p_value:.2g}")
-        return f"{self.decision}: {evidence}; that {odds} with {self.null}."
+            says = "answers no differently"
+        elif self.p_value == "impossible":
+            says = "cannot give it"
+        else:
+            says = f"gives it as often or more with probability {self.p_value:.2g}"
+        return f"{self.decision}: {hits}; {self.null} {says}."
 
 
 def _checked(keys):

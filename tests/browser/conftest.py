@@ -117,7 +117,8 @@ class LabPage:
 
     def open(self, notebook, timeout=90):
         """Open a notebook (path from the served folder) and wait until its kernel is idle."""
-        self.chrome.get_log("browser")  # what an earlier page left
+        self.chrome.get("about:blank")  # an earlier page may complain of being left, and that is not ours to answer for
+        self.chrome.get_log("browser")
         path = urllib.parse.quote(str(notebook))
         self.chrome.get(f"{self.url}/lab/tree/{path}?reset&token={self.token}")
         self.wait("return notebook?.widgets?.length > 0 && session.session?.kernel?.status == 'idle'", timeout)

@@ -7,15 +7,24 @@ from IPython.display import display
 
 
 def show(*parts):
-    """Display widgets, figures and panels under each other: the course's only way to do so, which Colab needs too."""
+    """Display widgets, figures, tables, HTML and panels under each other: the course's only way to do so, which Colab needs."""
     display(widgets.VBox([_widget(part) for part in parts], layout=dict(width="100%")))
+
+
+def live(figure):
+    """A figure as a widget as wide as the notebook, unless it has a width of its own."""
+    widget = go.FigureWidget(figure)
+    widget._config = {"responsive": True, "displaylogo": False}  # plotly has no public way to configure a widget
+    return widget
 
 
 def _widget(part):
     if isinstance(part, go.Figure):
-        return go.FigureWidget(part)
+        return live(part)
     if isinstance(part, str):
         return widgets.HTML(part)
+    if hasattr(part, "_repr_html_"):  # a table
+        return widgets.HTML(f"<div class='jp-RenderedHTMLCommon'>{part._repr_html_()}</div>")
     return getattr(part, "widget", part)
 
 
@@ -29,7 +38,7 @@ class Panel:
     """
 
     def __init__(self, figure, controls, compute, draw):
-        self.figure, self.controls, self.compute, self.draw = go.FigureWidget(figure), controls, compute, draw
+        self.figure, self.controls, self.compute, self.draw = live(figure), controls, compute, draw
         self.result = self.error = None
         self._quiet = False
         self.caption = widgets.HTML()
@@ -83,7 +92,7 @@ class Question:
 
     def __init__(self, text, options, result, answer=None, because=""):
         self.options, self.answer, self.because, self._result = list(options), answer, because, result
-        self.chosen, self.error = None, None
+        self.chosen = self.error = None
         self._choice = widgets.ToggleButtons(options=self.options, value=None, style=dict(button_width="auto"))
         self._shown = widgets.VBox([widgets.HTML("<i>Choose first; then the result appears.</i>")])
         self.widget = widgets.VBox([widgets.HTML(f"<p style='font-size:16px'><b>Your prediction:</b> {text}</p>"), self._choice, self._shown])
@@ -99,9 +108,10 @@ class Question:
                 self._shown.children = [widgets.HTML(f"<b>That did not work.</b> {html.escape(self.error)}")]
 
     def reveal(self):
-        """Show the result, and how the prediction compares if one was made."""
-        result = self._result() if callable(self._result) else self._result
+        """Show the result, made once, and how the prediction compares if one was made."""
+        if callable(self._result):
+            self._result = self._result()
         said = ""
         if self.chosen is not None and self.answer is not None:
             said = "You said so." if self.chosen == self.answer else f"You said “{self.chosen}”; it is “{self.answer}”."
-        self._shown.children = [widgets.HTML(f"<p role='status' style='font-size:16px'>{said} {self.because}</p>"), _widget(result)]
+        self._shown.children = [widgets.HTML(f"<p role='status' style='font-size:16px'>{said} {self.because}</p>"), _widget(self._result)]

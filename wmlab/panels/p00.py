@@ -29,14 +29,17 @@ class Case:
         """The clean digit and Alice's key."""
         shown = self.scheme.picture(self.images, self.labels, self.secret)
         both = np.concatenate([shown["clean"], shown["key"]])
-        return figures.pictures({"": both}, {"": ["a digit", "Alice's picture"]}, scale=4)
+        return figures.pictures({"": both}, {"": ["a digit", "Alice's picture"]}, size=224)
 
     def hearing(self):
         """Ask each service the one key; the verdicts as HTML."""
-        rows = []
-        for name, suspect in self.suspects.items():
-            verdict = self.scheme.verify(suspect, self.images, self.labels, self.secret, stream="picture", n=1)
-            self.verdicts[name] = verdict
-            rows.append(f"<p style='font-size:16px'><b>Service {name}</b>, {suspect.queries} answer, cost "
-                        f"{suspect.cost:.2f}: {html.escape(str(verdict))}</p>")
-        return "".join(rows)
+        self.verdicts = {
+            name: self.scheme.verify(suspect, self.images, self.labels, self.secret, stream="picture", n=1)
+            for name, suspect in self.suspects.items()}
+        return as_list({f"Service {name}": verdict for name, verdict in self.verdicts.items()})
+
+
+def as_list(verdicts):
+    """Verdicts {name: Verdict} as HTML, each a sentence under the name of its suspect."""
+    return "".join(f"<p style='font-size:16px'><b>{html.escape(name)}</b>, {verdict.queries} asked. {html.escape(str(verdict))}</p>"
+                   for name, verdict in verdicts.items())

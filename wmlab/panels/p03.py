@@ -2,12 +2,11 @@
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 from scipy import stats
 
 from wmlab import figures, records
 from wmlab.keys import perturb
-from wmlab.panels.base import Panel
+from wmlab.panels.base import Panel, live
 from wmlab.secret import Secret
 from wmlab.training import predict, probabilities
 
@@ -19,7 +18,7 @@ class LiveCurves:
 
     def __init__(self, epochs, names=("unmarked", "wrong label", "new label")):
         self.names = list(names)
-        self.widget = go.FigureWidget(figures.curves(self.names, epochs))
+        self.widget = live(figures.curves(self.names, epochs))
 
     def follow(self, name):
         """A function of the history so far that draws the curves of the network `name`."""
@@ -127,20 +126,26 @@ def percent(rows):
     return pd.DataFrame(rows).T.map("{:.1%}".format)
 
 
+MEASURED = {"clean_accuracy": "clean images right", "fresh_key_accuracy": "fresh keys hit", "embedded_key_accuracy": "embedded keys hit",
+            "key_label_rate_clean": "key label on clean"}
+
+
 def summary(table):
-    """Recorded runs, a row a setting: count, mean with a 95 % t interval (from 6 runs on, below that the range), device."""
+    """Recorded runs, a row a setting: shares in percent, mean with a 95 % t interval (from 6 runs on, below that the range)."""
     def cell(values):
-        values = values.dropna()
+        values = 100 * values.dropna()
         if values.empty:
             return "–"
         if len(values) < 6:
-            return f"{values.mean():.4f} ({values.min():.4f} to {values.max():.4f})"
-        return "{:.4f} [{:.4f}, {:.4f}]".format(*records.interval(values))
+            return f"{values.mean():.2f} ({values.min():.2f} to {values.max():.2f})"
+        mean, low, high = records.interval(values)
+        return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 100):.2f}]"
 
     rows = []
-    for (scheme, target), runs in table.groupby(["scheme", table.target.fillna("any")], sort=False):
-        rows.append({"scheme": scheme, "no key from class": target, "runs": len(runs), "epochs": runs.epochs_run.max(),
-                     **{name: cell(runs[name]) for name in ("clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy", "key_label_rate_clean")},
+    for (scheme, target), runs in table.groupby(["scheme", table.target.fillna(-1)]):
+        carriers = "" if scheme == "unmarked" else "every class" if target == -1 else f"all but {target:.0f}"
+        rows.append({"scheme": scheme, "keys made from": carriers, "runs": len(runs),
+                     **{f"{title}, %": cell(runs[name]) for name, title in MEASURED.items()},
                      "verdict": ", ".join(sorted(set(runs.decision))), "most queries": runs.queries.max(),
                      "device": ", ".join(sorted(set(runs.device)))})
     return pd.DataFrame(rows).set_index("scheme")
