@@ -1,0 +1,85 @@
+"""The lessons as texts: how they are built, where their links lead, and the cell that only a GPU runs."""
+import pathlib
+import re
+import types
+
+import nbformat
+import pytest
+
+from wmlab import training
+from wmlab.panels import p03
+from wmlab.schemes import NewLabel, Unmarked, WrongLabel
+
+ROOT = pathlib.Path(__file__).parent.parent
+NOTEBOOKS = {path.stem: nbformat.read(path, as_version=4) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+every_lesson = pytest.mark.parametrize("lesson", NOTEBOOKS)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def sources(lesson, kind):
+    return [cell.source for cell in NOTEBOOKS[lesson].cells if cell.cell_type == kind]
+
+
+@every_lesson
+def test_one_title_and_headings_in_order(lesson):
+    text = "\n".join(sources(lesson, "markdown"))
+    levels = [len(mark) for mark in re.findall(r"^(#+) ", text, flags=re.M)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False)), "a level was skipped"
+
+
+@every_lesson
+def test_says_what_it_is_for_and_what_it_takes(lesson):
+    opening = sources(lesson, "markdown")[0]
+    assert all(word in opening for word in ("**Purpose.**", "**You will be able to**", "**Time**", "**Device**", "**Before**"))
+    assert "## Summary" in "\n".join(sources(lesson, "markdown"))
+
+
+@every_lesson
+def test_cells_are_short(lesson):
+    for source in sources(lesson, "code"):
+        assert len(source.splitlines()) <= 20 and max(map(len, source.splitlines())) <= 120, source
+
+
+@pytest.mark.parametrize("path", ["README.md", *(f"notebooks/{lesson}.ipynb" for lesson in NOTEBOOKS)])
+def test_links_lead_somewhere(path):
+    lesson = pathlib.Path(path).stem
+    text = "\n".join(sources(lesson, "markdown")) if lesson in NOTEBOOKS else (ROOT / path).read_text(encoding="utf-8")
+    here = [link for link in LINK.findall(text) if "://" not in link]
+    assert [link for link in here if not (ROOT / path).parent.joinpath(link).exists()] == []
+
+
+@every_lesson
+def test_every_exercise_is_checked_and_starts_unanswered(lesson):
+    asked = re.findall(r"\*\*Exercise (\d+)\.\*\*", "\n".join(sources(lesson, "markdown")))
+    code = "\n".join(sources(lesson, "code"))
+    checked = re.findall(r'checks\.check\("(\d\d)\.(\d+)", (\w+)', code)
+    assert [number for _, number, _ in checked] == asked == [str(n + 1) for n in range(len(asked))]
+    for chapter, _, name in checked:
+        assert lesson.startswith(chapter) and f"{name} = ...\n" in code
+
+
+def test_the_readme_shows_the_new_label_as_it_is():
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.S)[1]
+    shown = [re.sub(r"\s+#.*", "", line) for line in example.splitlines() if line.strip()]
+    code = (ROOT / "wmlab/schemes/new_label.py").read_text(encoding="utf-8").splitlines()
+    assert len(shown) > 8 and [line for line in shown if line not in code] == []
+
+
+@pytest.mark.slow
+@pytest.mark.trains
+def test_the_cell_for_a_gpu_trains_both_data_sets(data, colours, tmp_path, monkeypatch):
+    (cell,) = [cell for cell in NOTEBOOKS["03_embedding"].cells if "paper-scale" in cell.metadata.get("tags", [])]
+    asked, shown = [], []
+    small = {"mnist": training.Recipe("dense", 1, 64), "cifar10": training.Recipe("cifar_cnn", 1, 64)}
+    scope = {
+        "lab": types.SimpleNamespace(scale="paper"), "p03": p03, "show": lambda *parts: shown.extend(parts), "SECRET": "Alice",
+        "wmlab": types.SimpleNamespace(load=lambda name: asked.append(name) or {"mnist": data, "cifar10": colours}[name]),
+        "training": types.SimpleNamespace(recipe=small.get),
+        "Unmarked": Unmarked, "WrongLabel": lambda alpha, beta: WrongLabel(0.3, beta), "NewLabel": lambda alpha, beta: NewLabel(0.3, beta),
+    }
+    monkeypatch.chdir(tmp_path)
+    exec(cell.source, scope)
+    assert asked == ["mnist", "cifar10"]
+    drawn = [part.widget for part in shown if isinstance(part, p03.LiveCurves)]
+    assert [[len(line.y) for line in widget.data] for widget in drawn] == [[1, 0, 1, 1, 1, 1]] * 2

@@ -1,0 +1,154 @@
+"""The paper's toy (Fig. 2): classes in the plane, and an output layer alone, solved to convergence. numpy and contours.
+
+An output layer is a matrix of weights (features, outputs) under a softmax; the features of a point are its coordinates
+and a constant ("flat": straight boundaries), or fixed random bends of them besides ("bent"). What the paper's figure
+looked like is lost; worlds, sizes and features are ours.
+"""
+import dataclasses
+
+import contourpy
+import numpy as np
+
+L2 = 1e-4  # penalty on the squared weights, constants left out, so that a separable world has a solution too
+BOX = 4.0  # worlds are looked at on the square from -BOX to BOX
+FEATURES = ("flat", "bent")
+_BENDS = np.random.default_rng(0).normal(0, 1, (3, 20))  # directions and offsets of the bent features: one draw for all
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """Points of the plane in classes: `points` (n, 2) and `labels` (n,) to fit on, `held_points` and `held_labels` to judge on."""
+
+    points: np.ndarray
+    labels: np.ndarray
+    held_points: np.ndarray
+    held_labels: np.ndarray
+    classes: int
+
+
+def _world(draw, classes, n, seed):
+    rng = np.random.default_rng(seed)
+    labels, held_labels = np.arange(n) % classes, np.arange(4 * n) % classes
+    return World(draw(labels, rng), labels, draw(held_labels, rng), held_labels, classes)
+
+
+def blobs(overlap=0.5, seed=0, n=240):
+    """Three round Gaussian classes on a circle of radius 2, of standard deviation `overlap` > 0; a World of n points."""
+    _check_overlap(overlap)
+    angles = np.pi / 2 + 2 * np.pi * np.arange(3) / 3
+    centres = 2 * np.c_[np.cos(angles), np.sin(angles)]
+    return _world(lambda labels, rng: centres[labels] + overlap * rng.normal(size=(len(labels), 2)), 3, n, seed)
+
+
+def moons(overlap=0.3, seed=0, n=240):
+    """Two half circles that reach into each other, blurred by Gaussian noise of deviation `overlap` > 0; a World of n points."""
+    _check_overlap(overlap)
+
+    def draw(labels, rng):
+        angle, side = np.pi * rng.random(len(labels)), 1 - 2 * labels
+        curve = np.c_[np.cos(angle) - 0.5 * side, side * (np.sin(angle) - 0.25)]
+        return 1.6 * curve + overlap * rng.normal(size=curve.shape)
+
+    return _world(draw, 2, n, seed)
+
+
+def _check_overlap(overlap):
+    if not overlap > 0:
+        raise ValueError(f"the overlap is {overlap}, but it is a standard deviation and must be above 0")
+
+
+def features(points, kind="flat"):
+    """Features of points (n, 2): (n, 3) for "flat", coordinates and a 1; (n, 23) for "bent", 20 random tanh more in front.
+
+    Raises ValueError for another kind.
+    """
+    if kind not in FEATURES:
+        raise ValueError(f"unknown features {kind!r}: choose one of {', '.join(FEATURES)}")
+    flat = np.c_[points, np.ones(len(points))]
+    return flat if kind == "flat" else np.c_[np.tanh(flat @ _BENDS), flat]
+
+
+def _softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def fit(x, labels, outputs):
+    """The output layer that minimises mean cross-entropy + L2/2 times the squared weights: (features, outputs).
+
+    x: features (n, d), the last a constant. labels: int (n,), below `outputs`. Newton's method with step halving; the
+    weights of the constants, defined up to a common shift, sum to 0. Raises ValueError for labels out of range.
+    """
+    (n, d), labels = x.shape, np.asarray(labels)
+    if labels.shape != (n,) or labels.min() < 0 or labels.max() >= outputs:
+        raise ValueError(f"{n} points need as many labels from 0 to {outputs - 1}")
+    target, penalty = np.eye(outputs)[labels], np.r_[np.full(d - 1, L2), 0][:, None]
+    w = np.zeros((d, outputs))
+
+    def loss(w):
+        z = x @ w
+        top = z.max(axis=1)
+        return np.mean(top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - z[np.arange(n), labels]) + (penalty * w**2).sum() / 2
+
+    now = loss(w)
+    for _ in range(100):
+        p = _softmax(x @ w)
+        gradient = x.T @ (p - target) / n + penalty * w
+        if np.abs(gradient).max() < 1e-10:
+            break
+        step = np.linalg.solve(_hessian(x, p, penalty), gradient.T.ravel()).reshape(outputs, d).T
+        size = 1.0
+        while (new := loss(w - size * step)) > now and size > 1e-8:
+            size /= 2
+        w, now = w - size * step, new
+    return w
+
+
+def _hessian(x, p, penalty):
+    """Second derivatives of the loss, (outputs d, outputs d), outputs first."""
+    (n, d), outputs = x.shape, p.shape[1]
+    blocks = np.empty((outputs, d, outputs, d))
+    for k in range(outputs):
+        for other in range(k + 1):
+            share = p[:, k] * ((k == other) - p[:, other])
+            blocks[k, :, other] = blocks[other, :, k] = x.T @ (share[:, None] * x) / n
+        blocks[k, :, k] += np.diag(penalty[:, 0])
+    blocks[:, -1, :, -1] += 1  # no other point to choose along a common shift of the constants
+    return blocks.reshape(outputs * d, outputs * d)
+
+
+def decide(x, w):
+    """The output with the largest logit: int (n,) of features (n, d) under an output layer (d, outputs)."""
+    return (x @ w).argmax(axis=1)
+
+
+def twist(x, unmarked, marked):
+    """How far a mark moved the decisions on features x (n, d): two shares in [0, 1].
+
+    unmarked: output layer (d, classes). marked: (d, classes) or, with a new label last, (d, classes + 1).
+    Returns the share of points whose decision *among the original classes* differs, the new label left out; and the
+    share whose decision differs, an answer Δ counted as a change. For a mark without a new label they are equal.
+    """
+    before, classes = decide(x, unmarked), unmarked.shape[1]
+    return float(np.mean(decide(x, marked[:, :classes]) != before)), float(np.mean(decide(x, marked) != before))
+
+
+def boundary(w, classes, kind="flat", steps=61):
+    """The lines between the original classes inside the box: a list of arrays (m, 2).
+
+    Contours at 0 of (logit of a class - largest other), on a grid of `steps` points a side. Every line comes twice,
+    once from the class on either side of it.
+    """
+    axis = np.linspace(-BOX, BOX, steps)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    z = features(grid, kind) @ w[:, :classes]
+    lines = []
+    for k in range(classes):
+        margin = (z[:, k] - np.delete(z, k, axis=1).max(axis=1)).reshape(steps, steps)
+        lines += contourpy.contour_generator(axis, axis, margin).lines(0)
+    return lines
+
+
+def boundary_length(w, classes, kind="flat", steps=61):
+    """Length of the boundary between the original classes inside the box, in units of the plane."""
+    return sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in boundary(w, classes, kind, steps)) / 2
