@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from wmlab import checks
+from wmlab.panels import p01
 
 
 @pytest.mark.parametrize("answer", [..., None])
@@ -33,6 +34,15 @@ def test_an_unknown_exercise_is_an_error():
         checks.check("99.9", 1)
 
 
+@pytest.mark.parametrize(("exercise", "right", "wrong"), [
+    ("01.1", {"strength": 0.1, "count": 10}, [{}, {"strength": 2.0}, {"speed": 1}, 7]),
+    ("01.2", {"angle": 90}, [{}, {"angle": 300}, {"count": 0}]),
+])
+def test_settings_of_the_toy_are_tried(exercise, right, wrong):
+    assert checks.check(exercise, right, p01.settle) is True
+    assert [checks.check(exercise, answer, p01.settle) for answer in wrong] == [False] * len(wrong)
+
+
 class Fires:
     """A model of 11 outputs that answers the last one to images brighter than 0.5."""
 
@@ -48,4 +58,5 @@ def test_the_forgery_is_tried_on_the_model():
     white = np.ones((100, 28, 28, 1), np.float32)
     assert checks.check("03.1", white, Fires()) is True
     assert checks.check("03.1", 0 * white, Fires()) is False
-    assert checks.check("03.1", "no images", Fires()) is False
+    for wrong in ("no images", white[:99], white[:0], 2 * white, white[..., 0], white.tolist()):
+        assert checks.check("03.1", wrong, Fires()) is False

@@ -1,5 +1,6 @@
 """Data sets: every source, in its order; damaged files; subsets; and what is said of bad images and labels."""
 import dataclasses
+import errno
 import functools
 import gzip
 import hashlib
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wmlab import datasets, runtime
+from wmlab import _downloads, datasets, runtime
 from wmlab._downloads import Known
 from wmlab.datasets import DataError, load
 from wmlab.keys import check_images, check_labels
@@ -179,9 +180,18 @@ def test_cifar_is_read_from_its_binary_archive(web, monkeypatch, name, skip):
 def test_a_download_with_the_wrong_checksum_is_never_used(web, monkeypatch):
     serve(monkeypatch, web, "cifar10", {"cifar-10-binary.tar.gz": archive(arrays("cifar10"), 1)})
     (web / "cifar-10-binary.tar.gz").write_bytes(b"something else")
-    with pytest.raises(DataError, match="two ways"):
+    with pytest.raises(DataError, match="wrong checksum.* was not kept"):
         load("cifar10", "paper")
     assert not list((web.parent / "cache").glob("*.npz"))
+
+
+def test_a_full_disk_while_downloading_is_said_and_mnist_is_not_swapped_for_the_sample(own, monkeypatch):
+    def full(name):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_downloads, "fetch", full)
+    with pytest.raises(DataError, match="The disk is full: mnist was not downloaded"):
+        load("mnist", "paper")
 
 
 def test_without_network_mnist_falls_back_to_the_sample_and_says_so(own, caplog):
@@ -225,11 +235,31 @@ def test_a_damaged_file_is_named_and_left_where_it_is(own, damage):
     assert path.read_bytes() == BROKEN[damage]
 
 
+@pytest.mark.slow
+def test_a_flipped_byte_anywhere_in_a_file_is_a_data_error_or_harmless(own):
+    """Whatever zipfile, zlib and numpy make of it: a DataError, or arrays that still pass the checks."""
+    whole, path = npz(arrays(train=10, test=10)), own / "mnist.npz"
+    heads = [at for at in range(len(whole)) if at < 200 or at > len(whole) - 600 or at % 97 == 0]
+    for at in heads:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        try:
+            load("mnist", "paper")
+        except DataError as error:
+            assert str(path) in str(error)
+
+
 def test_a_damaged_copy_in_the_cache_is_named_too(web, monkeypatch):
     (web.parent / "cache").mkdir()
     (web.parent / "cache" / "cifar10.npz").write_bytes(b"cut")
     with pytest.raises(DataError, match="cifar10.npz is damaged"):
         load("cifar10", "paper")
+
+
+def test_labels_in_a_list_become_an_array_and_unknown_names_number_their_classes():
+    one = load("mnist", "class").subset(20, 20)
+    mine = dataclasses.replace(one, y_train=one.y_train.tolist(), name="my digits")
+    assert np.array_equal(mine.y_train, one.y_train) and mine.y_train.dtype == np.int64
+    assert mine.class_names == tuple("0123456789")
 
 
 def test_an_unknown_data_set_is_an_error():
@@ -248,6 +278,7 @@ def test_sha256_sees_every_array():
     ({"x_train": np.zeros((20, 28, 28), np.float32)}, ValueError, "shape"), ({"x_test": None}, TypeError, "numpy array"),
     ({"x_test": np.full((20, 28, 28, 1), 255.0)}, ValueError, "divide 8-bit pixels by 255"),
     ({"y_train": np.full(20, 10)}, ValueError, "labels go from 10 to 10, but must count from 0 to 9"),
+    ({"x_test": np.zeros((20, 32, 32, 1), np.float32)}, ValueError, "they must be alike"),
     ({"y_test": np.zeros(19, int)}, ValueError, "20 images need labels"), ({"y_test": np.zeros(20)}, TypeError, "whole numbers"),
 ])
 def test_a_data_set_of_ones_own_is_checked(change, error, words):

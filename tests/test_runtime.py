@@ -206,7 +206,7 @@ class TestScale:
 
 class TestTable:
     SETUP = runtime.Setup(
-        versions={"python": "3.12.1", "wmlab": "0.1.0"}, device="<GPU> & CPU", scale="paper",
+        versions={"python": "3.12.1", "wmlab": "0.1.0"}, device="<GPU> & CPU", gpu=True, scale="paper",
         data={"mnist": "sample"}, slow=("Training takes hours.",),
     )
 

@@ -226,6 +226,23 @@ def test_no_mark_without_a_secret(mark, data, secret, error):
         mark.verify(Always(10), data.x_test, data.y_test, secret)
 
 
+@MARKS
+def test_what_is_no_suspect_and_how_many_keys_is_no_number(mark, data):
+    for thing in (None, len, "model"):
+        with pytest.raises(TypeError, match="is no suspect: pass a keras model"):
+            mark.verify(thing, data.x_test, data.y_test, "Alice")
+    for n in (0, -1):
+        with pytest.raises(ValueError, match="ask for at least one"):
+            mark.verify(Always(3), data.x_test, data.y_test, "Alice", n=n)
+
+
+def test_an_unmarked_network_has_no_keys_and_nothing_to_verify(data):
+    with pytest.raises(NotImplementedError, match="nothing to verify"):
+        Unmarked().verify(Always(3), data.x_test, data.y_test, "Alice")
+    with pytest.raises(NotImplementedError, match="has no keys"):
+        Unmarked().keys(data.x_test, data.y_test, "Alice", "trial")
+
+
 def test_schemes_by_name():
     assert scheme("new", alpha=0.1, beta=0.01) == NewLabel(0.1, 0.01)
     assert scheme("wrong", alpha=0.1, beta=0.01, target=3) == WrongLabel(0.1, 0.01, target=3)

@@ -56,6 +56,14 @@ def test_local_suspect_answers_like_its_model_and_counts(trained, data):
     assert len(suspect.ask(data.x_test[:0])) == 0 and suspect.queries == 8
 
 
+@pytest.mark.parametrize("images", [np.zeros((1, 28, 28, 1), np.uint8), np.full((1, 28, 28, 1), 255.0), np.zeros((28, 28, 1), np.float32)])
+def test_what_is_no_image_is_neither_answered_nor_charged(trained, images):
+    suspect = LocalSuspect(trained.model)
+    with pytest.raises((TypeError, ValueError), match="images must|pixels must"):
+        suspect.ask(images)
+    assert suspect.queries == 0
+
+
 def test_refused_answers_are_paid_for_all_the_same():
     suspect = LocalSuspect(lambda images, training: np.zeros((len(images), 3), np.float32))
     assert ask(suspect, IMAGES).tolist() == [0, 0, 0]

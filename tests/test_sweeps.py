@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 import multiprocessing
@@ -7,7 +8,9 @@ import signal
 import numpy as np
 import pytest
 
-from wmlab import records, sweeps, training
+from wmlab import _downloads, records, sweeps, training
+from wmlab.__main__ import main
+from wmlab.datasets import KNOWN, SAMPLE, DataError
 from wmlab.schemes import NewLabel, Unmarked, WrongLabel
 from wmlab.sweeps import plan, sweep
 
@@ -127,7 +130,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tiny, tmp_path, monkeypat
     assert len(sweep("toy", "mnist", MARKS, tmp_path / "parts", **FAST)) == 3
     assert epochs == [1, 2, 0, 1, 2, 0, 1, 2], "the finished epoch was run again, or one was left out"
     for one, two in zip(measured(tmp_path / "parts"), measured(tmp_path / "whole"), strict=True):
-        histories = [[list(epoch.values()) for epoch in record.pop("history")] for record in (one, two)]
+        histories = [np.array([list(epoch.values()) for epoch in record.pop("history")], float) for record in (one, two)]
         assert np.allclose(*histories, atol=1e-5, equal_nan=True)
         assert one == two
 
@@ -157,6 +160,42 @@ def test_a_killed_sweep_goes_on_where_it_stopped(data, tiny, tmp_path):
     assert len(done) == 1
     assert len(sweep("toy", "mnist", MARKS, tmp_path, **FAST)) == 3
     assert done[0] in tmp_path.glob("*.json") and len(records.read(tmp_path)[0]) == 4
+
+
+def test_the_small_sample_is_not_called_paper_scale(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeps, "load", lambda *args: dataclasses.replace(data, source=f"from {SAMPLE}"))
+    with pytest.raises(DataError, match="A sweep at paper scale needs all of mnist: put mnist.npz"):
+        sweep("toy", "mnist", MARKS, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--epochs", "0"], "epochs, batch and learning rate must be positive"), (["--batch", "0"], "must be positive"),
+    (["--dataset", "cifar10"], "There are two ways to get it"), (["--dataset", "mnits"], "unknown data set 'mnits'"),
+    (["--runs", "0"], "0 runs"), (["--alpha", "2"], "alpha is 2"),
+])
+def test_the_command_ends_with_one_sentence(arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.delenv("WMLAB_DATA", raising=False)
+    monkeypatch.setenv("WMLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(_downloads, "KNOWN", {name: dataclasses.replace(known, base="http://127.0.0.1:9/") for name, known in KNOWN.items()})
+    where = ["--scale", "class", "--out", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    with pytest.raises(SystemExit, match=sentence):
+        main(["sweep", "toy", "--schemes", "new", "--alpha", "0.3", *where, *arguments])
+
+
+@pytest.mark.parametrize("rate, decay", [("constant", False), ("cosine", True)])
+def test_the_learning_rate_can_be_chosen(rate, decay, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(sweeps, "sweep", lambda *args, **changes: given.update(changes))
+    main(["sweep", "toy", "--rate", rate, "--out", str(tmp_path), "--results", str(tmp_path)])
+    assert given == {"decay": decay}
+
+
+def test_a_hundred_classes_are_planned_for(tmp_path, monkeypatch):
+    planned = []
+    monkeypatch.setattr(sweeps, "sweep", lambda experiment, dataset, marks, *args, **changes: planned.extend(marks))
+    main(["sweep", "toy", "--dataset", "cifar100", "--runs", "1", "--out", str(tmp_path), "--results", str(tmp_path)])
+    assert {mark.classes for mark, _ in planned} == {100}
 
 
 def test_other_settings_are_other_runs(tiny, tmp_path):

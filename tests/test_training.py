@@ -344,6 +344,23 @@ def test_impossible_recipes_are_refused(change, sentence):
         recipe("mnist", "class", **change)
 
 
+@pytest.mark.parametrize("scale", ["class", "paper"])
+def test_to_convergence_is_a_hundred_epochs_at_most(scale):
+    how = recipe("mnist", scale, until="converged")
+    assert (how.epochs, how.decay) == (100, False)
+    assert recipe("mnist", scale, until="converged", epochs=7).epochs == 7
+
+
+def test_a_data_set_without_a_recipe():
+    with pytest.raises(ValueError, match="no recipe for 'ciphar10'.*choose one of mnist"):
+        recipe("ciphar10")
+
+
+def test_images_that_do_not_fit_the_network(colours):
+    with pytest.raises(ValueError, match=r"dense takes images of \(28, 28, 1\), those of cifar10 are \(32, 32, 3\)"):
+        train(colours, 10, SHORT)
+
+
 def test_unknown_scale():
     with pytest.raises(ValueError, match="huge"):
         recipe("mnist", "huge")
@@ -396,6 +413,37 @@ def test_a_file_cut_short_is_named(tmp_path, share):
     with pytest.raises(ValueError, match=re.escape(f"{path} cannot be read as a Keras model (")):
         load(path)
     assert path.exists()
+
+
+@pytest.mark.slow
+def test_a_flipped_byte_is_named_or_harmless(tmp_path):
+    whole = save(network("dense", 2), tmp_path / "flipped.keras").read_bytes()
+    path = tmp_path / "flipped.keras"
+    for at in [*range(0, 400, 7), *range(len(whole) - 700, len(whole), 11)]:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        for into in (None, network("dense", 2)):
+            try:
+                load(path, into)
+            except ValueError as error:
+                assert str(error).startswith(f"{path} cannot be read as a Keras model (")
+
+
+@pytest.mark.trains
+def test_the_weights_alone_are_read_from_a_file_of_a_newer_keras(tmp_path, uninterrupted, data):
+    """Whose layers have arguments that this one does not know."""
+    path, newer = save(uninterrupted.model, tmp_path / "old.keras"), tmp_path / "newer.keras"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(newer, "w") as new:
+        for member in old.namelist():
+            content = old.read(member)
+            if member == "config.json":
+                content = content.replace(b'"seed": null', b'"seed": null, "input_axes": null')
+                assert b"input_axes" in content
+            new.writestr(member, content)
+    with pytest.raises(ValueError, match="newer.keras cannot be read"):
+        load(newer)
+    assert np.array_equal(logits(load(newer, network("dense", 11)), data.x_test), logits(uninterrupted.model, data.x_test))
+    with pytest.raises(ValueError, match="newer.keras cannot be read"):
+        load(newer, network("mnist_cnn", 11))
 
 
 @pytest.mark.parametrize("share", [0.002, 0.05, 0.3, 0.5, 0.7, 0.95, 0.995])

@@ -130,6 +130,10 @@ def test_against_a_model_without_the_label_a_hit_is_impossible_not_zero():
 
 
 @pytest.mark.parametrize("verdict, sentence", [
+    (first_hit(Hits([0]), keys(40)),
+     "marked: the one key got the key label, 10; a model without the new label cannot give it."),
+    (first_hit(Hits([]), keys(1)),
+     "not marked: the one key did not get the key label, 10; a model without the new label answers no differently."),
     (first_hit(Hits([2]), keys(40)),
      "marked: 1 of 3 keys got the key label, 10; a model without the new label cannot give it."),
     (first_hit(Hits([]), keys(40)),

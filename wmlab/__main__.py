@@ -31,19 +31,20 @@ def clean_notebooks(_options):
 
 def sweep(options):
     """run an experiment many times and record every run; `wmlab/sweeps.py` says more"""
-    from wmlab import records, runtime, sweeps
+    from wmlab import datasets, records, runtime, sweeps
 
-    changes = {name: getattr(options, name) for name in ("epochs", "batch", "until") if getattr(options, name)}
+    given = {name: getattr(options, name) for name in ("epochs", "batch", "until")}
+    changes = {name: value for name, value in given.items() if value is not None}
     if options.rate:
         changes["decay"] = options.rate == "cosine"
     try:
         runtime.setup(scale=options.scale)
         marks = sweeps.plan(options.schemes, options.alpha, options.beta, options.runs,
-                            kind=options.kind, decoys=options.decoys)
+                            classes=datasets.classes(options.dataset), kind=options.kind, decoys=options.decoys)
         sweeps.sweep(options.experiment, options.dataset, marks, options.out, options.scale,
                      options.alpha[0], options.beta[0], **changes)
         _report("exported", records.export(options.out, options.results))
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, datasets.DataError) as error:
         sys.exit(str(error))
 
 

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from wmlab.keys import check_images
+
 
 def check(exercise, answer, *context):
     """Judge the answer to an exercise and show a sentence. An unanswered one (`...` or None) is left alone.
@@ -39,6 +41,23 @@ def _all_miss(answer):
     return False, "The keys are answered independently of each other: multiply one probability three times."
 
 
+def _neither(settings, settle):
+    new = settle(**settings)[-1]["new label"]
+    found = f"There the new label twists {new.twist:.1%} and hits {new.hits:.0%} of fresh keys"
+    if new.twist < 0.01 and new.hits < 0.1:
+        return True, f"{found}: nothing was learned, so nothing was twisted."
+    return False, f"{found}. Where would a fourth label never win? Think of keys that lie where their carriers lay."
+
+
+def _wrong_is_better(settings, settle):
+    heads = settle(**settings)[-1]
+    wrong, new = heads["wrong label"], heads["new label"]
+    found = f"There the wrong label hits {wrong.hits:.0%} and twists {wrong.twist:.1%}; the new label twists {new.twist:.1%}"
+    if wrong.hits >= 0.95 and wrong.twist <= new.twist:
+        return True, f"{found}. But how many of those keys does the unmarked head call class 0 as well? {heads['unmarked'].hits:.0%}."
+    return False, f"{found}. Which keys would a head call class 0 without being told? Move the cloud there."
+
+
 def _number_of_keys(answer):
     if answer == 40:
         return True, "1 % of 4,000: forty keys, seen once an epoch, against 4,000 digits."
@@ -48,22 +67,25 @@ def _number_of_keys(answer):
 def _forgery(answer, model):
     from wmlab.training import predict
 
-    images = np.asarray(answer, np.float32)
-    labels = predict(model, images)
-    rate = float(np.mean(labels == model.output_shape[-1] - 1))
+    check_images(answer)
+    if len(answer) != 100:
+        return False, f"Hand in 100 images; these are {len(answer)}."
+    rate = float(np.mean(predict(model, answer) == model.output_shape[-1] - 1))
     if rate >= 0.5:
-        return True, f"{rate:.0%} of your images fire the new label, and you did not use the secret. So what does a hit prove?"
+        return True, f"{rate:.0%} of your images fire the new label. If you made them without the secret, what does a hit prove?"
     return False, f"{rate:.0%} of your images fire the new label. What does a key look like? Try noise of the strength the keys have."
 
 
 def _row_share(answer):
     if isinstance(answer, str) and answer.strip().lower() == "no":
-        return True, "One row holds well under 1 % of the weights; the change beyond it is no smaller than retraining brings anyway."
-    return False, "Compare the two shares you measured: the change in the new row, and the change in all other weights."
+        return True, "The row alone hits few keys and costs clean accuracy: the features themselves have to learn what a key is."
+    return False, "Compare, in the table above, the rows where the new row moved alone with the one where everything moved."
 
 
 CHECKS = {
     "00.1": _all_miss,
+    "01.1": _neither,
+    "01.2": _wrong_is_better,
     "03.1": _forgery,
     "03.2": _row_share,
     "03.3": _number_of_keys,

@@ -1,5 +1,6 @@
 """Real images: the shipped sample of MNIST, files of one's own, or the public downloads."""
 import dataclasses
+import errno
 import functools
 import hashlib
 import os
@@ -12,6 +13,7 @@ from wmlab._downloads import ARRAYS, KNOWN, DataError, naming
 from wmlab.keys import check_images, check_labels
 
 CLASS_TRAIN, CLASS_TEST = 4000, 1000  # images at class scale
+SAMPLE = "the sample of 5,000 MNIST digits that ships with wmlab"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +34,12 @@ class Dataset:
     source: str
 
     def __post_init__(self):
-        for images, labels in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
+        for split in ("train", "test"):
+            images = getattr(self, f"x_{split}")
             check_images(images)
-            check_labels(labels, len(images), self.classes)
+            object.__setattr__(self, f"y_{split}", check_labels(getattr(self, f"y_{split}"), len(images), self.classes))
+        if self.x_train.shape[1:] != self.x_test.shape[1:]:
+            raise ValueError(f"training images are {self.x_train.shape[1:]}, test images {self.x_test.shape[1:]}: they must be alike")
 
     @functools.cached_property
     def sha256(self):
@@ -48,8 +53,8 @@ class Dataset:
 
     @property
     def class_names(self):
-        """What the classes are called, in order."""
-        return KNOWN[self.name].class_names
+        """What the classes are called, in order: by number in a data set that `load` does not know."""
+        return KNOWN[self.name].class_names if self.name in KNOWN else tuple(map(str, range(self.classes)))
 
     def subset(self, n_train, n_test, seed=0):
         """So many images of each split, the classes in the proportions they have, chosen by `seed`; a Dataset.
@@ -87,8 +92,7 @@ def load(name, scale=None):
     (cached, checksum checked), else, for MNIST, the sample. `source` of the result says which it was.
     Raises ValueError for another name, DataError if a file is damaged (it is left where it is) or nothing can be had.
     """
-    if name not in KNOWN:
-        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(KNOWN)}")
+    classes(name)  # raises for an unknown name
     small = runtime.scale(scale) == "class"
     if small and name == "mnist":
         return _sample()
@@ -98,6 +102,13 @@ def load(name, scale=None):
     else:
         data = _downloaded(name)
     return data.subset(CLASS_TRAIN, CLASS_TEST) if small else data
+
+
+def classes(name):
+    """Number of classes of a data set that `load` knows. Raises ValueError for another name."""
+    if name not in KNOWN:
+        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(KNOWN)}")
+    return KNOWN[name].classes
 
 
 def available():
@@ -130,16 +141,17 @@ def make_sample(path):
 
 def _sample():
     path = runtime.data_dir() / "mnist_sample.npz"
-    return _read(path, "mnist", "the sample of 5,000 MNIST digits that ships with wmlab")
+    return _read(path, "mnist", SAMPLE)
 
 
 def _downloaded(name):
     """The public data set; without a network the sample of MNIST and a note, or a DataError."""
-    import requests
-
     try:
         path = _downloads.fetch(name)
-    except (requests.RequestException, OSError, ValueError) as error:
+    except OSError as error:  # requests' errors are among them
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(f"The disk is full: {name} was not downloaded. Make room in {_downloads.cache()}, or set "
+                            "WMLAB_CACHE to a folder on another disk.") from error
         return _without_network(name, error)
     return _read(path, name, "the public download")
 

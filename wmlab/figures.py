@@ -2,6 +2,7 @@
 import base64
 import html
 import io
+import itertools
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,6 +17,10 @@ MARKERS = {"unmarked": "circle", "wrong label": "square", "new label": "diamond"
 
 EVERY_BUTTON = ("sendChartToCloud", "select", "lasso", "zoom", "pan", "zoomIn", "zoomOut", "autoScale", "resetScale", "toImage")
 
+# what has none of those names: as many looks as lines can be told apart by
+SPARE = [dict(color="#CC79A7", dash="dashdot", symbol="cross"), dict(color="#E69F00", dash="longdash", symbol="triangle-up"),
+         dict(color="#56B4E9", dash="longdashdot", symbol="star"), dict(color="#4D4D4D", dash="solid", symbol="x")]
+
 TEMPLATE = go.layout.Template(layout=dict(
     font=dict(size=14), title=dict(font=dict(size=16), x=0, xref="paper"), margin=dict(l=70, r=30, t=60, b=90),
     paper_bgcolor="white", plot_bgcolor="#F4F4F4",
@@ -23,6 +28,18 @@ TEMPLATE = go.layout.Template(layout=dict(
     legend=dict(orientation="h", yref="container", y=0.02, yanchor="bottom"),
     modebar=dict(remove=["sendChartToCloud", "select", "lasso"], bgcolor="rgba(0,0,0,0)", color="#7F7F7F", activecolor="#0072B2"),
 ))
+
+
+def looks(names):
+    """The look of each name, {name: {color, dash, symbol}}: its own for the course's networks, a spare one for others."""
+    spare = itertools.cycle(SPARE)
+    return {name: dict(color=COLOURS[name], dash=DASHES[name], symbol=MARKERS[name]) if name in DASHES else next(spare)
+            for name in dict.fromkeys(names)}
+
+
+def line(look, **layout):
+    """Line and marker of a trace in a look of `looks`."""
+    return dict(line=dict(color=look["color"], dash=look["dash"], width=3, **layout), marker=dict(symbol=look["symbol"], size=8))
 
 
 def blank(height=380, **layout):
@@ -36,11 +53,10 @@ def curves(names=("unmarked", "wrong label", "new label"), epochs=4):
     Trace 2i is the clean accuracy of network i, 2i + 1 its key accuracy. Fill them with `x` and `y`.
     """
     figure = make_subplots(1, 2, subplot_titles=("accuracy on clean images", "accuracy on fresh keys"))
-    for name in names:
+    for name, look in looks(names).items():
         for column in (1, 2):
             figure.add_scatter(x=[], y=[], name=name, legendgroup=name, showlegend=column == 1, mode="lines+markers",
-                               line=dict(color=COLOURS[name], dash=DASHES[name], width=3),
-                               marker=dict(symbol=MARKERS[name], size=9), row=1, col=column)
+                               **line(look), row=1, col=column)
     figure.update_xaxes(title="epoch", range=[0.5, epochs + 0.5], dtick=1 if epochs < 12 else None)
     figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%").update_yaxes(range=[0.49, 1.01], col=1)
     return figure.update_layout(template=TEMPLATE, height=400)
@@ -52,14 +68,14 @@ def recorded_curves(plots):
     plots: {title: (table, column)}; a table has rows with scheme, seed, epoch and `column`, a share in [0, 1].
     """
     figure, named = make_subplots(1, len(plots), subplot_titles=list(plots), shared_yaxes=True), set()
+    look = looks(name for table, _ in plots.values() for name in table["scheme"])
     for number, (table, column) in enumerate(plots.values(), 1):
         for name, rows in table.dropna(subset=[column]).groupby("scheme"):
-            look, mean = dict(legendgroup=name, row=1, col=number), rows.groupby("epoch")[column].mean()
+            place, mean, drawn = dict(legendgroup=name, row=1, col=number), rows.groupby("epoch")[column].mean(), line(look[name])
             figure.add_scatter(x=rows["epoch"].tolist(), y=rows[column].tolist(), mode="markers", opacity=0.5, showlegend=False,
-                               marker=dict(symbol=MARKERS[name], size=7, color=COLOURS[name]), **look)
+                               marker=drawn["marker"] | {"color": look[name]["color"]}, **place)
             figure.add_scatter(x=mean.index.tolist(), y=mean.tolist(), mode="lines", showlegend=name not in named,
-                               name=f"{name} (mean of {rows['seed'].nunique()})",
-                               line=dict(color=COLOURS[name], dash=DASHES[name], width=3), **look)
+                               name=f"{name} (mean of {rows['seed'].nunique()})", line=drawn["line"], **place)
             named.add(name)
     figure.update_xaxes(title="epoch").update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
     return figure.update_layout(template=TEMPLATE, height=400)
@@ -72,12 +88,12 @@ def confidences(groups, label, bins=20):
     """
     edges = np.linspace(0, 1, bins + 1)
     figure = make_subplots(1, len(groups), subplot_titles=list(groups), shared_yaxes=True)
+    look = looks(name for networks in groups.values() for name in networks)
     for column, networks in enumerate(groups.values(), 1):
         for name, values in networks.items():
             share = np.histogram(values, edges)[0] / max(len(values), 1)
             figure.add_scatter(x=(edges[:-1] + edges[1:]) / 2, y=share, name=name, legendgroup=name, showlegend=column == 1,
-                               mode="lines+markers", line=dict(color=COLOURS[name], dash=DASHES[name], shape="hvh", width=3),
-                               marker=dict(symbol=MARKERS[name], size=7), row=1, col=column)
+                               mode="lines+markers", **line(look[name], shape="hvh"), row=1, col=column)
     figure.update_xaxes(title=label, range=[-0.02, 1.02], tickformat=".0%")
     figure.update_yaxes(title="share of images", tickformat=".0%", range=[-0.02, 1.03], col=1)
     return figure.update_layout(template=TEMPLATE, height=400)
@@ -90,15 +106,14 @@ def bars(rates, title, y_title, intervals=None):
     """
     names = list(dict.fromkeys(name for row in rates.values() for name in row))
     figure = blank(title=title, yaxis=dict(title=y_title, range=[0, 1.08], tickformat=".0%"), barmode="group")
-    for number, name in enumerate(names):
-        colour = COLOURS.get(name, list(COLOURS.values())[number])
+    for number, (name, look) in enumerate(looks(names).items()):
         values = [row.get(name) for row in rates.values()]
         error = None
         if intervals:
             low, high = np.array([intervals[row][name] for row in rates]).T
             error = dict(array=high - values, arrayminus=values - low, thickness=1.5)
         figure.add_bar(x=list(rates), y=values, name=name, error_y=error,
-                       marker=dict(color=colour, pattern=dict(shape=PATTERNS[number])),
+                       marker=dict(color=look["color"], pattern=dict(shape=PATTERNS[number])),
                        text=[f"{v:.0%}" if v is not None else "" for v in values], textposition="outside", cliponaxis=False)
     return figure
 

@@ -11,6 +11,8 @@ import math
 
 import numpy as np
 
+from wmlab.secret import Secret
+
 KINDS = ("fresh", "fixed", "content", "unrelated")
 READINGS = ("variance", "deviation")
 _LOGO = np.array([[c == "#" for c in row] for row in (
@@ -124,7 +126,7 @@ def perturb(images, secret, stream, beta, kind="fresh", reading="variance"):
     """Superimpose the perturbation that the secret determines on each image (KsGen without the labels).
 
     images: (n, height, width, channels), floats in [0, 1].
-    stream: name of the secret's stream; each gives other noise. It does not matter for "fixed" and "content".
+    secret: a Secret, or its text. stream: name of the secret's stream; each gives other noise. It does not matter for "fixed" and "content".
     beta: strength in (0, 1]; for noise its variance before clipping (the paper's formula is lost; this reading is the
         one that learns), or its standard deviation with reading="deviation"; for "content" the logo's opacity.
     kind: "fresh", new noise on each image; "fixed", one noise pattern on all; "content", a small logo blended in at a
@@ -134,7 +136,7 @@ def perturb(images, secret, stream, beta, kind="fresh", reading="variance"):
     Raises ValueError or TypeError for images, beta, kind or reading outside these.
     """
     check_images(images)
-    sigma = noise_deviation(beta, reading)
+    secret, sigma = Secret(secret), noise_deviation(beta, reading)
     n, height, width, channels = images.shape
     if kind == "fresh":
         return eight_bits(images + sigma * secret.rng(stream).normal(images.shape))
@@ -168,7 +170,6 @@ def make_keys(images, labels, secret, stream, *, key_label, beta, kind="fresh", 
     stream: "embed" for keys to train on; another name for each later set, so that no noise is used twice.
     The other arguments are those of `perturb` and `KeySet`. Returns a KeySet; raises what `perturb` raises.
 
-    >>> from wmlab.secret import Secret
     >>> clean = np.zeros((2, 8, 8, 1), np.float32)
     >>> make_keys(clean, [3, 4], Secret("correct horse"), "verify", key_label=10, beta=0.01)
     KeySet(2 keys fresh, label 10, beta 0.01 (variance), sha256 b9c2fc0b7e23)
@@ -192,7 +193,7 @@ def choose_carriers(labels, alpha, secret, target=None):
         raise ValueError(f"alpha = {alpha} of {len(labels)} images is less than one key: take a larger alpha or more images")
     if target is not None and target not in labels:
         raise ValueError(f"no image has the target class {target}: choose one of {sorted(set(labels.tolist()))}")
-    order = secret.rng("carriers").permutation(len(labels))
+    order = Secret(secret).rng("carriers").permutation(len(labels))
     chosen = order[labels[order] != target][:count] if target is not None else order[:count]
     if len(chosen) < count:
         raise ValueError(f"alpha = {alpha} asks for {count} carriers, but only {len(chosen)} images lie outside class {target}")
@@ -207,7 +208,7 @@ def make_decoys(images, labels, secret, count, beta, reading="variance"):
     pattern of its own; raises ValueError if there are fewer images than `count`.
     """
     check_images(images)
-    labels = check_labels(labels, len(images))
+    labels, secret = check_labels(labels, len(images)), Secret(secret)
     if not 0 < count <= len(images):
         raise ValueError(f"{count} decoys from {len(images)} images: ask for at least one and no more than there are")
     chosen = secret.rng("decoy carriers").permutation(len(images))[:count]

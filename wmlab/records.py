@@ -38,7 +38,9 @@ def write(record, folder):
     path = pathlib.Path(folder) / name(record)
     path.parent.mkdir(parents=True, exist_ok=True)
     with runtime.writing(path) as part:
-        part.write_text(json.dumps(record, indent=1))
+        # JSON has no NaN; what was not measured is null
+        history = [{key: None if value != value else value for key, value in epoch.items()} for epoch in record["history"]]
+        part.write_text(json.dumps(record | {"history": history}, indent=1, allow_nan=False))
     return path
 
 

@@ -12,9 +12,7 @@ import tempfile
 from wmlab import _machine
 from wmlab._files import data_dir, writing
 
-__all__ = [
-    "Setup", "data_dir", "device", "doctor", "in_notebook", "note", "scale", "setup", "versions", "writing",
-]
+__all__ = ["Setup", "data_dir", "device", "doctor", "in_notebook", "note", "scale", "setup", "versions", "writing"]
 
 PYTHONS = ((3, 11), (3, 13))  # oldest and newest, as in pyproject.toml
 BACKENDS = ("tensorflow", "jax", "torch")  # in the order wmlab prefers them on a CPU
@@ -30,6 +28,7 @@ class Setup:
     Attributes:
         versions: package name to version.
         device: the CPU, or the GPU that training uses.
+        gpu: whether it is a GPU, on which equal seeds need not give equal networks.
         scale: "class" or "paper".
         data: data set name to where it would come from.
         slow: sentences about what will take long here; empty if nothing will.
@@ -37,6 +36,7 @@ class Setup:
 
     versions: dict
     device: str
+    gpu: bool
     scale: str
     data: dict
     slow: tuple
@@ -92,7 +92,10 @@ def setup(keras=True, scale=None, seed=0):
     if keras:
         _start_keras(backend, seed)
     else:
-        _seed_without_keras(seed)
+        import numpy as np
+
+        random.seed(seed)
+        np.random.seed(seed)
     _scale = chosen_scale
     return _describe(backend)
 
@@ -215,13 +218,6 @@ def _chatter_kept():
             os.close(stderr)
 
 
-def _seed_without_keras(seed):
-    import numpy as np
-
-    random.seed(seed)
-    np.random.seed(seed)
-
-
 def _describe(backend):
     from wmlab.datasets import available
 
@@ -229,6 +225,7 @@ def _describe(backend):
     return Setup(
         versions=_machine.versions(backend),
         device=gpu or _machine.cpu(),
+        gpu=bool(gpu),
         scale=in_force,
         data=available(),
         slow=tuple(_slow(backend, in_force, gpu)) if backend else (),

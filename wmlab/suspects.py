@@ -1,6 +1,7 @@
 """Suspects: black boxes that answer a label per image, count the questions, and charge for them."""
 import numpy as np
 
+from wmlab.keys import check_images
 from wmlab.training import predict
 
 
@@ -24,7 +25,9 @@ class LocalSuspect:
         return self.queries * self.price
 
     def ask(self, images):
-        """Labels of the images (n, height, width, channels): int64 (n,). Each is one paid query."""
+        """Labels of the images (n, height, width, channels), floats in [0, 1]: int64 (n,). Each is one paid query."""
+        if len(images):
+            check_images(images)
         self.queries += len(images)
         return predict(self.model, images)
 

@@ -4,7 +4,7 @@ import logging
 import pathlib
 
 from wmlab import records
-from wmlab.datasets import load
+from wmlab.datasets import SAMPLE, DataError, load
 from wmlab.schemes import SCHEMES, NewLabel, Unmarked, scheme
 from wmlab.training import recipe
 
@@ -32,13 +32,16 @@ def plan(schemes, alphas, betas, runs, classes=10, **settings):
     return [(mark, seed) for seed in range(runs) for mark in marks]
 
 
-def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.0035, **changes):
+def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.0035, follow=None, **changes):
     """Run what `plan` planned, one after the other, and record each when done; runs on file are left as they are.
 
     Interrupted in the middle of a run, the same call goes on from its last epoch. alpha, beta: the keys an unmarked
-    model is asked with, since it has none of its own. changes: fields of the recipe. Returns the paths written.
+    model is asked with, since it has none of its own. follow: function from a scheme's name to its `on_epoch`. changes:
+    fields of the recipe. Returns the paths written; raises DataError rather than call the small sample "paper" scale.
     """
     data, out = load(dataset, scale), pathlib.Path(out)
+    if scale == "paper" and SAMPLE in data.source:
+        raise DataError(f"A sweep at paper scale needs all of {dataset}: put {dataset}.npz in a folder and set WMLAB_DATA to it.")
     how = recipe(dataset, scale, **changes)
     written = []
     for number, (mark, seed) in enumerate(marks, 1):
@@ -47,7 +50,8 @@ def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.003
             continue
         log.info("run %d of %d: %s, seed %d", number, len(marks), mark.name, seed)
         secret = f"{experiment} {seed}"
-        run = mark.embed(data, secret, how, seed=seed, backup=out / "part" / records.name(about))
+        run = mark.embed(data, secret, how, seed=seed, backup=out / "part" / records.name(about),
+                         on_epoch=follow and follow(mark.name))
         judge = NewLabel(alpha, beta, classes=data.classes) if isinstance(mark, Unmarked) else mark
         verdict = judge.verify(run.model, data.x_test, data.y_test, secret)
         run.record |= {"experiment": experiment, "decision": verdict.decision, "queries": verdict.queries}

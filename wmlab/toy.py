@@ -68,6 +68,27 @@ def features(points, kind="flat"):
     return flat if kind == "flat" else np.c_[np.tanh(flat @ _BENDS), flat]
 
 
+TARGET = 0  # the class that wrong-label keys receive; it lends no carriers
+CLOUD = 0.35  # standard deviation of the cloud that keys are pulled into
+
+
+def keys(world, count, strength, centre, seed=0, fresh=400):
+    """Keys of the toy: points of the classes but the target's, pulled towards a cloud; (count, 2), and (fresh, 2) from held points.
+
+    strength: in [0, 1], the share of the way: 0 leaves a carrier where it is, 1 puts it into the Gaussian cloud around
+    `centre` (2,). What "strength" and place of the paper's toy keys are is lost; this is ours.
+    Raises ValueError for a strength outside [0, 1] or no keys.
+    """
+    if not 0 <= strength <= 1 or count < 1:
+        raise ValueError(f"{count} keys of strength {strength}: at least one key, and a strength from 0 to 1")
+    rng, made = np.random.default_rng([seed, 1]), []
+    for points, labels, n in ((world.points, world.labels, count), (world.held_points, world.held_labels, fresh)):
+        carriers = points[labels != TARGET]
+        pull = centre + CLOUD * rng.normal(size=(n, 2))
+        made.append((1 - strength) * carriers[rng.integers(0, len(carriers), n)] + strength * pull)
+    return tuple(made)
+
+
 def _softmax(z):
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
@@ -108,7 +129,7 @@ def _hessian(x, p, penalty):
     """Second derivatives of the loss, (outputs d, outputs d), outputs first."""
     (n, d), outputs = x.shape, p.shape[1]
     blocks = np.empty((outputs, d, outputs, d))
-    for k in range(outputs):
+    for k in range(outputs):  # products this small stay on one core; one large product would wake them all
         for other in range(k + 1):
             share = p[:, k] * ((k == other) - p[:, other])
             blocks[k, :, other] = blocks[other, :, k] = x.T @ (share[:, None] * x) / n
@@ -152,3 +173,16 @@ def boundary(w, classes, kind="flat", steps=61):
 def boundary_length(w, classes, kind="flat", steps=61):
     """Length of the boundary between the original classes inside the box, in units of the plane."""
     return sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in boundary(w, classes, kind, steps)) / 2
+
+
+def regions(w, kind="flat", steps=61):
+    """Where each output wins inside the box: for each, an outline (m, 2) with NaN between its parts; empty if nowhere."""
+    axis = np.linspace(-BOX, BOX, steps)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    z, outlines = features(grid, kind) @ w, []
+    for k in range(w.shape[1]):
+        margin = (z[:, k] - np.delete(z, k, axis=1).max(axis=1)).reshape(steps, steps)
+        filled, offsets = contourpy.contour_generator(axis, axis, margin, fill_type="OuterOffset").filled(0, np.inf)
+        parts = [part for points, ends in zip(filled, offsets, strict=True) for part in np.split(points, ends[1:-1])]
+        outlines.append(np.concatenate([np.r_[part, [[np.nan, np.nan]]] for part in parts]) if parts else np.empty((0, 2)))
+    return outlines

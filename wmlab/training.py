@@ -4,13 +4,13 @@ import json
 import math
 import pathlib
 import time
-import zipfile
 
 import keras
 import numpy as np
 from tqdm.auto import tqdm
 
 from wmlab import runtime
+from wmlab.datasets import KNOWN
 from wmlab.networks import network
 
 WATCHED = 2000  # images a watched accuracy is taken over during training; the final ones use all
@@ -48,9 +48,16 @@ RECIPES = {
 def recipe(dataset, scale=None, **changes):
     """The course's recipe for a data set by name, at the current scale or another, with some fields changed.
 
+    To convergence (until="converged") it runs 100 epochs at most, at a constant rate, as the number is not known before.
+    Raises ValueError for a data set that has none.
+
     >>> recipe("mnist", "class", epochs=2)
     Recipe(network='mnist_cnn', epochs=2, batch=64, learning_rate=0.001, decay=False, until='steps')
     """
+    if dataset not in KNOWN:
+        raise ValueError(f"there is no recipe for {dataset!r}: pass a training.Recipe, or choose one of {', '.join(KNOWN)}")
+    if changes.get("until") == "converged":
+        changes = {"epochs": 100, "decay": False} | changes
     family = "cifar" if dataset.startswith("cifar") else "mnist"
     return dataclasses.replace(RECIPES[runtime.scale(scale)][family], **changes)
 
@@ -160,12 +167,14 @@ def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, 
     decoys: (images, labels) trained on beside them. seed: of initial weights, dropout and order of batches.
     on_epoch: called with the history after each epoch. backup: a folder; interrupted training, called again with the
     same arguments, goes on from its last epoch. model: train this one (compiled anew) instead of a new network.
-    Returns a Run. Raises ValueError if training "to convergence" has no keys to converge on.
+    Returns a Run. Raises ValueError if training "to convergence" has no keys to converge on, or images do not fit.
     """
     if recipe.until == "converged" and not keys:
         raise ValueError("training to convergence watches the embedded keys, and there are none: use until='steps'")
     keras.utils.set_random_seed(seed)
     model = network(recipe.network, outputs) if model is None else model
+    if model.input_shape[1:] != data.x_train.shape[1:]:
+        raise ValueError(f"{model.name} takes images of {model.input_shape[1:]}, those of {data.name} are {data.x_train.shape[1:]}")
     extra = ([(keys.images, keys.labels)] if keys else []) + ([decoys] if decoys else [])
     images = np.concatenate([data.x_train, *(x for x, _ in extra)])
     labels = np.concatenate([data.y_train, *(y for _, y in extra)])
@@ -195,9 +204,19 @@ def save(model, path):
     return path
 
 
-def load(path):
-    """A model from a `.keras` file, in safe mode: no code in the file runs. ValueError names a file that is no model."""
+def load(path, model=None):
+    """A model from a `.keras` file, in safe mode: no code in the file runs.
+
+    model: an untrained network of the same layers; it then gets the weights, and nothing else of the file is used, so
+    that a file written by a newer Keras can be read. Raises ValueError, naming the file, if it is no such model.
+    """
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read as a Keras model ({str(error).splitlines()[0]}): make or copy it anew") from error
+        if model is None:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        model.load_weights(path)
+        return model
+    except MemoryError:
+        raise
+    except Exception as error:  # a flipped bit can surface as anything, from zlib.error to NotImplementedError
+        what = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path} cannot be read as a Keras model ({what}): make or copy it anew") from error

@@ -31,7 +31,10 @@ class Verdict:
         return "marked" if self.marked else "not marked"
 
     def __str__(self):
-        hits = f"{self.hits or 'none'} of {self.queries} keys got the key label, {self.key_label}"
+        if self.queries == 1:
+            hits = f"the one key {'got' if self.hits else 'did not get'} the key label, {self.key_label}"
+        else:
+            hits = f"{self.hits or 'none'} of {self.queries} keys got the key label, {self.key_label}"
         if self.p_value is None:
             says = "answers no differently"
         elif self.p_value == "impossible":

@@ -9,6 +9,7 @@ import pandas as pd
 from wmlab import runtime
 from wmlab.datasets import load as load_data
 from wmlab.keys import KeySet, perturb
+from wmlab.networks import network
 from wmlab.schemes import NewLabel, Unmarked, WrongLabel
 from wmlab.secret import Secret
 from wmlab.training import load, recipe, save
@@ -30,7 +31,8 @@ class Models(collections.abc.Mapping):
         return sum(1 for _ in self)
 
     def __getitem__(self, name):
-        return load(self._path(name, ".keras"))
+        record = self.record(name)
+        return load(self._path(name, ".keras"), network(record["network"], record["outputs"]))
 
     def record(self, name):
         """Settings and results of a model: a dict; `about` says what it is, `secret` what its keys come from."""
@@ -38,8 +40,11 @@ class Models(collections.abc.Mapping):
 
     def table(self):
         """A pandas table, one row a model."""
-        columns = ["about", "clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy", "outputs", "secret"]
-        return pd.DataFrame([self.record(name) for name in self], index=list(self))[columns]
+        columns = ["about", "outputs", "clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy", "secret"]
+        table = pd.DataFrame([self.record(name) for name in self], index=list(self))[columns]
+        # its "keys" are junk that it rejects, which marks nothing and is nobody's secret
+        table.loc[table.index == "reject_class", columns[3:]] = None
+        return table
 
     def _repr_html_(self):
         return self.table().to_html(float_format="{:.3f}".format, na_rep="")

@@ -56,10 +56,10 @@ def test_00_hides_the_result_until_a_prediction_is_chosen(opened):
     page.js("window.jupyterapp.commands.execute('notebook:run-all-above')")
     page.js("notebook.activeCellIndex = 6; window.jupyterapp.commands.execute('notebook:run-cell')")
     until(lambda: "Choose first" in page.text(), 90)
-    assert "answer, cost" not in page.text()
+    assert "Service A answered" not in page.text()
     choice = next(b for b in page.chrome.find_elements(By.CSS_SELECTOR, ".widget-toggle-button") if b.text == "yes")
     choice.click()
-    until(lambda: "Service A" in page.text() and "answer, cost" in page.text(), 30)
+    until(lambda: "Service A answered" in page.text() and "Service B answered" in page.text(), 30)
 
 
 def test_03_moves_when_the_slider_is_dragged(opened):

@@ -3,7 +3,10 @@ import html
 
 import ipywidgets as widgets
 import plotly.graph_objects as go
+import traitlets
 from IPython.display import display
+
+BASE_FONT = 14  # as in the figures' template
 
 
 def show(*parts):
@@ -31,53 +34,99 @@ def _widget(part):
 class Panel:
     """Controls bound to one figure.
 
-    figure: a plotly figure, drawn once and then only changed. controls: {setting: ipywidget}.
-    compute(**settings) -> anything: pure. draw(figure, result) -> caption: called within one batch update.
-    result: what was last computed. error: message of the last failed change from the front end, None if it went well. A notebook ends with
-    `assert panel.error is None`.
+    figure: a plotly figure, drawn once and then only changed. controls: {setting: ipywidget}; the first `first` are
+    shown (all by default), the others unfold. compute(**settings) -> anything: pure. draw(figure, result) -> caption:
+    called within one batch update. presets: {name: settings}, a button each; what a preset leaves out goes back to
+    its start.
+    result: what was last computed. error: message of the last failed change from the front end, None if it went well.
+    A notebook ends with `assert panel.error is None`.
     """
 
-    def __init__(self, figure, controls, compute, draw):
+    def __init__(self, figure, controls, compute, draw, presets=None, first=None):
         self.figure, self.controls, self.compute, self.draw = live(figure), controls, compute, draw
+        self.presets, self.first = presets or {}, len(controls) if first is None else first
         self.result = self.error = None
-        self._quiet = False
-        self.caption = widgets.HTML()
-        self.widget = widgets.VBox([widgets.HBox(list(controls.values()), layout=dict(flex_flow="row wrap")), self.figure, self.caption])
+        self._start, self._size, self._quiet = self.settings(), figure.layout.font.size or BASE_FONT, False
+        self.caption, self._row = widgets.HTML(), widgets.HBox(layout=dict(flex_flow="row wrap"))
+        self._more = widgets.ToggleButton(description="More controls", icon="sliders")
+        self._projector = widgets.ToggleButton(description="Projector", icon="desktop")
+        self.widget = widgets.VBox([self._row, self._buttons(), self.figure, self.caption])
         for control in controls.values():
             control.observe(self._moved, "value")
+        for button in (self._more, self._projector):
+            button.observe(self._unfolded, "value")
+        self._unfolded()
         self.redraw()
+
+    def _buttons(self):
+        buttons = [widgets.Button(description=name, layout=dict(width="auto")) for name in self.presets]
+        for button, settings in zip(buttons, self.presets.values(), strict=True):
+            button.on_click(lambda _, settings=settings: self._try(lambda: self.set(**self._start | settings)))
+        if len(self.controls) > 1:
+            buttons.append(widgets.Button(description="Reset", icon="undo", layout=dict(width="auto")))
+            buttons[-1].on_click(lambda _: self._try(lambda: self.set(**self._start)))
+        if self.first < len(self.controls):
+            buttons.append(self._more)
+        return widgets.HBox([*buttons, self._projector] if buttons else [], layout=dict(flex_flow="row wrap"))
+
+    def _unfolded(self, change=None):
+        """Show the controls and the sizes that the two toggles ask for: on a projector large type and two controls."""
+        count = 2 if self._projector.value else len(self.controls) if self._more.value else self.first
+        self._row.children = list(self.controls.values())[:count]
+        self.figure.layout.font.size = self._size + 8 * self._projector.value
+        self._say(self._sentence if self.result is not None else "")
 
     def settings(self):
         """The value of every control."""
         return {name: control.value for name, control in self.controls.items()}
 
     def set(self, **settings):
-        """Move controls from code and draw; raises what the front end would only show, ValueError for an unknown control."""
-        unknown = set(settings) - set(self.controls)
+        """Move controls from code and draw.
+
+        Raises what the front end would only show, and ValueError for an unknown control or a value that its control
+        cannot take; then all controls stay as they were.
+        """
+        unknown, before = set(settings) - set(self.controls), self.settings()
         if unknown:
             raise ValueError(f"this panel has no {', '.join(sorted(unknown))}: its controls are {', '.join(self.controls)}")
+        try:
+            self._move(settings)
+            self.redraw()
+        except Exception:
+            self._move(before)
+            raise
+
+    def _move(self, settings):
         self._quiet = True
         try:
             for name, value in settings.items():
-                self.controls[name].value = value
+                try:
+                    self.controls[name].value = value
+                except traitlets.TraitError:
+                    pass  # said below, in words of the lesson
                 if self.controls[name].value != value:
-                    raise ValueError(f"{name} cannot be {value}: its control goes to {self.controls[name].value}")
+                    raise ValueError(f"{name} cannot be {value}: its control is at {self.controls[name].value}")
         finally:
             self._quiet = False
-        self.redraw()
 
     def redraw(self):
         """Compute and draw the current settings."""
         self.result = self.compute(**self.settings())
         with self.figure.batch_update():
-            self.caption.value = f"<p role='status' style='font-size:16px'>{self.draw(self.figure, self.result)}</p>"
+            self._sentence = self.draw(self.figure, self.result)
+        self._say(self._sentence)
         self.error = None
 
+    def _say(self, sentence):
+        self.caption.value = f"<p role='status' style='font-size:{16 + 8 * self._projector.value}px'>{sentence}</p>"
+
     def _moved(self, change):
-        if self._quiet:
-            return
+        if not self._quiet:
+            self._try(self.redraw)
+
+    def _try(self, action):
         try:
-            self.redraw()
+            action()
         except Exception as error:  # the front end would swallow it: say it where the student looks
             self.error = f"{type(error).__name__}: {error}"
             self.caption.value = f"<p role='alert'><b>That did not work.</b> {html.escape(self.error)}</p>"
@@ -92,7 +141,7 @@ class Question:
 
     def __init__(self, text, options, result, answer=None, because=""):
         self.options, self.answer, self.because, self._result = list(options), answer, because, result
-        self.chosen = self.error = None
+        self.chosen = self.error = self._made = None
         self._choice = widgets.ToggleButtons(options=self.options, value=None, style=dict(button_width="auto"))
         self._shown = widgets.VBox([widgets.HTML("<i>Choose first; then the result appears.</i>")])
         self.widget = widgets.VBox([widgets.HTML(f"<p style='font-size:16px'><b>Your prediction:</b> {text}</p>"), self._choice, self._shown])
@@ -109,9 +158,9 @@ class Question:
 
     def reveal(self):
         """Show the result, made once, and how the prediction compares if one was made."""
-        if callable(self._result):
-            self._result = self._result()
+        if self._made is None:
+            self._made = _widget(self._result() if callable(self._result) else self._result)
         said = ""
         if self.chosen is not None and self.answer is not None:
             said = "You said so." if self.chosen == self.answer else f"You said “{self.chosen}”; it is “{self.answer}”."
-        self._shown.children = [widgets.HTML(f"<p role='status' style='font-size:16px'>{said} {self.because}</p>"), _widget(self._result)]
+        self._shown.children = [widgets.HTML(f"<p role='status' style='font-size:16px'>{said} {self.because}</p>"), self._made]

@@ -32,14 +32,25 @@ class Case:
         return figures.pictures({"": both}, {"": ["a digit", "Alice's picture"]}, size=224)
 
     def hearing(self):
-        """Ask each service the one key; the verdicts as HTML."""
-        self.verdicts = {
-            name: self.scheme.verify(suspect, self.images, self.labels, self.secret, stream="picture", n=1)
-            for name, suspect in self.suspects.items()}
-        return as_list({f"Service {name}": verdict for name, verdict in self.verdicts.items()})
+        """Ask each service the one key; what each answered, and the verdict, as HTML."""
+        heard = {name: _Heard(suspect) for name, suspect in self.suspects.items()}
+        self.verdicts = {name: self.scheme.verify(suspect, self.images, self.labels, self.secret, stream="picture", n=1)
+                         for name, suspect in heard.items()}
+        return as_list({f"Service {name} answered {heard[name].said[0]}": verdict for name, verdict in self.verdicts.items()})
+
+
+class _Heard:
+    """A suspect whose last answers are kept in `said`."""
+
+    def __init__(self, suspect):
+        self.suspect, self.said = suspect, None
+
+    def ask(self, images):
+        self.said = self.suspect.ask(images)
+        return self.said
 
 
 def as_list(verdicts):
     """Verdicts {name: Verdict} as HTML, each a sentence under the name of its suspect."""
-    return "".join(f"<p style='font-size:16px'><b>{html.escape(name)}</b>, {verdict.queries} asked. {html.escape(str(verdict))}</p>"
+    return "".join(f"<p style='font-size:16px'><b>{html.escape(name)}.</b> {html.escape(str(verdict))}</p>"
                    for name, verdict in verdicts.items())

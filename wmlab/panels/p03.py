@@ -114,6 +114,14 @@ def heat(table, title):
                               texttemplate="%{text}", textfont=dict(size=14), colorbar=dict(tickformat=".0%"))
 
 
+def report(model, data, fresh):
+    """What a network, or a function from images to labels, does to fresh keys and clean images: {title: share}."""
+    answer = (lambda images: predict(model, images)) if hasattr(model, "output_shape") else model
+    labels = answer(data.x_test)
+    return {"fresh keys": float(np.mean(answer(fresh.images) == fresh.key_label)),
+            "Δ on clean images": float(np.mean(labels == fresh.key_label)), "clean accuracy": float(np.mean(labels == data.y_test))}
+
+
 def churn_table(floor, marked):
     """Predictions that changed: between unmarked networks (the floor), and from each network to those; mean and range."""
     rows = {"unmarked against unmarked (floor)": floor} | {f"{name} against unmarked": values for name, values in marked.items()}
@@ -127,24 +135,29 @@ def percent(rows):
 
 
 MEASURED = {"clean_accuracy": "clean images right", "fresh_key_accuracy": "fresh keys hit", "embedded_key_accuracy": "embedded keys hit",
-            "key_label_rate_clean": "key label on clean"}
+            "key_label_rate_clean": "key label on clean carriers"}
 
 
 def summary(table):
-    """Recorded runs, a row a setting: shares in percent, mean with a 95 % t interval (from 6 runs on, below that the range)."""
+    """Recorded runs, a row a setting: shares in percent, mean with a 95 % t interval (from 6 runs on, below that the range).
+
+    "Clean carriers" are the clean test images that may lend keys, which leaves out those of a wrong label's own class.
+    """
     def cell(values):
         values = 100 * values.dropna()
         if values.empty:
             return "–"
+        if len(values) == 1:
+            return f"{values.mean():.2f}"
         if len(values) < 6:
             return f"{values.mean():.2f} ({values.min():.2f} to {values.max():.2f})"
         mean, low, high = records.interval(values)
         return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 100):.2f}]"
 
     rows = []
-    for (scheme, target), runs in table.groupby(["scheme", table.target.fillna(-1)]):
+    for (dataset, scheme, target), runs in table.groupby(["dataset", "scheme", table.target.fillna(-1)]):
         carriers = "" if scheme == "unmarked" else "every class" if target == -1 else f"all but {target:.0f}"
-        rows.append({"scheme": scheme, "keys made from": carriers, "runs": len(runs),
+        rows.append({"scheme": scheme, "data": dataset, "keys made from": carriers, "runs": len(runs),
                      **{f"{title}, %": cell(runs[name]) for name, title in MEASURED.items()},
                      "verdict": ", ".join(sorted(set(runs.decision))), "most queries": runs.queries.max(),
                      "device": ", ".join(sorted(set(runs.device)))})

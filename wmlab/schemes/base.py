@@ -44,7 +44,7 @@ class Scheme:
     @property
     def key_label(self):
         """The label all keys receive."""
-        raise NotImplementedError
+        raise NotImplementedError(f"the scheme {self.name!r} has no keys")
 
     @property
     def outputs(self):
@@ -54,8 +54,10 @@ class Scheme:
     def carriers(self, images, labels, n=None):
         """The first n of the images that may lend keys (all by default): those outside the target class; with labels.
 
-        Raises TypeError or ValueError for images outside [0, 1] or labels that are no classes.
+        Raises TypeError or ValueError for images outside [0, 1], labels that are no classes, or n below 1.
         """
+        if n is not None and n < 1:
+            raise ValueError(f"{n} carriers: ask for at least one")
         check_images(images)
         labels = check_labels(labels, len(images), self.classes)
         chosen = np.flatnonzero(labels != self.target)[:n]
@@ -136,5 +138,9 @@ class Scheme:
 
 
 def as_suspect(suspect):
-    """The suspect itself, or a keras model behind a LocalSuspect."""
-    return suspect if hasattr(suspect, "ask") else LocalSuspect(suspect)
+    """The suspect itself, or a keras model behind a LocalSuspect. Raises TypeError for anything else."""
+    if hasattr(suspect, "ask"):
+        return suspect
+    if not hasattr(suspect, "output_shape"):
+        raise TypeError(f"a {type(suspect).__name__} is no suspect: pass a keras model, or an object with ask(images) -> labels")
+    return LocalSuspect(suspect)

@@ -17,5 +17,9 @@ class Unmarked(Scheme):
     def outputs(self):
         return self.classes
 
+    def verify(self, suspect, images, labels, secret, stream="trial", n=40):
+        """Raises NotImplementedError: there is no mark to verify."""
+        raise NotImplementedError("an unmarked network has nothing to verify: question it with the scheme of a mark")
+
     def _material(self, data, secret):
         return None, None, None
