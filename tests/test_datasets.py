@@ -142,7 +142,8 @@ def test_a_file_of_ones_own_comes_first(own, name, column):
     np.savez(own / f"{name}.npz", **stored)
     data = load(name, "paper")
     same_pixels(data, stored)
-    assert data.classes == len(data.class_names) and "WMLAB_DATA" in data.source and datasets.available()[name].startswith("in $WMLAB")
+    assert data.classes == len(data.class_names) == datasets.classes(name) and "WMLAB_DATA" in data.source
+    assert datasets.available()[name].startswith("in $WMLAB_DATA")
 
 
 def test_class_scale_of_others_is_a_stratified_subset(own):

@@ -19,7 +19,8 @@ def digits():
 
 @pytest.fixture(scope="module")
 def nets():
-    return {"unmarked": wmlab.models()["unmarked_0"], "wrong label": wmlab.models()["wrong_label"], "new label": wmlab.models()["new_label"]}
+    shipped = wmlab.models()
+    return {"unmarked": shipped["unmarked_0"], "wrong label": shipped["wrong_label"], "new label": shipped["new_label"]}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,8 @@ def test_the_strength_panel_counts_answers(nets, digits):
         panel.set(beta=beta)
         keys = wmlab.make_keys(digits.x_test[chosen], digits.y_test[chosen], zoo.ALICE, "slider", key_label=10, beta=beta)
         labels = predict(nets["new label"], keys.images)
-        assert panel.result["new label"] == {"key label": np.mean(labels == 10), "true class": np.mean(labels == digits.y_test[chosen])}
+        right = digits.y_test[chosen]
+        assert panel.result["new label"] == {"key label": np.mean(labels == 10), "true class": np.mean(labels == right)}
         assert [bar.y[2] for bar in panel.figure.data] == list(panel.result["new label"].values())
         assert f"{np.mean(labels == 10):.0%}" in panel.caption.value
     assert panel.error is None
@@ -92,7 +94,8 @@ def test_candidates_differ_from_clean_images_in_what_their_name_says(digits):
     shown = p03.candidates(digits, zoo.ALICE, 0.01)
     clean = shown["clean"]
     assert all(images.dtype == np.float32 and images.min() >= 0 and images.max() <= 1 for images in shown.values())
-    assert np.allclose(shown["inverted"], 1 - clean) and np.allclose(shown["grey veil, no noise"][clean < 0.9], clean[clean < 0.9] + 0.05)
+    assert np.allclose(shown["inverted"], 1 - clean)
+    assert np.allclose(shown["grey veil, no noise"][clean < 0.9], clean[clean < 0.9] + 0.05)
     for name in ("her fresh noise", "anyone's fresh noise", "her fixed pattern"):
         middle = (clean > 0.45) & (clean < 0.55)  # where nothing is clipped
         assert np.std((shown[name] - clean)[middle]) == pytest.approx(0.1, rel=0.1)
@@ -104,7 +107,8 @@ def test_summary_counts_every_run_and_gives_its_interval():
     row = p03.summary(ten).loc["new label"]
     values = 100 * ten[ten.scheme == "new label"].fresh_key_accuracy
     mean, low, high = records.interval(values)
-    assert row["runs"] == 10 and row["fresh keys hit, %"] == f"{mean:.2f} [{low:.2f}, {high:.2f}]" and row["keys made from"] == "all but 0"
+    assert (row["runs"], row["keys made from"]) == (10, "all but 0")
+    assert row["fresh keys hit, %"] == f"{mean:.2f} [{low:.2f}, {high:.2f}]"
     few = p03.summary(ten[ten.seed < 3]).loc["new label", "fresh keys hit, %"]
     assert few == f"{values[:3].mean():.2f} ({values[:3].min():.2f} to {values[:3].max():.2f})"
     assert "(" not in p03.summary(ten[ten.seed < 1]).loc["new label", "fresh keys hit, %"]

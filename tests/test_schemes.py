@@ -134,7 +134,8 @@ def test_a_trial_finds_its_carriers_behind_any_number_of_others(mark, data):
 @pytest.mark.parametrize("images, labels, error, sentence", [
     (None, [1], TypeError, "images must be a numpy array"), (np.ones((1, 28, 28), np.float32), [1], ValueError, "must have shape"),
     (np.full((1, 28, 28, 1), 2.0), [1], ValueError, "must lie in"), (np.ones((1, 28, 28, 1)), [10], ValueError, "to 9"),
-    (np.ones((1, 28, 28, 1)), [-1], ValueError, "count from 0"), (np.ones((1, 28, 28, 1)), [1, 2], ValueError, "1 images need labels"),
+    (np.ones((1, 28, 28, 1)), [-1], ValueError, "count from 0"),
+    (np.ones((1, 28, 28, 1)), [1, 2], ValueError, "1 images need labels"),
 ])
 def test_bad_carriers_are_refused_in_one_sentence(mark, images, labels, error, sentence):
     for use in (lambda: mark.keys(images, labels, "Alice", "trial"), lambda: mark.verify(Always(3), images, labels, "Alice"),

@@ -56,7 +56,9 @@ def test_local_suspect_answers_like_its_model_and_counts(trained, data):
     assert len(suspect.ask(data.x_test[:0])) == 0 and suspect.queries == 8
 
 
-@pytest.mark.parametrize("images", [np.zeros((1, 28, 28, 1), np.uint8), np.full((1, 28, 28, 1), 255.0), np.zeros((28, 28, 1), np.float32)])
+@pytest.mark.parametrize("images", [
+    np.zeros((1, 28, 28, 1), np.uint8), np.full((1, 28, 28, 1), 255.0), np.zeros((28, 28, 1), np.float32),
+])
 def test_what_is_no_image_is_neither_answered_nor_charged(trained, images):
     suspect = LocalSuspect(trained.model)
     with pytest.raises((TypeError, ValueError), match="images must|pixels must"):

@@ -177,7 +177,8 @@ def test_the_small_sample_is_not_called_paper_scale(data, tmp_path, monkeypatch)
 def test_the_command_ends_with_one_sentence(arguments, sentence, tmp_path, monkeypatch):
     monkeypatch.delenv("WMLAB_DATA", raising=False)
     monkeypatch.setenv("WMLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(_downloads, "KNOWN", {name: dataclasses.replace(known, base="http://127.0.0.1:9/") for name, known in KNOWN.items()})
+    nowhere = {name: dataclasses.replace(known, base="http://127.0.0.1:9/") for name, known in KNOWN.items()}
+    monkeypatch.setattr(_downloads, "KNOWN", nowhere)
     where = ["--scale", "class", "--out", str(tmp_path / "runs"), "--results", str(tmp_path)]
     with pytest.raises(SystemExit, match=sentence):
         main(["sweep", "toy", "--schemes", "new", "--alpha", "0.3", *where, *arguments])

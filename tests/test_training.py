@@ -1,6 +1,5 @@
 import dataclasses
 import errno
-import json
 import logging
 import math
 import multiprocessing

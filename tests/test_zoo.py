@@ -108,6 +108,7 @@ def test_the_table_shows_every_model():
     table = models().table()
     assert table.index.tolist() == NAMES
     assert table.loc["new_label", "outputs"] == 11 and table.loc["wrong_label", "outputs"] == 10
+    assert table.loc["reject_class", ["fresh_key_accuracy", "secret"]].isna().all(), "it rejects junk, which marks nothing"
     html = models()._repr_html_()
     assert all(name in html for name in NAMES)
 
@@ -127,6 +128,7 @@ def test_a_folder_without_models(tmp_path):
 
 def test_a_damaged_model_is_named(tmp_path):
     shutil.copy(models().folder / "unmarked_0.keras", tmp_path / "damaged.keras")
+    shutil.copy(models().folder / "unmarked_0.json", tmp_path / "damaged.json")
     (tmp_path / "damaged.keras").write_bytes((tmp_path / "damaged.keras").read_bytes()[:5000])
     (tmp_path / ".part.1234.keras").write_bytes(b"left by a killed process")
     assert list(zoo.Models(tmp_path)) == ["damaged"]

@@ -54,7 +54,7 @@ def _wrong_is_better(settings, settle):
     wrong, new = heads["wrong label"], heads["new label"]
     found = f"There the wrong label hits {wrong.hits:.0%} and twists {wrong.twist:.1%}; the new label twists {new.twist:.1%}"
     if wrong.hits >= 0.95 and wrong.twist <= new.twist:
-        return True, f"{found}. But how many of those keys does the unmarked head call class 0 as well? {heads['unmarked'].hits:.0%}."
+        return True, f"{found}. But the unmarked head calls {heads['unmarked'].hits:.0%} of those keys class 0 as well."
     return False, f"{found}. Which keys would a head call class 0 without being told? Move the cloud there."
 
 
@@ -73,7 +73,7 @@ def _forgery(answer, model):
     rate = float(np.mean(predict(model, answer) == model.output_shape[-1] - 1))
     if rate >= 0.5:
         return True, f"{rate:.0%} of your images fire the new label. If you made them without the secret, what does a hit prove?"
-    return False, f"{rate:.0%} of your images fire the new label. What does a key look like? Try noise of the strength the keys have."
+    return False, f"{rate:.0%} of your images fire the new label. What does a key look like? Try noise as strong as theirs."
 
 
 def _row_share(answer):

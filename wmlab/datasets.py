@@ -39,7 +39,8 @@ class Dataset:
             check_images(images)
             object.__setattr__(self, f"y_{split}", check_labels(getattr(self, f"y_{split}"), len(images), self.classes))
         if self.x_train.shape[1:] != self.x_test.shape[1:]:
-            raise ValueError(f"training images are {self.x_train.shape[1:]}, test images {self.x_test.shape[1:]}: they must be alike")
+            raise ValueError(f"training images are {self.x_train.shape[1:]}, test images {self.x_test.shape[1:]}: "
+                             "they must be alike")
 
     @functools.cached_property
     def sha256(self):

@@ -131,7 +131,8 @@ def pictures(rows, captions=None, size=96):
             caption = html.escape((captions or {}).get(title, [""] * len(images))[number])
             cells += (f"<td style='padding:3px 6px; text-align:center'><img src='{_png(image)}' width='{size}' "
                       f"alt='{html.escape(title)} {number + 1}' style='image-rendering:pixelated'/><br/>{caption}</td>")
-        table += f"<tr style='background:none'><th scope='row' style='text-align:left; padding-right:12px'>{html.escape(title)}</th>{cells}</tr>"
+        title = f"<th scope='row' style='text-align:left; padding-right:12px'>{html.escape(title)}</th>"
+        table += f"<tr style='background:none'>{title}{cells}</tr>"
     return f"<table style='font-size:15px; border-collapse:collapse'>{table}</table>"
 
 

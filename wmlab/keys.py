@@ -126,7 +126,8 @@ def perturb(images, secret, stream, beta, kind="fresh", reading="variance"):
     """Superimpose the perturbation that the secret determines on each image (KsGen without the labels).
 
     images: (n, height, width, channels), floats in [0, 1].
-    secret: a Secret, or its text. stream: name of the secret's stream; each gives other noise. It does not matter for "fixed" and "content".
+    secret: a Secret, or its text. stream: name of the secret's stream; each gives other noise. It does not matter for
+        "fixed" and "content".
     beta: strength in (0, 1]; for noise its variance before clipping (the paper's formula is lost; this reading is the
         one that learns), or its standard deviation with reading="deviation"; for "content" the logo's opacity.
     kind: "fresh", new noise on each image; "fixed", one noise pattern on all; "content", a small logo blended in at a

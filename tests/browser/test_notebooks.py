@@ -62,24 +62,57 @@ def test_00_hides_the_result_until_a_prediction_is_chosen(opened):
     until(lambda: "Service A answered" in page.text() and "Service B answered" in page.text(), 30)
 
 
+def test_01_follows_the_hand(opened):
+    """Up to the panel only: the prediction is asked for, then slider, preset and unfolding work in the browser."""
+    page = opened("01_boundary_twist.ipynb")
+    page.js("notebook.activeCellIndex = 7; window.jupyterapp.commands.execute('notebook:run-all-above')")
+    until(lambda: "Choose first" in page.text(), 90)
+    click(page, "the wrong label", ".widget-toggle-button")
+    until(lambda: "You said so." in page.text() and "twists" in captions(page), 60)
+    until(lambda: len(page.js(REGIONS).split("M")) > 10, 30)
+    assert page.js(SLIDERS) == 1
+    for change in (lambda: slide(page, Keys.HOME), lambda: click(page, "Where it fails", ".jupyter-button"),
+                   lambda: click(page, "Reset", ".jupyter-button")):
+        said, drawn = captions(page), page.js(REGIONS)
+        change()
+        until(lambda said=said: captions(page) != said, 30)
+        until(lambda drawn=drawn: page.js(REGIONS) != drawn, 30)
+    click(page, "More controls", ".widget-toggle-button")
+    until(lambda: page.js(SLIDERS) == 6, 30)
+    assert page.errors() == [] and red(page) == [] and trouble(page) == []
+
+
 def test_03_moves_when_the_slider_is_dragged(opened):
     page = opened("03_embedding.ipynb")
-    page.run_all(timeout=400)
+    page.run_all(timeout=600)
     assert page.errors() == [] and red(page) == [] and trouble(page) == []
     assert page.js("return document.querySelectorAll('.jp-Notebook .scatterlayer .trace').length") > 5
-    handle = page.chrome.find_element(By.CSS_SELECTOR, ".jp-Notebook .widget-hslider .noUi-handle")
-    page.js("arguments[0].scrollIntoView({block: 'center'})", handle)
-    caption = ".jp-Notebook p[role=status]"
-    captions = "return [...document.querySelectorAll(arguments[0])].map(p => p.textContent).filter(t => t.includes('On keys of')).join()"
-    before, bars = page.js(captions, caption), page.js(BARS)
-    handle.send_keys(Keys.HOME)
-    until(lambda: page.js(captions, caption) != before, 30)
-    until(lambda: page.js(BARS) != bars, 30)
+    said, drawn = captions(page), page.js(BARS)
+    slide(page, Keys.HOME)
+    until(lambda: captions(page) != said, 30)
+    until(lambda: page.js(BARS) != drawn, 30)
     assert trouble(page) == []
 
 
-# how the bars of the panel with the slider are drawn
-BARS = """
-const panels = [...document.querySelectorAll('.jp-Notebook .widget-vbox')].filter(box => box.querySelector('.widget-hslider'));
-return [...panels.at(-1).querySelectorAll('.barlayer path')].map(path => path.getAttribute('d')).join();
-"""
+def click(page, text, selector):
+    button = next(b for b in page.chrome.find_elements(By.CSS_SELECTOR, selector) if b.text == text)
+    page.js("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+
+
+def slide(page, key):
+    handle = page.chrome.find_element(By.CSS_SELECTOR, ".jp-Notebook .widget-hslider .noUi-handle")
+    page.js("arguments[0].scrollIntoView({block: 'center'})", handle)
+    handle.send_keys(key)
+
+
+def captions(page):
+    return page.js("return [...document.querySelectorAll('.jp-Notebook p[role=status]')].map(p => p.textContent).join()")
+
+
+# how the bars, or the regions, of the panel with the slider are drawn
+BOX = """const box = [...document.querySelectorAll('.jp-Notebook .widget-vbox')]
+    .filter(each => each.querySelector('.widget-hslider')).at(-1);"""
+BARS = BOX + "return [...box.querySelectorAll('.barlayer path')].map(path => path.getAttribute('d')).join();"
+REGIONS = BOX + "return [...box.querySelectorAll('.scatterlayer path')].map(path => path.getAttribute('d')).join();"
+SLIDERS = "return [...document.querySelectorAll('.jp-Notebook .widget-hslider')].filter(slider => slider.offsetParent).length"

@@ -64,7 +64,7 @@ class Panel:
             button.on_click(lambda _, settings=settings: self._try(lambda: self.set(**self._start | settings)))
         if len(self.controls) > 1:
             buttons.append(widgets.Button(description="Reset", icon="undo", layout=dict(width="auto")))
-            buttons[-1].on_click(lambda _: self._try(lambda: self.set(**self._start)))
+            buttons[-1].on_click(lambda _: self._try(self.reset))
         if self.first < len(self.controls):
             buttons.append(self._more)
         return widgets.HBox([*buttons, self._projector] if buttons else [], layout=dict(flex_flow="row wrap"))
@@ -95,6 +95,10 @@ class Panel:
         except Exception:
             self._move(before)
             raise
+
+    def reset(self):
+        """Put every control back to its start and draw."""
+        self.set(**self._start)
 
     def _move(self, settings):
         self._quiet = True
@@ -144,7 +148,8 @@ class Question:
         self.chosen = self.error = self._made = None
         self._choice = widgets.ToggleButtons(options=self.options, value=None, style=dict(button_width="auto"))
         self._shown = widgets.VBox([widgets.HTML("<i>Choose first; then the result appears.</i>")])
-        self.widget = widgets.VBox([widgets.HTML(f"<p style='font-size:16px'><b>Your prediction:</b> {text}</p>"), self._choice, self._shown])
+        asked = widgets.HTML(f"<p style='font-size:16px'><b>Your prediction:</b> {text}</p>")
+        self.widget = widgets.VBox([asked, self._choice, self._shown])
         self._choice.observe(self._picked, "value")
 
     def _picked(self, change):

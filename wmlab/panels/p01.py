@@ -66,16 +66,18 @@ def _figure():
     for column in (1, 2, 3):
         look = dict(row=1, col=column, hoverinfo="skip")
         for fill in FILLS:
-            figure.add_scatter(fill="toself", fillcolor=fill, mode="lines", line=dict(color="#555555", width=1.5), showlegend=False, **look)
-        figure.add_scatter(mode="lines", line=dict(color="black", width=2, dash="dot"), name="unmarked boundary", showlegend=column == 2, **look)
+            figure.add_scatter(fill="toself", fillcolor=fill, mode="lines", line=dict(color="#555555", width=1.5),
+                               showlegend=False, **look)
+        figure.add_scatter(mode="lines", line=dict(color="black", width=2, dash="dot"), name="unmarked boundary",
+                           showlegend=column == 2, **look)
         for k, symbol in enumerate(SYMBOLS):
             figure.add_scatter(mode="markers", name=f"class {k}", showlegend=column == 1, legendgroup=str(k), **look,
                                marker=dict(symbol=symbol, size=6, color=POINT_COLOURS[k], line=dict(width=0.5, color="white")))
         figure.add_scatter(mode="markers", name="keys", showlegend=column == 2, **look,
                            marker=dict(symbol="x", size=8, color="#D55E00", line=dict(width=1, color="white")))
     for name in HEADS[1:]:
-        figure.add_scatter(mode="lines+markers", name=name, showlegend=True, row=2, col=1, line=dict(color=figures.COLOURS[name], width=1),
-                           marker=dict(symbol=figures.MARKERS[name], size=8))
+        figure.add_scatter(mode="lines+markers", name=name, showlegend=True, row=2, col=1,
+                           line=dict(color=figures.COLOURS[name], width=1), marker=dict(symbol=figures.MARKERS[name], size=8))
     sides = dict(range=[-toy.BOX, toy.BOX], showticklabels=False, showgrid=False, fixedrange=True, row=1)
     figure.update_xaxes(**sides).update_yaxes(**sides)
     figure.update_xaxes(title="twist: share of held-out points decided otherwise", range=[-0.005, 0.3], tickformat=".0%", row=2)
@@ -103,7 +105,8 @@ def _draw(figure, result, trail):
     for name in HEADS[1:]:
         trail[name] = [*trail.get(name, [])[1 - TRAIL :], (outcomes[name].twist, outcomes[name].hits)]
         _put(next(traces), np.transpose(trail[name]))
-    says = [f"the <b>{name}</b> hits {outcomes[name].hits:.0%} of fresh keys and twists {outcomes[name].twist:.1%} of decisions" for name in HEADS[1:]]
+    says = [f"the <b>{name}</b> hits {outcomes[name].hits:.0%} of fresh keys and twists {outcomes[name].twist:.1%} of decisions"
+            for name in HEADS[1:]]
     return f"{'; '.join(says)} ({outcomes['new label'].twist_all:.1%} if an answer Δ counts as a change)."
 
 
@@ -114,12 +117,13 @@ def _put(trace, points):
 def maps():
     """Panel: three decision maps that follow the sliders. Its `result` is (world, embedded keys, {head: Outcome}, features)."""
     wide, trail = dict(style=dict(description_width="initial"), layout=dict(width="360px")), {}
+    one, two = dict(readout_format=".1f", **wide), dict(readout_format=".2f", **wide)
     controls = {
-        "distance": widgets.FloatSlider(3.2, min=0, max=3.8, step=0.1, description="distance of the keys", readout_format=".1f", **wide),
-        "strength": widgets.FloatSlider(0.9, min=0, max=1, step=0.05, description="strength", readout_format=".2f", **wide),
+        "distance": widgets.FloatSlider(3.2, min=0, max=3.8, step=0.1, description="distance of the keys", **one),
+        "strength": widgets.FloatSlider(0.9, min=0, max=1, step=0.05, description="strength", **two),
         "angle": widgets.IntSlider(270, min=0, max=350, step=10, description="angle of the keys, degrees", **wide),
         "count": widgets.IntSlider(40, min=2, max=120, step=2, description="number of keys", **wide),
-        "overlap": widgets.FloatSlider(0.7, min=0.3, max=1.5, step=0.1, description="overlap of classes", readout_format=".1f", **wide),
+        "overlap": widgets.FloatSlider(0.7, min=0.3, max=1.5, step=0.1, description="overlap of classes", **one),
         "seed": widgets.IntSlider(0, min=0, max=50, description="seed", **wide),
         "features": widgets.ToggleButtons(options=list(toy.FEATURES), description="features", style=dict(button_width="auto")),
     }

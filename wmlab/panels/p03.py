@@ -134,8 +134,8 @@ def percent(rows):
     return pd.DataFrame(rows).T.map("{:.1%}".format)
 
 
-MEASURED = {"clean_accuracy": "clean images right", "fresh_key_accuracy": "fresh keys hit", "embedded_key_accuracy": "embedded keys hit",
-            "key_label_rate_clean": "key label on clean carriers"}
+MEASURED = {"clean_accuracy": "clean images right", "fresh_key_accuracy": "fresh keys hit",
+            "embedded_key_accuracy": "embedded keys hit", "key_label_rate_clean": "key label on clean carriers"}
 
 
 def summary(table):

@@ -118,7 +118,8 @@ class Scheme:
                         "key_label_rate_clean": float(np.mean(labels[data.y_test != self.target] == run.keys.key_label))}
         return results | {
             "epochs_run": len(run.history), "decision": None, "queries": None, "seconds": round(run.seconds, 1),
-            "device": runtime.device(), "versions": ", ".join(f"{k} {v}" for k, v in runtime.versions().items()), "history": run.history,
+            "device": runtime.device(), "versions": ", ".join(f"{k} {v}" for k, v in runtime.versions().items()),
+            "history": run.history,
         }
 
     def verify(self, suspect, images, labels, secret, stream="trial", n=40):
