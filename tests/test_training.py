@@ -435,8 +435,8 @@ def test_the_weights_alone_are_read_from_a_file_of_a_newer_keras(tmp_path, unint
         for member in old.namelist():
             content = old.read(member)
             if member == "config.json":
-                content = content.replace(b'"seed": null', b'"seed": null, "input_axes": null')
-                assert b"input_axes" in content
+                content = content.replace(b'"seed": null', b'"seed": null, "axes_of_tomorrow": null')
+                assert b"axes_of_tomorrow" in content
             new.writestr(member, content)
     with pytest.raises(ValueError, match="newer.keras cannot be read"):
         load(newer)

@@ -14,7 +14,7 @@ _HOME = {  # public name: the module it lives in
     "KeySet": "keys",
     "make_keys": "keys",
     "Dataset": "datasets",
-    "DataError": "datasets",
+    "DataError": "_downloads",
     "load": "datasets",
     "LocalSuspect": "suspects",
     "Verdict": "verification",
