@@ -155,9 +155,10 @@ def summary(table):
         return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 100):.2f}]"
 
     rows = []
-    for (dataset, scheme, target), runs in table.groupby(["dataset", "scheme", table.target.fillna(-1)]):
+    for (scheme, alpha, beta, target), runs in table.groupby(["scheme", "alpha", "beta", table.target.fillna(-1)]):
         carriers = "" if scheme == "unmarked" else "every class" if target == -1 else f"all but {target:.0f}"
-        rows.append({"scheme": scheme, "data": dataset, "keys made from": carriers, "runs": len(runs),
+        rows.append({"scheme": scheme, **{name: f"{value:g}" if value else "" for name, value in (("α", alpha), ("β", beta))},
+                     "keys made from": carriers, "runs": len(runs),
                      **{f"{title}, %": cell(runs[name]) for name, title in MEASURED.items()},
                      "verdict": ", ".join(sorted(set(runs.decision))), "most queries": runs.queries.max(),
                      "device": ", ".join(sorted(set(runs.device)))})
