@@ -113,6 +113,8 @@ def test_summary_counts_every_run_and_gives_its_interval():
     assert few == f"{values[:3].mean():.2f} ({values[:3].min():.2f} to {values[:3].max():.2f})"
     assert "(" not in p03.summary(ten[ten.seed < 1]).loc["new label", "fresh keys hit, %"]
     assert p03.summary(ten).loc["unmarked", "fresh keys hit, %"] == "–"
+    other = pd.concat([ten, ten.assign(dataset="cifar10"), ten.assign(beta=0.5)])
+    assert p03.summary(other)["runs"].tolist() == [10] * 9, "a row a setting and data set"
 
 
 def test_churn_table_has_mean_and_range():

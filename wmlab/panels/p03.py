@@ -155,10 +155,11 @@ def summary(table):
         return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 100):.2f}]"
 
     rows = []
-    for (scheme, alpha, beta, target), runs in table.groupby(["scheme", "alpha", "beta", table.target.fillna(-1)]):
+    settings = ["dataset", "scheme", "alpha", "beta", table.target.fillna(-1)]
+    for (dataset, scheme, alpha, beta, target), runs in table.groupby(settings):
         carriers = "" if scheme == "unmarked" else "every class" if target == -1 else f"all but {target:.0f}"
-        rows.append({"scheme": scheme, **{name: f"{value:g}" if value else "" for name, value in (("α", alpha), ("β", beta))},
-                     "keys made from": carriers, "runs": len(runs),
+        strengths = {name: f"{value:g}" if value else "" for name, value in (("α", alpha), ("β", beta))}
+        rows.append({"scheme": scheme, "data": dataset, **strengths, "keys made from": carriers, "runs": len(runs),
                      **{f"{title}, %": cell(runs[name]) for name, title in MEASURED.items()},
                      "verdict": ", ".join(sorted(set(runs.decision))), "most queries": runs.queries.max(),
                      "device": ", ".join(sorted(set(runs.device)))})
