@@ -154,20 +154,22 @@ def twist(x, unmarked, marked):
     return float(np.mean(decide(x, marked[:, :classes]) != before)), float(np.mean(decide(x, marked) != before))
 
 
+def _margins(w, kind, steps):
+    """The axis of a square grid over the box, and for each output on that grid how far its logit is above the others."""
+    axis = np.linspace(-BOX, BOX, steps)
+    z = features(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), kind) @ w
+    margins = [z[:, k] - np.delete(z, k, axis=1).max(axis=1) for k in range(z.shape[1])]
+    return axis, [margin.reshape(steps, steps) for margin in margins]
+
+
 def boundary(w, classes, kind="flat", steps=61):
     """The lines between the original classes inside the box: a list of arrays (m, 2).
 
     Contours at 0 of (logit of a class - largest other), on a grid of `steps` points a side. Every line comes twice,
     once from the class on either side of it.
     """
-    axis = np.linspace(-BOX, BOX, steps)
-    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    z = features(grid, kind) @ w[:, :classes]
-    lines = []
-    for k in range(classes):
-        margin = (z[:, k] - np.delete(z, k, axis=1).max(axis=1)).reshape(steps, steps)
-        lines += contourpy.contour_generator(axis, axis, margin).lines(0)
-    return lines
+    axis, margins = _margins(w[:, :classes], kind, steps)
+    return [line for margin in margins for line in contourpy.contour_generator(axis, axis, margin).lines(0)]
 
 
 def boundary_length(w, classes, kind="flat", steps=61):
@@ -177,11 +179,8 @@ def boundary_length(w, classes, kind="flat", steps=61):
 
 def regions(w, kind="flat", steps=61):
     """Where each output wins inside the box: for each, an outline (m, 2) with NaN between its parts; empty if nowhere."""
-    axis = np.linspace(-BOX, BOX, steps)
-    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    z, outlines = features(grid, kind) @ w, []
-    for k in range(w.shape[1]):
-        margin = (z[:, k] - np.delete(z, k, axis=1).max(axis=1)).reshape(steps, steps)
+    (axis, margins), outlines = _margins(w, kind, steps), []
+    for margin in margins:
         filled, offsets = contourpy.contour_generator(axis, axis, margin, fill_type="OuterOffset").filled(0, np.inf)
         parts = [part for points, ends in zip(filled, offsets, strict=True) for part in np.split(points, ends[1:-1])]
         outlines.append(np.concatenate([np.r_[part, [[np.nan, np.nan]]] for part in parts]) if parts else np.empty((0, 2)))

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import traitlets
 from IPython.display import display
 
-BASE_FONT = 14  # as in the figures' template
+from wmlab.figures import TEMPLATE
 
 
 def show(*parts):
@@ -46,7 +46,7 @@ class Panel:
         self.figure, self.controls, self.compute, self.draw = live(figure), controls, compute, draw
         self.presets, self.first = presets or {}, len(controls) if first is None else first
         self.result = self.error = None
-        self._start, self._size, self._quiet = self.settings(), figure.layout.font.size or BASE_FONT, False
+        self._start, self._size, self._quiet = self.settings(), figure.layout.font.size or TEMPLATE.layout.font.size, False
         self.caption, self._row = widgets.HTML(), widgets.HBox(layout=dict(flex_flow="row wrap"))
         self._more = widgets.ToggleButton(description="More controls", icon="sliders")
         self._projector = widgets.ToggleButton(description="Projector", icon="desktop")

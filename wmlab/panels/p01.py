@@ -82,7 +82,7 @@ def _figure():
     figure.update_xaxes(**sides).update_yaxes(**sides)
     figure.update_xaxes(title="twist: share of held-out points decided otherwise", range=[-0.005, 0.3], tickformat=".0%", row=2)
     figure.update_yaxes(title="fresh keys hit", range=[-0.05, 1.05], tickformat=".0%", row=2)
-    return figure.update_layout(template=figures.TEMPLATE, height=710, margin=dict(l=80, r=20, t=60, b=110), font=dict(size=14))
+    return figure.update_layout(template=figures.TEMPLATE, height=710, margin=dict(l=80, r=20, t=60, b=110))
 
 
 def _joined(lines):
