@@ -78,6 +78,15 @@ def models(options):
     _report("trained", [options.out / name for name in zoo.build(options.out)])
 
 
+def toy_features(options):
+    """train the small network whose last features are a world of the toy"""
+    from wmlab import runtime, zoo
+
+    runtime.setup(scale="class")
+    accuracy = zoo.toy_features(options.out)
+    print(f"wrote {options.out.name}: the network is right on {accuracy:.1%} of these images")
+
+
 def _report(done, paths):
     print(f"{done}: {', '.join(path.name for path in paths) or 'nothing to do'}")
 
@@ -91,6 +100,7 @@ def main(arguments=None):
     _add(commands, clean_notebooks)
     _sweep_options(_add(commands, sweep))
     _add(commands, models).add_argument("--out", type=pathlib.Path, default="data/models")
+    _add(commands, toy_features).add_argument("--out", type=pathlib.Path, default=pathlib.Path("data/toy_features.npz"))
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("wmlab").setLevel(logging.INFO)  # what others have to say below a warning stays with them

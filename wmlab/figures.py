@@ -143,6 +143,21 @@ def _png(image):
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
+def svg(shapes, box):
+    """SVG shapes as a data address, for an image of a plotly figure; box: (left, top, width, height) in the shapes' units."""
+    document = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='{' '.join(map(str, box))}' width='{100 * box[2]}' " \
+               f"height='{100 * box[3]}' preserveAspectRatio='none'>{shapes}</svg>"
+    return "data:image/svg+xml;base64," + base64.b64encode(document.encode()).decode()
+
+
+def exchange(figure, images):
+    """Put data addresses into the images of a figure without traces, in their order, and let nothing else be drawn anew.
+
+    It is the name "images[0].source" that lets plotly's browser side do so; `layout.images[0].source = …` sends another.
+    """
+    figure.plotly_update({}, {f"images[{number}].source": image for number, image in enumerate(images)})
+
+
 def roles():
     """The four roles and what passes between them (after the paper's Fig. 1)."""
     boxes = {"provider": (0, 0, "trains the model,<br>sees data and keys"), "Alice": (2, 0, "owns the model<br>and the secret"),

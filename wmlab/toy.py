@@ -1,18 +1,23 @@
 """The paper's toy (Fig. 2): classes in the plane, and an output layer alone, solved to convergence. numpy and contours.
 
 An output layer is a matrix of weights (features, outputs) under a softmax; the features of a point are its coordinates
-and a constant ("flat": straight boundaries), or fixed random bends of them besides ("bent"). What the paper's figure
-looked like is lost; worlds, sizes and features are ours.
+and a constant ("flat": straight boundaries), and bends of them besides: fixed random ones ("bent"), or a hidden layer
+that `train` has fitted too. What the paper's figure looked like is lost; worlds, sizes and features are ours.
 """
 import dataclasses
+import functools
 
 import contourpy
 import numpy as np
+from scipy.optimize import minimize
+
+from wmlab import runtime
 
 L2 = 1e-4  # penalty on the squared weights, constants left out, so that a separable world has a solution too
 BOX = 4.0  # worlds are looked at on the square from -BOX to BOX
 FEATURES = ("flat", "bent")
-_BENDS = np.random.default_rng(0).normal(0, 1, (3, 20))  # directions and offsets of the bent features: one draw for all
+UNITS = 20  # of a hidden layer
+_BENDS = np.random.default_rng(0).normal(0, 1, (3, UNITS))  # directions and offsets of the bent features: one draw for all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,20 +57,54 @@ def moons(overlap=0.3, seed=0, n=240):
     return _world(draw, 2, n, seed)
 
 
+@functools.cache
+def _digit_features():
+    with np.load(runtime.data_dir() / "toy_features.npz", allow_pickle=False) as stored:
+        return stored["points"].astype(float), stored["labels"].astype(int)
+
+
+def digits(seed=0, n=240):
+    """Real features of the MNIST digits 3, 5 and 8, as classes 0, 1 and 2: a World of n points, chosen by `seed`.
+
+    They are the two units before the output layer of a network that never saw these 900 images, scaled to the box
+    (`data/toy_features.npz`, made by `python -m wmlab toy-features`). Those not fitted on are held out.
+    """
+    (points, labels), order = _digit_features(), np.random.default_rng(seed).permutation(900)
+    points, labels = points[order], labels[order]
+    rank = np.empty(900, int)  # how many of its class come before a point
+    for k in range(3):
+        rank[labels == k] = np.arange((labels == k).sum())
+    fitted = rank < n // 3
+    return World(points[fitted], labels[fitted], points[~fitted], labels[~fitted], 3)
+
+
+WORLDS = ("blobs", "moons", "digits")
+
+
+def world(kind="blobs", overlap=0.7, seed=0):
+    """A World by name; `overlap` plays no part in "digits", which are as they are. Raises ValueError for another name."""
+    if kind not in WORLDS:
+        raise ValueError(f"unknown world {kind!r}: choose one of {', '.join(WORLDS)}")
+    return digits(seed) if kind == "digits" else {"blobs": blobs, "moons": moons}[kind](overlap, seed)
+
+
 def _check_overlap(overlap):
     if not overlap > 0:
         raise ValueError(f"the overlap is {overlap}, but it is a standard deviation and must be above 0")
 
 
 def features(points, kind="flat"):
-    """Features of points (n, 2): (n, 3) for "flat", coordinates and a 1; (n, 23) for "bent", 20 random tanh more in front.
+    """Features of points (n, 2), the last a constant 1: (n, 3) for "flat", and in front of those tanh bends for others.
 
+    kind: "flat", "bent" (20 fixed random bends), or a hidden layer, (3, units): directions and offsets of its bends.
     Raises ValueError for another kind.
     """
-    if kind not in FEATURES:
+    if isinstance(kind, str) and kind not in FEATURES:
         raise ValueError(f"unknown features {kind!r}: choose one of {', '.join(FEATURES)}")
     flat = np.c_[points, np.ones(len(points))]
-    return flat if kind == "flat" else np.c_[np.tanh(flat @ _BENDS), flat]
+    if isinstance(kind, str) and kind == "flat":
+        return flat
+    return np.c_[np.tanh(flat @ (_BENDS if isinstance(kind, str) else kind)), flat]
 
 
 TARGET = 0  # the class that wrong-label keys receive; it lends no carriers
@@ -138,20 +177,47 @@ def _hessian(x, p, penalty):
     return blocks.reshape(outputs * d, outputs * d)
 
 
+def train(points, labels, outputs, seed=0, chunks=20):
+    """Fit a hidden layer of 20 tanh units and the output layer on it together; yields (share done, hidden, output layer).
+
+    points: (n, 2), labels: int (n,). The loss is that of `fit`, with the hidden weights under the same penalty; L-BFGS in
+    `chunks` pieces from a random start. The pair goes to `features` and `decide` as a hidden layer (3, 20) and weights
+    (23, outputs). The loss has many minima: another seed may end elsewhere.
+    """
+    flat, target = np.c_[points, np.ones(len(points))], np.eye(outputs)[labels]
+    cut, decay = 3 * UNITS, np.full((UNITS + 3, 1), L2)
+    decay[-1] = 0
+
+    def loss(weights):
+        hidden, w = weights[:cut].reshape(3, UNITS), weights[cut:].reshape(-1, outputs)
+        x = features(points, hidden)
+        p = _softmax(x @ w)
+        error = (p - target) / len(flat)
+        back = (error @ w[:UNITS].T) * (1 - x[:, :UNITS] ** 2)
+        value = -np.log((p * target).sum(axis=1) + 1e-300).mean() + ((decay * w**2).sum() + L2 * (hidden[:2] ** 2).sum()) / 2
+        slope = flat.T @ back + L2 * np.r_[hidden[:2], np.zeros((1, UNITS))]
+        return value, np.r_[slope.ravel(), (x.T @ error + decay * w).ravel()]
+
+    weights = np.random.default_rng(seed).normal(0, 0.5, cut + (UNITS + 3) * outputs)
+    for chunk in range(chunks):
+        weights = minimize(loss, weights, jac=True, method="L-BFGS-B", options=dict(maxiter=25)).x
+        yield (chunk + 1) / chunks, weights[:cut].reshape(3, UNITS), weights[cut:].reshape(-1, outputs)
+
+
 def decide(x, w):
     """The output with the largest logit: int (n,) of features (n, d) under an output layer (d, outputs)."""
     return (x @ w).argmax(axis=1)
 
 
-def twist(x, unmarked, marked):
-    """How far a mark moved the decisions on features x (n, d): two shares in [0, 1].
+def twist(before, after):
+    """How far a mark moved the decisions on n points: two shares in [0, 1].
 
-    unmarked: output layer (d, classes). marked: (d, classes) or, with a new label last, (d, classes + 1).
+    before: logits (n, classes) of the unmarked head. after: (n, classes) or, with a new label last, (n, classes + 1).
     Returns the share of points whose decision *among the original classes* differs, the new label left out; and the
     share whose decision differs, an answer Δ counted as a change. For a mark without a new label they are equal.
     """
-    before, classes = decide(x, unmarked), unmarked.shape[1]
-    return float(np.mean(decide(x, marked[:, :classes]) != before)), float(np.mean(decide(x, marked) != before))
+    was, classes = before.argmax(axis=1), before.shape[1]
+    return float(np.mean(after[:, :classes].argmax(axis=1) != was)), float(np.mean(after.argmax(axis=1) != was))
 
 
 def _margins(w, kind, steps):

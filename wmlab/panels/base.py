@@ -1,5 +1,7 @@
 """What every panel is made of: one way to show widgets, controls bound to one figure, and questions before answers."""
+import asyncio
 import html
+import time
 
 import ipywidgets as widgets
 import plotly.graph_objects as go
@@ -37,20 +39,27 @@ class Panel:
     figure: a plotly figure, drawn once and then only changed. controls: {setting: ipywidget}; the first `first` are
     shown (all by default), the others unfold. compute(**settings) -> anything: pure. draw(figure, result) -> caption:
     called within one batch update. presets: {name: settings}, a button each; what a preset leaves out goes back to
-    its start.
+    its start. jobs: {name: job}, for what takes longer than a slider may: a button each, with progress and Cancel, which
+    goes through job(**settings), a generator of (share done, result), and draws every result.
+    Moves that come faster than pictures can be drawn are dropped, but never the last.
     result: what was last computed. error: message of the last failed change from the front end, None if it went well.
     A notebook ends with `assert panel.error is None`.
     """
 
-    def __init__(self, figure, controls, compute, draw, presets=None, first=None):
+    def __init__(self, figure, controls, compute, draw, presets=None, first=None, jobs=None):
         self.figure, self.controls, self.compute, self.draw = live(figure), controls, compute, draw
-        self.presets, self.first = presets or {}, len(controls) if first is None else first
-        self.result = self.error = None
+        self.presets, self.first, self.jobs = presets or {}, len(controls) if first is None else first, jobs or {}
+        self.result = self.error = self._later = self._task = None
+        self._rested = 0.0  # when the next picture may be drawn
         self._start, self._size, self._quiet = self.settings(), figure.layout.font.size or TEMPLATE.layout.font.size, False
         self.caption, self._row = widgets.HTML(), widgets.HBox(layout=dict(flex_flow="row wrap"))
         self._more = widgets.ToggleButton(description="More controls", icon="sliders")
         self._projector = widgets.ToggleButton(description="Projector", icon="desktop")
-        self.widget = widgets.VBox([self._row, self._buttons(), self.figure, self.caption])
+        self._bar = widgets.FloatProgress(max=1, description="training")
+        self._cancel = widgets.Button(description="Cancel", icon="stop", layout=dict(width="auto"))
+        self._cancel.on_click(lambda _: self._stop_job())
+        self._working = widgets.HBox()
+        self.widget = widgets.VBox([self._row, self._buttons(), self._working, self.figure, self.caption])
         for control in controls.values():
             control.observe(self._moved, "value")
         for button in (self._more, self._projector):
@@ -62,6 +71,9 @@ class Panel:
         buttons = [widgets.Button(description=name, layout=dict(width="auto")) for name in self.presets]
         for button, settings in zip(buttons, self.presets.values(), strict=True):
             button.on_click(lambda _, settings=settings: self._try(lambda: self.set(**self._start | settings)))
+        for name in self.jobs:
+            buttons.append(widgets.Button(description=name, icon="cogs", layout=dict(width="auto")))
+            buttons[-1].on_click(lambda _, name=name: self._start_job(name))
         if len(self.controls) > 1:
             buttons.append(widgets.Button(description="Reset", icon="undo", layout=dict(width="auto")))
             buttons[-1].on_click(lambda _: self._try(self.reset))
@@ -114,10 +126,20 @@ class Panel:
             self._quiet = False
 
     def redraw(self):
-        """Compute and draw the current settings."""
-        self.result = self.compute(**self.settings())
+        """Compute and draw the current settings; a job that was running is cancelled."""
+        if self._later:
+            self._later.cancel()
+        if self._task:
+            self._task.cancel()
+        self._later, started = None, time.monotonic()
+        self._show(self.compute(**self.settings()))
+        now = time.monotonic()
+        self._rested = now + (now - started) / 2
+
+    def _show(self, result):
+        self.result = result
         with self.figure.batch_update():
-            self._sentence = self.draw(self.figure, self.result)
+            self._sentence = self.draw(self.figure, result)
         self._say(self._sentence)
         self.error = None
 
@@ -125,15 +147,66 @@ class Panel:
         self.caption.value = f"<p role='status' style='font-size:{16 + 8 * self._projector.value}px'>{sentence}</p>"
 
     def _moved(self, change):
-        if not self._quiet:
+        if self._quiet or self._later:
+            return  # a picture of the newest positions is already due
+        loop, wait = _running_loop(), self._rested - time.monotonic()
+        if loop is None or wait <= 0:
             self._try(self.redraw)
+        else:
+            self._later = loop.call_later(wait, self._try, self.redraw)
+
+    def run(self, name):
+        """Go through a job from code, to its end; raises what the button would only show, ValueError for an unknown name."""
+        if name not in self.jobs:
+            raise ValueError(f"this panel has no job {name!r}: choose one of {', '.join(self.jobs) or 'none'}")
+        for _, result in self.jobs[name](**self.settings()):
+            self._show(result)
+
+    def _start_job(self, name):
+        if self._task:
+            return
+        if _running_loop():
+            self._task = asyncio.ensure_future(self._work(name))
+        else:
+            self._try(lambda: self.run(name))
+
+    def _stop_job(self):
+        if self._task:
+            self._task.cancel()
+            self._say(f"{self._sentence} Cancelled: this is as far as it came.")
+
+    async def _work(self, name):
+        """A job in small steps, so that sliders and Cancel are heard between them."""
+        self._bar.value, self._working.children = 0, [self._bar, self._cancel]
+        try:
+            for done, result in self.jobs[name](**self.settings()):
+                self._bar.value = done
+                self._show(result)
+                await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            pass  # by Cancel, or by a slider that has drawn something else meanwhile
+        except Exception as error:  # as in _try: a task would keep it to itself
+            self._fail(error)
+        finally:
+            self._task, self._working.children = None, []
 
     def _try(self, action):
         try:
             action()
         except Exception as error:  # the front end would swallow it: say it where the student looks
-            self.error = f"{type(error).__name__}: {error}"
-            self.caption.value = f"<p role='alert'><b>That did not work.</b> {html.escape(self.error)}</p>"
+            self._fail(error)
+
+    def _fail(self, error):
+        self.error = f"{type(error).__name__}: {error}"
+        self.caption.value = f"<p role='alert'><b>That did not work.</b> {html.escape(self.error)}</p>"
+
+
+def _running_loop():
+    """The event loop that runs now, as in a kernel, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class Question:
