@@ -143,10 +143,14 @@ def _png(image):
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def svg(shapes, box):
-    """SVG shapes as a data address, for an image of a plotly figure; box: (left, top, width, height) in the shapes' units."""
-    document = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='{' '.join(map(str, box))}' width='{100 * box[2]}' " \
-               f"height='{100 * box[3]}' preserveAspectRatio='none'>{shapes}</svg>"
+def svg(shapes, box, sizing="none"):
+    """SVG shapes as a data address, for an image of a plotly figure.
+
+    box: (left, top, width, height) in the shapes' units. sizing: SVG's preserveAspectRatio; "none" stretches.
+    """
+    left, top, width, height = box
+    document = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='{left} {top} {width} {height}' width='{width}' height='{height}' " \
+               f"preserveAspectRatio='{sizing}'>{shapes}</svg>"
     return "data:image/svg+xml;base64," + base64.b64encode(document.encode()).decode()
 
 

@@ -20,7 +20,7 @@ UNITS = 20  # of a hidden layer
 _BENDS = np.random.default_rng(0).normal(0, 1, (3, UNITS))  # directions and offsets of the bent features: one draw for all
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class World:
     """Points of the plane in classes: `points` (n, 2) and `labels` (n,) to fit on, `held_points` and `held_labels` to judge on."""
 
@@ -129,8 +129,9 @@ def keys(world, count, strength, centre, seed=0, fresh=400):
 
 
 def _softmax(z):
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    """Of logits (outputs, n): numpy takes the largest of each column many times faster than of each short row."""
+    e = np.exp(z - z.max(axis=0))
+    return e / e.sum(axis=0)
 
 
 def fit(x, labels, outputs):
@@ -142,37 +143,36 @@ def fit(x, labels, outputs):
     (n, d), labels = x.shape, np.asarray(labels)
     if labels.shape != (n,) or labels.min() < 0 or labels.max() >= outputs:
         raise ValueError(f"{n} points need as many labels from 0 to {outputs - 1}")
-    target, penalty = np.eye(outputs)[labels], np.r_[np.full(d - 1, L2), 0][:, None]
-    w = np.zeros((d, outputs))
+    x, target, penalty = np.ascontiguousarray(x.T), np.eye(outputs)[:, labels], np.r_[np.full(d - 1, L2), 0]
+    w = np.zeros((outputs, d))
 
     def loss(w):
-        z = x @ w
-        top = z.max(axis=1)
-        return np.mean(top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - z[np.arange(n), labels]) + (penalty * w**2).sum() / 2
+        z = w @ x
+        top = z.max(axis=0)
+        return np.mean(top + np.log(np.exp(z - top).sum(axis=0)) - z[labels, np.arange(n)]) + (penalty * w**2).sum() / 2
 
     now = loss(w)
     for _ in range(100):
-        p = _softmax(x @ w)
-        gradient = x.T @ (p - target) / n + penalty * w
+        p = _softmax(w @ x)
+        gradient = (p - target) @ x.T / n + penalty * w
         if np.abs(gradient).max() < 1e-10:
             break
-        step = np.linalg.solve(_hessian(x, p, penalty), gradient.T.ravel()).reshape(outputs, d).T
+        step = np.linalg.solve(_hessian(x, p, penalty), gradient.ravel()).reshape(outputs, d)
         size = 1.0
         while (new := loss(w - size * step)) > now and size > 1e-8:
             size /= 2
         w, now = w - size * step, new
-    return w
+    return w.T
 
 
 def _hessian(x, p, penalty):
-    """Second derivatives of the loss, (outputs d, outputs d), outputs first."""
-    (n, d), outputs = x.shape, p.shape[1]
+    """Second derivatives of the loss, (outputs d, outputs d), outputs first; x (d, n) and p (outputs, n)."""
+    (d, n), outputs = x.shape, len(p)
     blocks = np.empty((outputs, d, outputs, d))
     for k in range(outputs):  # products this small stay on one core; one large product would wake them all
         for other in range(k + 1):
-            share = p[:, k] * ((k == other) - p[:, other])
-            blocks[k, :, other] = blocks[other, :, k] = x.T @ (share[:, None] * x) / n
-        blocks[k, :, k] += np.diag(penalty[:, 0])
+            blocks[k, :, other] = blocks[other, :, k] = (p[k] * ((k == other) - p[other]) * x) @ x.T / n
+        blocks[k, :, k] += np.diag(penalty)
     blocks[:, -1, :, -1] += 1  # no other point to choose along a common shift of the constants
     return blocks.reshape(outputs * d, outputs * d)
 
@@ -191,7 +191,7 @@ def train(points, labels, outputs, seed=0, chunks=20):
     def loss(weights):
         hidden, w = weights[:cut].reshape(3, UNITS), weights[cut:].reshape(-1, outputs)
         x = features(points, hidden)
-        p = _softmax(x @ w)
+        p = _softmax((x @ w).T).T
         error = (p - target) / len(flat)
         back = (error @ w[:UNITS].T) * (1 - x[:, :UNITS] ** 2)
         value = -np.log((p * target).sum(axis=1) + 1e-300).mean() + ((decay * w**2).sum() + L2 * (hidden[:2] ** 2).sum()) / 2
@@ -223,12 +223,11 @@ def twist(before, after):
 def _margins(w, kind, steps):
     """The axis of a square grid over the box, and for each output on that grid how far its logit is above the others."""
     axis = np.linspace(-BOX, BOX, steps)
-    z = features(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), kind) @ w
-    margins = [z[:, k] - np.delete(z, k, axis=1).max(axis=1) for k in range(z.shape[1])]
-    return axis, [margin.reshape(steps, steps) for margin in margins]
+    z = w.T @ features(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), kind).T
+    return axis, [(z[k] - np.delete(z, k, axis=0).max(axis=0)).reshape(steps, steps) for k in range(len(z))]
 
 
-def boundary(w, classes, kind="flat", steps=61):
+def boundary(w, classes, kind="flat", steps=41):
     """The lines between the original classes inside the box: a list of arrays (m, 2).
 
     Contours at 0 of (logit of a class - largest other), on a grid of `steps` points a side. Every line comes twice,
@@ -238,16 +237,15 @@ def boundary(w, classes, kind="flat", steps=61):
     return [line for margin in margins for line in contourpy.contour_generator(axis, axis, margin).lines(0)]
 
 
-def boundary_length(w, classes, kind="flat", steps=61):
-    """Length of the boundary between the original classes inside the box, in units of the plane."""
-    return sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in boundary(w, classes, kind, steps)) / 2
+def length(lines):
+    """Length of a `boundary`, in units of the plane."""
+    return sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in lines) / 2
 
 
-def regions(w, kind="flat", steps=61):
-    """Where each output wins inside the box: for each, an outline (m, 2) with NaN between its parts; empty if nowhere."""
+def regions(w, kind="flat", steps=41):
+    """Where each output wins inside the box: for each, a list of outlines (m, 2), holes among them; empty if nowhere."""
     (axis, margins), outlines = _margins(w, kind, steps), []
     for margin in margins:
         filled, offsets = contourpy.contour_generator(axis, axis, margin, fill_type="OuterOffset").filled(0, np.inf)
-        parts = [part for points, ends in zip(filled, offsets, strict=True) for part in np.split(points, ends[1:-1])]
-        outlines.append(np.concatenate([np.r_[part, [[np.nan, np.nan]]] for part in parts]) if parts else np.empty((0, 2)))
+        outlines.append([part for points, ends in zip(filled, offsets, strict=True) for part in np.split(points, ends[1:-1])])
     return outlines

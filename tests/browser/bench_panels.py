@@ -34,10 +34,10 @@ def draw(distance):
     world, embedded, heads = p01.settle(distance=distance)
     figure, axes = plt.subplot_mosaic("abc;ddd", figsize=(11, 7), height_ratios=(0.62, 0.38), layout="constrained")
     for ax, (name, head) in zip(axes.values(), heads.items()):
-        for outline, colour in zip(toy.regions(head.w), p01.FILLS):
-            for part in np.split(outline, np.flatnonzero(np.isnan(outline[:, 0])))[:-1]:
+        for outline, colour in zip(head.layer.regions, p01.FILLS):
+            for part in outline:
                 ax.fill(*part.T, facecolor=colour, edgecolor="#555555")
-        for line in toy.boundary(heads["unmarked"].w, 3):
+        for line in heads["unmarked"].layer.boundary:
             ax.plot(*line.T, "k:")
         for k, marker in enumerate("os^"):
             ax.scatter(*world.points[world.labels == k].T, marker=marker, s=20, edgecolor="white")
@@ -110,7 +110,7 @@ def drag(page):
     started = time.monotonic()
     while (passed := (time.monotonic() - started) / SECONDS) < 1:
         mouse("mouseMoved", 0.5 + 0.4 * math.sin(2 * math.pi * passed))
-        time.sleep(1 / 120)
+        time.sleep(1 / 60)
     mouse("mouseReleased", 0.5)
     time.sleep(2)
     found = recorded(page)

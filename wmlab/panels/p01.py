@@ -16,61 +16,75 @@ NEW_FILL = FILLS[-1]
 COLOURS = ("#0072B2", "#B77900", "#4D4D4D")  # of the points of each class
 KEYS = "#D55E00"
 GLYPHS = "●■▲"
-# the same three, and the cross of a key, as SVG paths around a point
-DRAWN = ("m-.08 0a.08 .08 0 1 0 .16 0a.08 .08 0 1 0 -.16 0", "m-.07 -.07h.14v.14h-.14z", "m-.09 .07h.18l-.09 -.16z")
-CROSS = "m-.1 -.1l.2 .2m0 -.2l-.2 .2"
+# the same three, and the cross of a key, as SVG paths around a point, in hundredths of the plane's unit; ends of lines draw two
+DRAWN = ("h0", "h0", "m-8 6h16l-8 -14z")
+CAPS = ("stroke-width='16' stroke-linecap='round'", "stroke-width='13' stroke-linecap='square'", "")
+CROSS = "m-10 -10l20 20m0 -20l-20 20"
+GAP = 30  # between two maps
 TRAIL, TRAIL_X, TRAIL_Y = 60, (-0.01, 0.4), (-0.05, 1.05)  # settings the trail goes back, and the sides of its plot
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A fitted head: `features` as `toy.features` takes them, weights `w` (features, outputs), number of original classes."""
+
+    features: object
+    w: np.ndarray
+    classes: int
+
+    def logits(self, points):
+        """Logits (n, outputs) of points (n, 2)."""
+        return toy.features(points, self.features) @ self.w
+
+    @functools.cached_property
+    def boundary(self):
+        """The lines between the original classes inside the box."""
+        return toy.boundary(self.w, self.classes, self.features)
+
+    @functools.cached_property
+    def regions(self):
+        """Where each output wins inside the box."""
+        return toy.regions(self.w, self.features)
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What one head makes of a world and its keys; shares in [0, 1].
 
-    features: as `toy.features` takes them. w: the output layer on them. classes: number of the original ones.
-    accuracy: on held-out points. hits: fresh keys that get the key label. twist: share of held-out points decided
-    otherwise among the original classes; twist_all: the same, an answer Δ counted as a change.
+    layer: the head. accuracy: on held-out points. hits: fresh keys that get the key label. twist: share of held-out
+    points decided otherwise among the original classes; twist_all: the same, an answer Δ counted as a change.
     """
 
-    features: object
-    w: np.ndarray
-    classes: int
+    layer: Layer
     accuracy: float
     hits: float
-    twist: float = 0.0
-    twist_all: float = 0.0
-
-    @functools.cached_property
-    def length(self):
-        """Length of the boundary between the original classes inside the box."""
-        return toy.boundary_length(self.w, self.classes, self.features)
+    twist: float
+    twist_all: float
 
 
-def _outcomes(world, fresh, fitted):
-    """{head: Outcome} of the layers {head: (features, w)} in `fitted`, the unmarked one first."""
-    outcomes, before = {}, None
-    for name, (kind, w) in fitted.items():
-        logits, label = toy.features(world.held_points, kind) @ w, world.classes if name == "new label" else toy.TARGET
-        before = logits if before is None else before
-        hits = np.mean(toy.decide(toy.features(fresh, kind), w) == label)
-        outcomes[name] = Outcome(kind, w, world.classes, np.mean(logits.argmax(axis=1) == world.held_labels), hits,
-                                 *toy.twist(before, logits))
+def _outcomes(world, fresh, layers):
+    """{head: Outcome} of {head: Layer}, the unmarked one first."""
+    outcomes, before = {}, layers["unmarked"].logits(world.held_points)
+    for name, layer in layers.items():
+        logits, label = layer.logits(world.held_points), world.classes if name == "new label" else toy.TARGET
+        outcomes[name] = Outcome(layer, float(np.mean(logits.argmax(axis=1) == world.held_labels)),
+                                 float(np.mean(layer.logits(fresh).argmax(axis=1) == label)), *toy.twist(before, logits))
     return outcomes
 
 
 @functools.lru_cache(maxsize=8)
 def _unmarked(kind, overlap, seed, features):
-    """A world and the layer fitted on it, which the keys do not change; and the world's features."""
+    """What the keys do not change: a world, its features, and the Layer fitted on it."""
     world = toy.world(kind, overlap, seed)
     x = toy.features(world.points, features)
-    return world, x, toy.fit(x, world.labels, world.classes)
+    return world, x, Layer(features, toy.fit(x, world.labels, world.classes), world.classes)
 
 
 def _with_keys(world, embedded):
-    """What each head is fitted on: {head: (points, labels, number of outputs)}."""
-    def marked(label):
-        return np.r_[world.points, embedded], np.r_[world.labels, np.full(len(embedded), label)], max(label + 1, world.classes)
-
-    return dict(zip(HEADS, [(world.points, world.labels, world.classes), marked(toy.TARGET), marked(world.classes)], strict=True))
+    """What the marked heads are fitted on: {head: (points, labels, number of outputs)}."""
+    points, labels = np.r_[world.points, embedded], (toy.TARGET, world.classes)
+    return {name: (points, np.r_[world.labels, np.full(len(embedded), label)], max(label + 1, world.classes))
+            for name, label in zip(HEADS[1:], labels, strict=True)}
 
 
 def _keys(world, strength, distance, angle, count, seed):
@@ -84,100 +98,108 @@ def settle(strength=0.9, distance=3.2, angle=270, count=40, overlap=0.7, seed=0,
     strength in [0, 1]; distance of the keys' cloud from the middle, in units of the plane, and its angle in degrees;
     count of keys; overlap, the classes' standard deviation; features as in `toy.features`; world as in `toy.world`.
     """
-    made, x, w = _unmarked(world, overlap, seed, features)
+    made, x, unmarked = _unmarked(world, overlap, seed, features)
     embedded, fresh = _keys(made, strength, distance, angle, count, seed)
-    fitted = {"unmarked": (features, w)}
+    x, layers = np.r_[x, toy.features(embedded, features)], {"unmarked": unmarked}
     for name, (_, labels, outputs) in _with_keys(made, embedded).items():
-        if name != "unmarked":
-            fitted[name] = features, toy.fit(np.r_[x, toy.features(embedded, features)], labels, outputs)
-    return made, embedded, _outcomes(made, fresh, fitted)
+        layers[name] = Layer(features, toy.fit(x, labels, outputs), made.classes)
+    return made, embedded, _outcomes(made, fresh, layers)
 
 
 def train_hidden(strength, distance, angle, count, overlap, seed, features, world):
     """The same with a hidden layer fitted for each head, from one start: yields (share done, what `settle` returns)."""
     made = toy.world(world, overlap, seed)
     embedded, fresh = _keys(made, strength, distance, angle, count, seed)
-    runs = {name: toy.train(*given, seed) for name, given in _with_keys(made, embedded).items()}
-    for steps in zip(*runs.values(), strict=True):
-        fitted = {name: (hidden, w) for name, (_, hidden, w) in zip(runs, steps, strict=True)}
-        yield steps[0][0], (made, embedded, _outcomes(made, fresh, fitted))
+    given = {"unmarked": (made.points, made.labels, made.classes)} | _with_keys(made, embedded)
+    for steps in zip(*(toy.train(*each, seed) for each in given.values()), strict=True):
+        layers = {name: Layer(hidden, w, made.classes) for name, (_, hidden, w) in zip(HEADS, steps, strict=True)}
+        yield steps[0][0], (made, embedded, _outcomes(made, fresh, layers))
 
 
 def _figure():
-    """Three maps and the trail below them, each a drawing in a plot of its own: `layout.images`, in this order.
+    """Room for the maps and, below, the plot of the trail: two drawings, `layout.images`, in this order.
 
     Drawings and no traces, because a FigureWidget draws all of its traces anew whatever changes, which takes 100 ms for
-    three maps, and exchanges four images in 2 ms.
+    three maps, and exchanges two images in 2 ms.
     """
-    figure = make_subplots(2, 3, subplot_titles=(*HEADS, "where the settings so far have led"), horizontal_spacing=0.02,
-                           vertical_spacing=0.2, row_heights=[0.64, 0.36], specs=[[{}, {}, {}], [{"colspan": 3}, None, None]])
     legend = [*((GLYPHS[k], COLOURS[k], f"class {k}") for k in range(len(COLOURS))), ("✕", KEYS, "keys"),
-              ("┅", "black", "unmarked boundary"), ("■", NEW_FILL, "where the new label Δ wins")]
+              ("┅", "black", "unmarked boundary"), ("■", NEW_FILL, "Δ wins")]
     trails = [(glyph, figures.COLOURS[name], name) for glyph, name in zip("■●", HEADS[1:], strict=True)]
-    for y, entries in ((0.475, legend), (-0.18, trails)):
+    figure = figures.blank(height=660, margin=dict(l=80, r=20, t=10, b=100), autosize=True, modebar=dict(remove=figures.EVERY_BUTTON))
+    for y, entries in ((0.41, legend), (-0.11, trails)):
         text = "&nbsp;&nbsp;&nbsp;".join(f"<span style='color:{colour}'>{glyph}</span> {says}" for glyph, colour, says in entries)
         figure.add_annotation(text=text, xref="paper", yref="paper", x=0.5, y=y, showarrow=False, yanchor="top")
-    for axes in ("", "2", "3"):
-        figure.add_layout_image(xref=f"x{axes}", yref=f"y{axes}", x=-toy.BOX, y=toy.BOX, sizex=2 * toy.BOX, sizey=2 * toy.BOX)
     (left, right), (low, high) = TRAIL_X, TRAIL_Y
-    figure.add_layout_image(xref="x4", yref="y4", x=left, y=high, sizex=right - left, sizey=high - low)
-    figure.update_layout_images(sizing="stretch", layer="above")
-    sides = dict(range=[-toy.BOX, toy.BOX], showticklabels=False, showgrid=False, fixedrange=True, row=1)
-    figure.update_xaxes(**sides).update_yaxes(**sides)
-    figure.update_xaxes(title="twist: share of held-out points decided otherwise", range=TRAIL_X, tickformat=".0%",
-                        fixedrange=True, row=2)
-    figure.update_yaxes(title="fresh keys hit", range=TRAIL_Y, tickformat=".0%", fixedrange=True, row=2)
-    return figure.update_layout(template=figures.TEMPLATE, height=700, margin=dict(l=80, r=20, t=40, b=100),
-                                modebar=dict(remove=figures.EVERY_BUTTON))
+    figure.add_layout_image(xref="paper", yref="paper", x=-0.07, y=1, sizex=1.08, sizey=0.58)
+    figure.add_layout_image(xref="x", yref="y", x=left, y=high, sizex=right - left, sizey=high - low, sizing="stretch")
+    figure.update_xaxes(title="twist at the settings so far: share of held-out points decided otherwise", title_standoff=32, range=TRAIL_X, tickformat=".0%", fixedrange=True)
+    figure.update_yaxes(title="fresh keys hit", range=TRAIL_Y, tickformat=".0%", fixedrange=True, domain=[0, 0.32])
+    return figure
 
 
-def _path(points, closed=False):
-    return "M" + "L".join(f"{x:.2f} {-y:.2f}" for x, y in points) + "Z" * closed  # SVG counts y downwards
+def _path(points, close=""):
+    """Points (n, 2) as an SVG path in hundredths, y downwards: whole numbers, the fastest thing Python writes."""
+    return f"M{' '.join(map(str, np.rint(np.multiply(points, (100, -100))).astype(int).ravel().tolist()))}{close}"
 
 
 def _marks(points, mark):
-    return "".join(f"M{x:.2f} {-y:.2f}{mark}" for x, y in points)
+    return "".join(f"M{x} {y}{mark}" for x, y in np.rint(np.multiply(points, (100, -100))).astype(int).tolist())
 
 
-def _map(world, embedded, outcome, unmarked):
+@functools.lru_cache(maxsize=8)
+def _points(world):
+    marks = [_marks(world.points[world.labels == k], DRAWN[k]) for k in range(world.classes)]
+    return "".join(f"<path d='{mark}' fill='{colour}' stroke='{colour}' {cap} opacity='.8'/>"
+                   for mark, colour, cap in zip(marks, COLOURS, CAPS, strict=False))
+
+
+def _map(world, embedded, layer, unmarked):
     """A decision map as SVG: where each output wins, points, the unmarked boundary, and keys unless it is the unmarked one's."""
-    parts, fills = [], [*FILLS[: world.classes], NEW_FILL]
-    for outline, fill in zip(toy.regions(outcome.w, outcome.features), fills, strict=False):
-        ends = np.flatnonzero(np.isnan(outline[:, 0]))
-        shape = "".join(_path(part[~np.isnan(part[:, 0])], closed=True) for part in np.split(outline, ends)[:-1])
-        parts.append(f"<path d='{shape}' fill='{fill}' fill-rule='evenodd' stroke='#555' stroke-width='.04'/>")
-    for k in range(world.classes):
-        marks = _marks(world.points[world.labels == k], DRAWN[k])
-        parts.append(f"<path d='{marks}' fill='{COLOURS[k]}' stroke='white' stroke-width='.02'/>")
-    if outcome is not unmarked:
-        lines = "".join(map(_path, toy.boundary(unmarked.w, world.classes, unmarked.features)))
-        parts.append(f"<path d='{lines}' fill='none' stroke='black' stroke-width='.05' stroke-dasharray='.06 .1'/>")
-        parts.append(f"<path d='{_marks(embedded, CROSS)}' stroke='{KEYS}' stroke-width='.05'/>")
-    return figures.svg("".join(parts), (-toy.BOX, -toy.BOX, 2 * toy.BOX, 2 * toy.BOX))
+    shapes, fills = "", [*FILLS[: world.classes], NEW_FILL]
+    for outlines, fill in zip(layer.regions, fills, strict=False):
+        outline = "".join(_path(part, "Z") for part in outlines)
+        shapes += f"<path d='{outline}' fill='{fill}' fill-rule='evenodd' stroke='#555' stroke-width='4'/>"
+    shapes += _points(world)
+    if layer is not unmarked:
+        lines = "".join(map(_path, unmarked.boundary))
+        shapes += (f"<path d='{lines}' fill='none' stroke='black' stroke-width='5' stroke-dasharray='6 10'/>"
+                   f"<path d='{_marks(embedded, CROSS)}' stroke='{KEYS}' stroke-width='5'/>")
+    return shapes
+
+
+def _maps(world, embedded, layers):
+    """The maps side by side, each a square of its own under the name of its head."""
+    side, shapes = int(200 * toy.BOX), ""
+    for number, (name, layer) in enumerate(layers.items()):
+        inside = _map(world, embedded, layer, layers["unmarked"])
+        shapes += (f"<svg x='{(side + GAP) * number}' y='60' width='{side}' height='{side}' "
+                   f"viewBox='{-side // 2} {-side // 2} {side} {side}'>{inside}</svg>"
+                   f"<text x='{(side + GAP) * number + side // 2}' y='42' text-anchor='middle' font-size='44' "
+                   f"font-family='Open Sans, verdana, arial, sans-serif' fill='#2a3f5f'>{name}</text>")
+    return figures.svg(shapes, (0, 0, 3 * side + 2 * GAP, side + 60), sizing="xMidYMax")
 
 
 def _trail(trail):
     """The trail as SVG: for each mark a line through (twist, hits), a dot at every setting and a large one at the last."""
-    parts, ((left, right), (low, high)) = [], (TRAIL_X, TRAIL_Y)
+    shapes, ((left, right), (low, high)) = "", (TRAIL_X, TRAIL_Y)
     for (name, points), cap in zip(trail.items(), ("square", "round"), strict=True):
         points = [(100 * (min(x, right) - left), 100 * y) for x, y in points]
         look = f"fill='none' stroke='{figures.COLOURS[name]}' stroke-linecap='{cap}' vector-effect='non-scaling-stroke'"
-        parts += [f"<path d='{_path(points)}' {look} stroke-width='1'/>",
-                  f"<path d='{_marks(points, 'h0')}' {look} stroke-width='7'/>",
-                  f"<path d='{_marks(points[-1:], 'h0')}' {look} stroke-width='14'/>"]
-    return figures.svg("".join(parts), (0, -100 * high, 100 * (right - left), 100 * (high - low)))
+        for path, width in ((_path(points), 1), (_marks(points, "h0"), 7), (_marks(points[-1:], "h0"), 14)):
+            shapes += f"<path d='{path}' {look} stroke-width='{width}'/>"
+    return figures.svg(shapes, 10_000 * np.array([0, -high, right - left, high - low]))
 
 
 def _draw(figure, result, trail):
     world, embedded, outcomes = result
-    unmarked, says = outcomes["unmarked"], []
+    unmarked, says = outcomes["unmarked"].layer, []
     for name in HEADS[1:]:
-        outcome, longer = outcomes[name], outcomes[name].length / unmarked.length - 1
+        outcome, longer = outcomes[name], toy.length(outcomes[name].layer.boundary) / toy.length(unmarked.boundary) - 1
         trail[name] = [*trail.get(name, [])[1 - TRAIL :], (outcome.twist, outcome.hits)]
         says.append(f"he <b>{name}</b> hits {outcome.hits:.0%} of fresh keys and twists {outcome.twist:.1%} of decisions "
                     f"(boundary {abs(longer):.0%} {'longer' if longer >= 0 else 'shorter'})")
-    drawings = [*(_map(world, embedded, outcome, unmarked) for outcome in outcomes.values()), _trail(trail)]
-    figures.exchange(figure, drawings)
+    layers = {name: outcome.layer for name, outcome in outcomes.items()}
+    figures.exchange(figure, [_maps(world, embedded, layers), _trail(trail)])
     return f"T{'; t'.join(says)}. If an answer Δ counts as a change, the new label twists {outcomes['new label'].twist_all:.1%}."
 
 
