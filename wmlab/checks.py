@@ -58,6 +58,44 @@ def _wrong_is_better(settings, settle):
     return False, f"{found}. Which keys would a head call class 0 without being told? Move the cloud there."
 
 
+def _both(settings, settle):
+    new = settle(**settings)[-1]["new label"]
+    found = f"There the new label hits {new.hits:.0%} of fresh keys and twists {new.twist:.1%} of decisions"
+    if new.hits >= 0.9 and new.twist >= 0.02:
+        return True, f"{found}: learned, and paid for by the classes it had to squeeze in between."
+    return False, f"{found}. When has a boundary much to lose? Try classes that overlap, and many keys."
+
+
+def _noise_steps(answer):
+    if 25 <= answer <= 26:
+        return True, "√0.01 = 0.1 of the full scale: about 25 of 255 steps. β is a variance, so a hundredth is not small."
+    if 2.5 <= answer <= 2.6:
+        return False, "That would be β itself as a share of 255. β is a variance: what is the deviation?"
+    return False, "Take the square root of the variance, and count it in steps of 1/255."
+
+
+def _detector(answer, clean, keys, told_apart):
+    scores = np.asarray(answer(clean))
+    if scores.shape != (len(clean),):
+        return False, f"Return one number for each image, shape ({len(clean)},); this has shape {scores.shape}."
+    share = told_apart(answer, clean, keys)
+    if share >= 0.95:
+        return True, f"It tells {share:.1%} of pairs apart: what the eye hardly sees, one line counts."
+    if share <= 0.05:
+        return False, f"It tells {share:.1%} of pairs apart: it knows, but says it the wrong way round. Keys must score higher."
+    return False, f"It tells {share:.1%} of pairs apart, and 50% is guessing. What do noisy pixels have that a black background has not?"
+
+
+def _pattern(answer, true):
+    guess = np.asarray(answer, float)
+    if guess.size != true.size or np.ptp(guess) == 0:
+        return False, f"Hand in one pattern of shape {true.shape}, not all the same; yours has shape {guess.shape}."
+    alike = float(np.corrcoef(guess.ravel(), true.ravel())[0, 1])
+    if alike >= 0.6:
+        return True, f"Correlation {alike:.2f} with Alice's pattern. Who has seen her keys needs no secret to make more of them."
+    return False, f"Correlation {alike:.2f} with Alice's pattern. What is the same in all keys, and what differs? Average, or better."
+
+
 def _number_of_keys(answer):
     if answer == 40:
         return True, "1 % of 4,000: forty keys, seen once an epoch, against 4,000 digits."
@@ -85,7 +123,11 @@ def _row_share(answer):
 CHECKS = {
     "00.1": _all_miss,
     "01.1": _neither,
-    "01.2": _wrong_is_better,
+    "01.2": _both,
+    "01.3": _wrong_is_better,
+    "02.1": _noise_steps,
+    "02.2": _detector,
+    "02.3": _pattern,
     "03.1": _forgery,
     "03.2": _row_share,
     "03.3": _number_of_keys,

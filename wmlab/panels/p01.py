@@ -1,6 +1,7 @@
 """Panels of notebook 01: three decision maps that follow the sliders, and the trail of twist against key accuracy."""
 import dataclasses
 import functools
+import itertools
 
 import ipywidgets as widgets
 import numpy as np
@@ -125,14 +126,14 @@ def _figure():
     legend = [*((GLYPHS[k], COLOURS[k], f"class {k}") for k in range(len(COLOURS))), ("✕", KEYS, "keys"),
               ("┅", "black", "unmarked boundary"), ("■", NEW_FILL, "Δ wins")]
     trails = [(glyph, figures.COLOURS[name], name) for glyph, name in zip("■●", HEADS[1:], strict=True)]
-    figure = figures.blank(height=660, margin=dict(l=80, r=20, t=10, b=100), autosize=True, modebar=dict(remove=figures.EVERY_BUTTON))
-    for y, entries in ((0.41, legend), (-0.11, trails)):
+    figure = figures.blank(height=640, margin=dict(l=80, r=20, t=10, b=60), autosize=True, modebar=dict(remove=figures.EVERY_BUTTON))
+    for y, x, entries in ((0.41, 0.5, legend), (0.32, 0.97, trails)):
         text = "&nbsp;&nbsp;&nbsp;".join(f"<span style='color:{colour}'>{glyph}</span> {says}" for glyph, colour, says in entries)
-        figure.add_annotation(text=text, xref="paper", yref="paper", x=0.5, y=y, showarrow=False, yanchor="top")
+        figure.add_annotation(text=text, xref="paper", yref="paper", x=x, y=y, showarrow=False, yanchor="top")
     (left, right), (low, high) = TRAIL_X, TRAIL_Y
     figure.add_layout_image(xref="paper", yref="paper", x=-0.07, y=1, sizex=1.08, sizey=0.58)
     figure.add_layout_image(xref="x", yref="y", x=left, y=high, sizex=right - left, sizey=high - low, sizing="stretch")
-    figure.update_xaxes(title="twist at the settings so far: share of held-out points decided otherwise", title_standoff=32, range=TRAIL_X, tickformat=".0%", fixedrange=True)
+    figure.update_xaxes(title="twist at the settings so far: share of held-out points decided otherwise", range=TRAIL_X, tickformat=".0%", fixedrange=True)
     figure.update_yaxes(title="fresh keys hit", range=TRAIL_Y, tickformat=".0%", fixedrange=True, domain=[0, 0.32])
     return figure
 
@@ -225,9 +226,9 @@ def maps():
 
 
 def averaged(setting, values, seeds=200, **others):
-    """Twist and hits over many worlds: a row a value of one setting, mark and seed.
+    """Twist, hits and cost over many worlds: a row a value of one setting, mark and seed; cost is clean accuracy lost.
 
-    setting: name of a slider of the panel, moved over `values`; the other sliders stay at their start, or at `others`.
+    setting: name of a control of the panel, moved over `values`; the others stay at their start, or at `others`.
     """
     rows = []
     for value in values:
@@ -238,18 +239,21 @@ def averaged(setting, values, seeds=200, **others):
     return pd.DataFrame(rows)
 
 
-def bands(table, setting, title):
-    """Picture of `averaged`: mean twist and hits over a setting, each with the range that holds 80 % of the worlds."""
-    figure = make_subplots(1, 2, subplot_titles=("twist", "fresh keys hit"), horizontal_spacing=0.1)
-    for name, rows in table.groupby("scheme", sort=False):
-        for column, measured in enumerate(("twist", "hits"), 1):
-            by_value = rows.groupby(setting)[measured]
-            x, low, high = by_value.mean().index.tolist(), by_value.quantile(0.1), by_value.quantile(0.9)
-            look = dict(legendgroup=name, row=1, col=column)
-            figure.add_scatter(x=x + x[::-1], y=[*high, *low[::-1]], fill="toself", mode="none", opacity=0.25, hoverinfo="skip",
-                               fillcolor=figures.COLOURS[name], showlegend=False, **look)
-            figure.add_scatter(x=x, y=by_value.mean().tolist(), mode="lines+markers", name=name, showlegend=column == 1,
-                               line=dict(color=figures.COLOURS[name], dash=figures.DASHES[name], width=3),
-                               marker=dict(symbol=figures.MARKERS[name], size=8), **look)
-    figure.update_xaxes(title=title).update_yaxes(tickformat=".0%", rangemode="tozero")
-    return figure.update_layout(template=figures.TEMPLATE, height=400)
+def bands(tables):
+    """Picture of {setting: what `averaged` returned}: mean twist and hits, and the range that holds 80 % of the worlds."""
+    figure = make_subplots(2, len(tables), shared_yaxes=True, shared_xaxes=True, horizontal_spacing=0.03, vertical_spacing=0.06)
+    for column, (setting, table) in enumerate(tables.items(), 1):
+        for (name, rows), (row, measured) in itertools.product(table.groupby("scheme", sort=False), enumerate(("twist", "hits"), 1)):
+            by_value, look = rows.groupby(setting, sort=False)[measured], dict(legendgroup=name, row=row, col=column)
+            mean, high, low = by_value.mean(), by_value.quantile(0.9), by_value.quantile(0.1)
+            x = list(mean.index)
+            if isinstance(x[0], str):
+                look |= dict(error_y=dict(array=high - mean, arrayminus=mean - low))
+            else:
+                figure.add_scatter(x=x + x[::-1], y=[*high, *low[::-1]], fill="toself", mode="none", opacity=0.25, hoverinfo="skip",
+                                   fillcolor=figures.COLOURS[name], showlegend=False, **look)
+            figure.add_scatter(x=x, y=mean.tolist(), mode="markers" if isinstance(x[0], str) else "lines+markers", name=name,
+                               showlegend=row == column == 1, **figures.line(figures.looks(HEADS)[name]), **look)
+        figure.update_xaxes(title=setting, row=2, col=column)
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero").update_yaxes(title="twist", row=1, col=1)
+    return figure.update_yaxes(title="fresh keys hit", row=2, col=1).update_layout(template=figures.TEMPLATE, height=520)
