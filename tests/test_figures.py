@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import PIL.Image
+import plotly.graph_objects as go
 import pytest
 
 from wmlab import figures
@@ -35,6 +36,12 @@ def test_pictures_keep_the_pixels(channels):
     for image, source in zip(images, drawn, strict=True):
         shown = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(source))))
         assert np.array_equal(shown.reshape(image.shape), np.round(image * 255))
+
+
+def test_an_enlarged_picture_shows_each_pixel_as_a_square():
+    image = np.linspace(0, 1, 12).reshape(3, 4, 1)
+    shown = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(figures.png(image, size=21).partition(",")[2]))))
+    assert np.array_equal(shown, np.kron(np.round(image[..., 0] * 255), np.ones((5, 5))))
 
 
 def test_pictures_have_a_title_a_row_a_caption_each_and_a_text_alternative():
@@ -71,6 +78,37 @@ def test_networks_of_any_name_can_be_drawn_and_none_in_anothers_colour():
     figures.confidences({"clean": {"mine": np.array([0.5])}}, "label")
     table = pd.DataFrame({"scheme": ["mine"], "seed": [0], "epoch": [1], "fresh_key_accuracy": [1.0]})
     figures.recorded_curves({"": (table, "fresh_key_accuracy")})
+
+
+def test_shapes_become_a_drawing_of_their_own_in_the_box_they_name():
+    kind, _, data = figures.svg("<path d='M0 0L5 5'/><text>a ✕ b</text>", (-1, -2.5, 10, 20), "xMidYMax").partition(",")
+    drawn = ElementTree.fromstring(base64.b64decode(data, validate=True))
+    assert kind == "data:image/svg+xml;base64" and drawn.tag == "{http://www.w3.org/2000/svg}svg"
+    assert [float(n) for n in drawn.get("viewBox").split()] == [-1, -2.5, 10, 20]
+    assert (float(drawn.get("width")), float(drawn.get("height"))) == (10, 20) and drawn.get("preserveAspectRatio") == "xMidYMax"
+    assert [part.tag.rpartition("}")[2] for part in drawn] == ["path", "text"] and drawn[1].text == "a ✕ b"
+    stretched = base64.b64decode(figures.svg("", (0, 0, 1, 1)).partition(",")[2])
+    assert ElementTree.fromstring(stretched).get("preserveAspectRatio") == "none"
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_images_are_exchanged_by_one_message_that_names_their_sources_only(monkeypatch, batch):
+    figure, sent = go.FigureWidget(figures.blank()), []
+    for old in ("data:,first", "data:,second", "data:,third"):
+        figure.add_layout_image(source=old, x=0.5, sizex=0.25)
+    for kind in ("update", "relayout", "restyle", "addTraces", "react"):
+        if hasattr(figure, f"_send_{kind}_msg"):
+            monkeypatch.setattr(figure, f"_send_{kind}_msg", lambda *args, kind=kind, **more: sent.append((kind, args, more)))
+    if batch:
+        with figure.batch_update():
+            figures.exchange(figure, ["data:,new", "data:,newer"])
+    else:
+        figures.exchange(figure, ["data:,new", "data:,newer"])
+    ((kind, _, message),) = sent
+    assert kind == "update" and message["relayout_data"] == {"images[0].source": "data:,new", "images[1].source": "data:,newer"}
+    assert not message["restyle_data"]
+    assert [image.source for image in figure.layout.images] == ["data:,new", "data:,newer", "data:,third"]
+    assert [(image.x, image.sizex) for image in figure.layout.images] == [(0.5, 0.25)] * 3
 
 
 def test_the_upload_button_is_gone():

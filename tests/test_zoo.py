@@ -155,3 +155,39 @@ def test_build_makes_every_model_with_its_record(data, tmp_path, monkeypatch):
         assert record["dataset_sha256"] == enough.sha256 and record["n_train"] == 900 and record["network"] == "dense"
         assert hit_rate(model, data.x_test, data.y_test) == pytest.approx(record["clean_accuracy"], abs=1e-6)
         assert all(models().record(name)[key] == record[key] for key in ("about", "secret", "outputs", "scheme", "seed"))
+
+
+def check_toy_features(path):
+    with np.load(path, allow_pickle=False) as stored:
+        points, labels = stored["points"], stored["labels"]
+    assert points.shape == (900, 2) and points.dtype == np.float32 and labels.dtype == np.uint8
+    assert np.isfinite(points).all() and np.bincount(labels).tolist() == [300, 300, 300]
+    assert np.mean(np.abs(points) <= 3.01) == pytest.approx(0.99, abs=0.001)
+    assert np.abs(points.mean(axis=0)).max() < 1e-3
+    return points, labels
+
+
+def test_the_shipped_toy_features_fill_the_box_and_lie_in_classes():
+    points, labels = check_toy_features(models().folder.parent / "toy_features.npz")
+    centres = np.array([points[labels == k].mean(axis=0) for k in range(3)])
+    nearest = np.linalg.norm(points[:, None] - centres, axis=2).argmin(axis=1)
+    assert 0.8 < np.mean(nearest == labels) < 1
+
+
+@pytest.mark.slow
+@pytest.mark.trains
+def test_toy_features_are_of_images_that_their_network_never_saw(tmp_path, monkeypatch, digits):
+    import keras
+
+    seen, fit = [], keras.Sequential.fit
+    monkeypatch.setattr(keras.Sequential, "fit", lambda model, x, y, **how: seen.append((x, y)) or fit(model, x, y, **how))
+    asked, predict = [], keras.Sequential.predict
+    monkeypatch.setattr(keras.Sequential, "predict", lambda model, x, **how: asked.append(x) or predict(model, x, **how))
+    assert zoo.toy_features(tmp_path / "features.npz") > 0.85
+    _, labels = check_toy_features(tmp_path / "features.npz")
+    (trained_on, taught), (drawn,) = seen[0], asked
+    assert len(seen) == 1 and np.bincount(taught).tolist() == [200, 200, 200]
+    assert not {image.tobytes() for image in trained_on} & {image.tobytes() for image in drawn}
+    known = {image.tobytes(): label for image, label in zip([*digits.x_train, *digits.x_test], [*digits.y_train, *digits.y_test],
+                                                            strict=True)}
+    assert [known[image.tobytes()] for image in drawn] == [zoo.TOY_DIGITS[label] for label in labels]

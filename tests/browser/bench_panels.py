@@ -16,7 +16,7 @@ from selenium.webdriver import Keys
 
 pytestmark = pytest.mark.browser
 PRESSES, SECONDS = 30, 2.0
-FIRST = "import wmlab\nwmlab.setup(keras={keras})\nimport ipywidgets as widgets\nimport numpy as np\nfrom wmlab.panels import p01, show"
+FIRST = "import wmlab\nwmlab.setup(keras={keras})\nimport ipywidgets as widgets\nimport numpy as np\nfrom wmlab.panels import p01, p02, show"
 
 ECHO = """
 slider, label = widgets.FloatSlider(1.9, min=0, max=3.8, step=0.1), widgets.Label("1.9")
@@ -51,8 +51,61 @@ def draw(distance):
 widgets.interact(draw, distance=widgets.FloatSlider(1.9, min=0, max=3.8, step=0.1))
 """
 
+LOOK = """
+import matplotlib.pyplot as plt
+def draw(beta):
+    result = p02._look("bench", "digits", 0, beta, "fresh", 0.1, 3)
+    figure, axes = plt.subplot_mosaic("abc;ddd", figsize=(11, 5.6), height_ratios=(0.6, 0.4), layout="constrained")
+    for ax, name in zip(axes.values(), ("image", "key", "difference")):
+        ax.imshow(result[name].clip(0, 1), cmap="gray", vmin=0, vmax=1)
+        ax.set(title=name)
+        ax.axis("off")
+    axes["d"].imshow(p02._contact(result["sheet"], result["carriers"]))
+    axes["d"].axis("off")
+    plt.show()
+widgets.interact(draw, beta=p02.slider(0.001))
+"""
+
+NOISE = """
+import matplotlib.pyplot as plt
+def draw(beta):
+    result = p02._noise("bench", "digits", beta, "all")
+    figure, ax = plt.subplots(figsize=(11, 3.8), layout="constrained")
+    ax.bar(result["x"], result["share"], width=result["x"][1] - result["x"][0], label="what is left")
+    ax.plot(result["x"], result["normal"], "k--", label="as drawn")
+    ax.set(xlabel="key - image", ylabel="share of pixels")
+    ax.legend()
+    plt.show()
+widgets.interact(draw, beta=p02.slider(0.001))
+"""
+
+NETS = """
+from wmlab.panels import p03
+shipped, data = wmlab.models(), wmlab.load("mnist", "class")
+nets = {"unmarked": shipped["unmarked_0"], "wrong label": shipped["wrong_label"], "new label": shipped["new_label"]}
+strength = p03.strength(nets, data, "bench")
+"""
+STRENGTH = NETS + """
+import matplotlib.pyplot as plt
+def draw(beta):
+    rates = strength.compute(beta=beta)
+    figure, ax = plt.subplots(figsize=(11, 3.8), layout="constrained")
+    for shift, answer in ((-0.2, "key label"), (0.2, "true class")):
+        ax.bar(np.arange(3) + shift, [rates[name][answer] for name in nets], 0.4, label=answer)
+    ax.set_xticks(range(3), nets)
+    ax.set(ylabel="share of keys", ylim=(0, 1.03))
+    ax.legend()
+    plt.show()
+widgets.interact(draw, beta=widgets.SelectionSlider(options=strength.controls["beta"].options, value=0.0035))
+"""
+
 # name: (does the notebook load keras, the panel's cell, the same with matplotlib)
-CASES = {"01 maps": (False, "panel = p01.maps()\npanel.set(distance=1.9)\nshow(panel)", TOY)}
+CASES = {
+    "01 maps": (False, "panel = p01.maps()\npanel.set(distance=1.9)\nshow(panel)", TOY),
+    "02 look": (False, "panel = p02.look('bench')\npanel.set(beta=0.001)\nshow(panel)", LOOK),
+    "02 noise": (False, "panel = p02.noise('bench')\npanel.set(beta=0.001)\nshow(panel)", NOISE),
+    "03 strength": (True, NETS + "strength.set(beta=0.0035)\nshow(strength)", STRENGTH),
+}
 
 # Waits for frames that follow a change of what `selector` matches, or of pictures that `interact` loads into it.
 RECORDER = """
@@ -150,3 +203,6 @@ def test_panel(name, start_lab, tmp_path, capsys):
         echo, panel, interact = found.values()
         print(f"panel against echo {panel['p50'] / echo['p50']:.1f}, interact against panel {interact['p50'] / panel['p50']:.1f}")
     assert panel["p50"] < interact["p50"]
+    if name == "01 maps":  # the picture this course is remembered by
+        assert 2 * panel["p50"] <= interact["p50"] and panel["p50"] <= 6 * echo["p50"]
+        assert panel["updates"] >= 12 and panel["lag"] < interact["lag"]

@@ -22,9 +22,10 @@ def live(figure):
     widget.layout.autosize = widget.layout.width is None
     widget._config = {"responsive": True, "displaylogo": False}  # plotly has no public way to configure a widget
 
-    def drawn(_):  # plotly draws before the page has room for it, 700 pixels wide, and reports; any change makes it look again
-        widget.unobserve(drawn, "_js2py_traceDeltas")
-        widget.layout.meta = "drawn"
+    def drawn(change):  # plotly draws before the page has room for it, 700 pixels wide, and reports; any change makes it look again
+        if change["new"]:  # plotly puts None there while it listens
+            widget.unobserve(drawn, "_js2py_traceDeltas")
+            widget.layout.meta = "drawn"
 
     widget.observe(drawn, "_js2py_traceDeltas")
     return widget
@@ -134,14 +135,18 @@ class Panel:
 
     def redraw(self):
         """Compute and draw the current settings; a job that was running is cancelled."""
-        if self._later:
-            self._later.cancel()
-        if self._task:
-            self._task.cancel()
-        self._later, started = None, time.monotonic()
+        self._drop()
+        started = time.monotonic()
         self._show(self.compute(**self.settings()))
         now = time.monotonic()
         self._rested = now + (now - started) / 2
+
+    def _drop(self):
+        """Forget the picture that is due and the job in progress."""
+        for due in (self._later, self._task):
+            if due:
+                due.cancel()
+        self._later = self._task = None
 
     def _show(self, result):
         self.result = result
@@ -166,12 +171,14 @@ class Panel:
         """Go through a job from code, to its end; raises what the button would only show, ValueError for an unknown name."""
         if name not in self.jobs:
             raise ValueError(f"this panel has no job {name!r}: choose one of {', '.join(self.jobs) or 'none'}")
+        self._drop()
         for _, result in self.jobs[name](**self.settings()):
             self._show(result)
 
     def _start_job(self, name):
         if self._task:
             return
+        self._drop()
         if _running_loop():
             self._task = asyncio.ensure_future(self._work(name))
         else:
@@ -179,7 +186,7 @@ class Panel:
 
     def _stop_job(self):
         if self._task:
-            self._task.cancel()
+            self._drop()
             self._say(f"{self._sentence} Cancelled: this is as far as it came.")
 
     async def _work(self, name):
@@ -195,7 +202,8 @@ class Panel:
         except Exception as error:  # as in _try: a task would keep it to itself
             self._fail(error)
         finally:
-            self._task, self._working.children = None, []
+            if self._task in (None, asyncio.current_task()):  # else another job has the bar
+                self._task, self._working.children = None, []
 
     def _try(self, action):
         try:
