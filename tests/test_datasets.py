@@ -7,13 +7,16 @@ import hashlib
 import http.server
 import io
 import os
+import socket
 import tarfile
 import threading
 
 import numpy as np
 import pytest
+import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from wmlab import _downloads, datasets, runtime
 from wmlab._downloads import Known
@@ -151,6 +154,59 @@ def test_class_scale_of_others_is_a_stratified_subset(own):
     data = load("cifar10", "class")
     assert np.bincount(data.y_train).tolist() == [400] * 10 and np.bincount(data.y_test).tolist() == [100] * 10
     assert "4000 + 1000 of 5000 + 1200" in data.source
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Whoever asks for a download, or connects at all, fails the test."""
+    def asked(*args, **kwargs):
+        raise AssertionError("photographs need no network")
+
+    monkeypatch.setattr(_downloads, "fetch", asked)
+    monkeypatch.setattr(socket.socket, "connect", asked)
+
+
+def pixels(images):
+    return {np.round(image * 255).astype(np.uint8).tobytes() for image in images}
+
+
+def test_photographs_are_pieces_of_those_that_ship_with_scikit_image(own, no_network):
+    images, says = datasets.photographs()
+    check_images(images)
+    assert images.dtype == np.float32 and images.shape[1:] == (32, 32, 3) and len(images) >= 100
+    assert says == f"{len(images)} pieces of four photographs that ship with scikit-image"
+    assert np.allclose(images * 255, np.round(images * 255), atol=1e-4) and images.min() < 0.1 and images.max() > 0.9
+    assert images.std(axis=(1, 2, 3)).min() > 0.08 and len(pixels(images)) == len(images)
+    photo = skimage.data.astronaut()
+    small = np.asarray(Image.fromarray(photo).resize((160, 160), Image.Resampling.BOX))
+    cut = [small[y : y + 32, x : x + 32] for y in range(0, 160, 32) for x in range(0, 160, 32)]
+    found = [piece.tobytes() in pixels(images) for piece in cut]
+    assert found == [piece.std() / 255 > 0.08 for piece in cut] and sum(found) > 15
+    again, _ = datasets.photographs()
+    assert np.array_equal(images, again)
+
+
+def test_photographs_are_test_images_of_cifar10_if_it_is_there(own, no_network):
+    stored = arrays("cifar10", train=4100, test=1100)
+    np.savez(own / "cifar10.npz", **stored)
+    images, says = datasets.photographs()
+    check_images(images)
+    assert images.shape == (1000, 32, 32, 3) and images.dtype == np.float32 and says == "1,000 test images of CIFAR-10"
+    assert pixels(images) < {image.tobytes() for image in stored["x_test"]}
+
+
+def test_photographs_are_those_of_cifar10_if_it_was_downloaded_before(own):
+    stored, cache = arrays("cifar10", train=4100, test=1100), own.parent / "cache"
+    cache.mkdir()
+    np.savez(cache / "cifar10.npz", **stored)
+    images, says = datasets.photographs()
+    assert says == "1,000 test images of CIFAR-10" and pixels(images) < {image.tobytes() for image in stored["x_test"]}
+
+
+def test_a_damaged_cifar10_is_not_swapped_for_other_photographs(own, no_network):
+    (own / "cifar10.npz").write_bytes(b"cut")
+    with pytest.raises(DataError, match="cifar10.npz is damaged"):
+        datasets.photographs()
 
 
 def test_mnist_is_downloaded_once_and_kept(web, monkeypatch):

@@ -6,7 +6,12 @@ import pytest
 import wmlab
 
 HEAVY = ("keras", "tensorflow", "jax", "torch", "plotly", "ipywidgets", "pandas", "scipy", "numpy")
-WITHOUT_KERAS = ("checks", "datasets", "figures", "keys", "panels", "records", "runtime", "secret")
+WITHOUT_KERAS = ("checks", "datasets", "figures", "keys", "panels", "panels.p01", "panels.p02", "records", "runtime", "secret",
+                 "toy")
+BUILT = {
+    "p01": "p01.maps()\np01.bands({'strength': p01.averaged('strength', (0, 1), seeds=2)})",
+    "p02": "p02.look('s')\np02.noise('s')\ngame = p02.Game('s')\ngame.guess('left')\np02.curves(p02.sights('s', game.guesses))",
+}
 
 
 def loaded_after(python, statement):
@@ -33,6 +38,13 @@ def test_import_loads_nothing_heavy(python):
 @pytest.mark.parametrize("module", WITHOUT_KERAS)
 def test_lessons_without_keras_can_use(python, module):
     assert not {"keras", "tensorflow", "jax"} & set(loaded_after(python, f"import wmlab.{module}"))
+
+
+@pytest.mark.parametrize("panels", list(BUILT))
+def test_panels_are_built_without_keras(python, panels):
+    setup = f"import wmlab\nwmlab.setup(keras=False)\nfrom wmlab.panels import {panels}"
+    loaded = loaded_after(python, f"{setup}\n{BUILT[panels]}")
+    assert "ipywidgets" in loaded and not {"keras", "tensorflow", "jax", "torch"} & set(loaded)
 
 
 @pytest.mark.parametrize("name", wmlab.__all__)

@@ -1,4 +1,5 @@
 """The lessons as texts: how they are built, where their links lead, and the cell that only a GPU runs."""
+import copy
 import dataclasses
 import pathlib
 import re
@@ -6,6 +7,7 @@ import types
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from wmlab import datasets, records, runtime, sweeps, training
 from wmlab.panels import p03
@@ -64,6 +66,57 @@ def test_the_readme_shows_the_new_label_as_it_is():
     shown = [re.sub(r"\s+#.*", "", line) for line in example.splitlines() if line.strip()]
     code = (ROOT / "wmlab/schemes/new_label.py").read_text(encoding="utf-8").splitlines()
     assert len(shown) > 8 and [line for line in shown if line not in code] == []
+
+
+RIGHT = {
+    "01_boundary_twist": {
+        "neither": "dict(strength=0.1, count=10)",
+        "both": "dict(distance=2, angle=90, strength=1, count=120, overlap=1.5)",
+        "wrong_is_better": "dict(angle=90)",
+    },
+    "02_key_samples": {
+        "steps": "25.5",
+        "score": "lambda images: (images > 0).sum(axis=(1, 2, 3))",
+        "estimate": "seen_keys.min(axis=0)",
+    },
+}
+WRONG = {
+    "01_boundary_twist": {"neither": "dict()", "both": "dict(speed=3)", "wrong_is_better": "'behind class 0'"},
+    "02_key_samples": {"steps": "'many'", "score": "lambda images: 1 / 0", "estimate": "seen_keys"},
+}
+
+
+def answered(lesson, answers):
+    """Run a lesson with answers in place of the dots, in a kernel; returns what each check said, in order.
+
+    Of 01 only what comes before the two hundred worlds, which no answer touches, and the end.
+    """
+    whole = copy.deepcopy(NOTEBOOKS[lesson])
+    code = [cell for cell in whole.cells if cell.cell_type == "code"]
+    stop = next((n for n, cell in enumerate(code) if "p01.averaged(" in cell.source), len(code) - 1)
+    whole.cells = code[:stop] + code[-1:]
+    for name, answer in answers.items():
+        (cell,) = [cell for cell in whole.cells if f"{name} = ...\n" in cell.source]
+        cell.source = cell.source.replace(f"{name} = ...\n", f"{name} = {answer}\n")
+    assert not any("= ...\n" in cell.source for cell in whole.cells), "an exercise has no answer here"
+    NotebookClient(whole, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    asked = [cell for cell in whole.cells if "checks.check(" in cell.source]
+    shown = [output.data["text/html"] for cell in asked for output in cell.outputs if "text/html" in output.get("data", {})]
+    return [re.sub("<[^>]*>", "", said) for said in shown]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", list(RIGHT))
+def test_right_answers_are_right_where_they_are_asked(lesson):
+    said = answered(lesson, RIGHT[lesson])
+    assert len(said) == len(RIGHT[lesson]) and all(sentence.startswith("Right. ") for sentence in said), said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", list(WRONG))
+def test_a_lesson_runs_to_its_end_with_wrong_answers(lesson):
+    said = answered(lesson, WRONG[lesson])
+    assert len(said) == len(WRONG[lesson]) and all(sentence.startswith("Not yet. ") for sentence in said), said
 
 
 @pytest.mark.slow

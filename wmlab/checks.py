@@ -83,7 +83,7 @@ def _detector(answer, clean, keys, told_apart):
         return True, f"It tells {share:.1%} of pairs apart: what the eye hardly sees, one line counts."
     if share <= 0.05:
         return False, f"It tells {share:.1%} of pairs apart: it knows, but says it the wrong way round. Keys must score higher."
-    return False, f"It tells {share:.1%} of pairs apart, and 50% is guessing. What do noisy pixels have that a black background has not?"
+    return False, f"It tells {share:.1%} of pairs apart, 50% is guessing. What has a noisy pixel that a black one has not?"
 
 
 def _pattern(answer, true):
@@ -93,7 +93,7 @@ def _pattern(answer, true):
     alike = float(np.corrcoef(guess.ravel(), true.ravel())[0, 1])
     if alike >= 0.6:
         return True, f"Correlation {alike:.2f} with Alice's pattern. Who has seen her keys needs no secret to make more of them."
-    return False, f"Correlation {alike:.2f} with Alice's pattern. What is the same in all keys, and what differs? Average, or better."
+    return False, f"Correlation {alike:.2f} with Alice's pattern. What is the same in all keys? Average, or better."
 
 
 def _number_of_keys(answer):

@@ -151,9 +151,19 @@ def svg(shapes, box, sizing="none"):
     box: (left, top, width, height) in the shapes' units. sizing: SVG's preserveAspectRatio; "none" stretches.
     """
     left, top, width, height = box
-    document = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='{left} {top} {width} {height}' width='{width}' height='{height}' " \
-               f"preserveAspectRatio='{sizing}'>{shapes}</svg>"
+    size = f"viewBox='{left} {top} {width} {height}' width='{width}' height='{height}' preserveAspectRatio='{sizing}'"
+    document = f"<svg xmlns='http://www.w3.org/2000/svg' {size}>{shapes}</svg>"
     return "data:image/svg+xml;base64," + base64.b64encode(document.encode()).decode()
+
+
+def path(points, close=""):
+    """Points (n, 2) as an SVG path in hundredths, y downwards: whole numbers, the fastest thing Python writes."""
+    return f"M{' '.join(map(str, np.rint(np.multiply(points, (100, -100))).astype(int).ravel().tolist()))}{close}"
+
+
+def marks(points, mark):
+    """The SVG path `mark` drawn from each of the points (n, 2), in the same units."""
+    return "".join(f"M{x} {y}{mark}" for x, y in np.rint(np.multiply(points, (100, -100))).astype(int).tolist())
 
 
 def exchange(figure, images):

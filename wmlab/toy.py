@@ -71,10 +71,7 @@ def digits(seed=0, n=240):
     """
     (points, labels), order = _digit_features(), np.random.default_rng(seed).permutation(900)
     points, labels = points[order], labels[order]
-    rank = np.empty(900, int)  # how many of its class come before a point
-    for k in range(3):
-        rank[labels == k] = np.arange((labels == k).sum())
-    fitted = rank < n // 3
+    fitted = np.isin(np.arange(900), [np.flatnonzero(labels == k)[: n // 3] for k in range(3)])
     return World(points[fitted], labels[fitted], points[~fitted], labels[~fitted], 3)
 
 

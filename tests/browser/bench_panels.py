@@ -16,7 +16,14 @@ from selenium.webdriver import Keys
 
 pytestmark = pytest.mark.browser
 PRESSES, SECONDS = 30, 2.0
-FIRST = "import wmlab\nwmlab.setup(keras={keras})\nimport ipywidgets as widgets\nimport numpy as np\nfrom wmlab.panels import p01, p02, show"
+FIRST = """
+import wmlab
+wmlab.setup(keras={keras})
+import ipywidgets as widgets
+import numpy as np
+from wmlab import toy
+from wmlab.panels import p01, p02, show
+"""
 
 ECHO = """
 slider, label = widgets.FloatSlider(1.9, min=0, max=3.8, step=0.1), widgets.Label("1.9")

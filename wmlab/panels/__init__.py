@@ -1,4 +1,5 @@
 """Panels: controls bound to pictures, one file a notebook; the base they share."""
-from wmlab.panels.base import Panel, Question, show
+from wmlab.panels.base import Panel, show
+from wmlab.panels.question import Question
 
 __all__ = ["Panel", "Question", "show"]

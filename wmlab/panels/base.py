@@ -1,4 +1,4 @@
-"""What every panel is made of: one way to show widgets, controls bound to one figure, and questions before answers."""
+"""What every panel is made of: one way to show widgets, controls bound to one figure, and jobs with progress."""
 import asyncio
 import html
 import time
@@ -13,7 +13,7 @@ from wmlab.figures import TEMPLATE
 
 def show(*parts):
     """Display widgets, figures, tables, HTML and panels under each other: the course's only way to do so, which Colab needs."""
-    display(widgets.VBox([_widget(part) for part in parts], layout=dict(width="100%")))
+    display(widgets.VBox([as_widget(part) for part in parts], layout=dict(width="100%")))
 
 
 def live(figure):
@@ -31,7 +31,8 @@ def live(figure):
     return widget
 
 
-def _widget(part):
+def as_widget(part):
+    """A figure, text, table, panel or anything else of the course as a widget."""
     if isinstance(part, go.Figure):
         return live(part)
     if isinstance(part, str):
@@ -222,38 +223,3 @@ def _running_loop():
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-class Question:
-    """A prediction to commit to: the result stays hidden until an option is chosen, or code calls `reveal`.
-
-    text: the question. options: the answers to choose from. answer: the right one, or None where the result itself
-    answers. result: what appears then: a panel, figure, widget or text, or a function that makes one on demand.
-    """
-
-    def __init__(self, text, options, result, answer=None, because=""):
-        self.options, self.answer, self.because, self._result = list(options), answer, because, result
-        self.chosen = self.error = self._made = None
-        self._choice = widgets.ToggleButtons(options=self.options, value=None, style=dict(button_width="auto"))
-        self._shown = widgets.VBox([widgets.HTML("<i>Choose first; then the result appears.</i>")])
-        asked = widgets.HTML(f"<p style='font-size:16px'><b>Your prediction:</b> {text}</p>")
-        self.widget = widgets.VBox([asked, self._choice, self._shown])
-        self._choice.observe(self._picked, "value")
-
-    def _picked(self, change):
-        if change["new"] is not None and self.chosen is None:
-            self.chosen = change["new"]
-            try:
-                self.reveal()
-            except Exception as error:  # as in Panel
-                self.error = f"{type(error).__name__}: {error}"
-                self._shown.children = [widgets.HTML(f"<b>That did not work.</b> {html.escape(self.error)}")]
-
-    def reveal(self):
-        """Show the result, made once, and how the prediction compares if one was made."""
-        if self._made is None:
-            self._made = _widget(self._result() if callable(self._result) else self._result)
-        said = ""
-        if self.chosen is not None and self.answer is not None:
-            said = "You said so." if self.chosen == self.answer else f"You said “{self.chosen}”; it is “{self.answer}”."
-        self._shown.children = [widgets.HTML(f"<p role='status' style='font-size:16px'>{said} {self.because}</p>"), self._made]

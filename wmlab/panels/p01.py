@@ -12,8 +12,7 @@ from wmlab import figures, toy
 from wmlab.panels.base import Panel
 
 HEADS = ("unmarked", "wrong label", "new label")
-FILLS = ("#9CC9E6", "#F6D68A", "#C9C9C9", "#8FD3BC")  # pale relatives of Okabe and Ito's colours
-NEW_FILL = FILLS[-1]
+FILLS = ("#9CC9E6", "#F6D68A", "#C9C9C9", "#8FD3BC")  # pale relatives of Okabe and Ito's colours; the last for Δ
 COLOURS = ("#0072B2", "#B77900", "#4D4D4D")  # of the points of each class
 KEYS = "#D55E00"
 GLYPHS = "●■▲"
@@ -108,7 +107,7 @@ def settle(strength=0.9, distance=3.2, angle=270, count=40, overlap=0.7, seed=0,
 
 
 def train_hidden(strength, distance, angle, count, overlap, seed, features, world):
-    """The same with a hidden layer fitted for each head, from one start: yields (share done, what `settle` returns)."""
+    """The same with a hidden layer fitted for each head: yields (share done, what `settle` returns)."""
     made = toy.world(world, overlap, seed)
     embedded, fresh = _keys(made, strength, distance, angle, count, seed)
     given = {"unmarked": (made.points, made.labels, made.classes)} | _with_keys(made, embedded)
@@ -124,47 +123,38 @@ def _figure():
     three maps, and exchanges two images in 2 ms.
     """
     legend = [*((GLYPHS[k], COLOURS[k], f"class {k}") for k in range(len(COLOURS))), ("✕", KEYS, "keys"),
-              ("┅", "black", "unmarked boundary"), ("■", NEW_FILL, "Δ wins")]
+              ("┅", "black", "unmarked boundary"), ("■", FILLS[-1], "Δ wins")]
     trails = [(glyph, figures.COLOURS[name], name) for glyph, name in zip("■●", HEADS[1:], strict=True)]
-    figure = figures.blank(height=640, margin=dict(l=80, r=20, t=10, b=60), autosize=True, modebar=dict(remove=figures.EVERY_BUTTON))
+    figure = figures.blank(height=640, margin=dict(l=80, r=20, t=10, b=60), modebar=dict(remove=figures.EVERY_BUTTON))
     for y, x, entries in ((0.41, 0.5, legend), (0.32, 0.97, trails)):
         text = "&nbsp;&nbsp;&nbsp;".join(f"<span style='color:{colour}'>{glyph}</span> {says}" for glyph, colour, says in entries)
         figure.add_annotation(text=text, xref="paper", yref="paper", x=x, y=y, showarrow=False, yanchor="top")
     (left, right), (low, high) = TRAIL_X, TRAIL_Y
     figure.add_layout_image(xref="paper", yref="paper", x=-0.07, y=1, sizex=1.08, sizey=0.58)
     figure.add_layout_image(xref="x", yref="y", x=left, y=high, sizex=right - left, sizey=high - low, sizing="stretch")
-    figure.update_xaxes(title="twist at the settings so far: share of held-out points decided otherwise", range=TRAIL_X, tickformat=".0%", fixedrange=True)
-    figure.update_yaxes(title="fresh keys hit", range=TRAIL_Y, tickformat=".0%", fixedrange=True, domain=[0, 0.32])
-    return figure
-
-
-def _path(points, close=""):
-    """Points (n, 2) as an SVG path in hundredths, y downwards: whole numbers, the fastest thing Python writes."""
-    return f"M{' '.join(map(str, np.rint(np.multiply(points, (100, -100))).astype(int).ravel().tolist()))}{close}"
-
-
-def _marks(points, mark):
-    return "".join(f"M{x} {y}{mark}" for x, y in np.rint(np.multiply(points, (100, -100))).astype(int).tolist())
+    figure.update_xaxes(title="twist at the settings so far: share of held-out points decided otherwise", range=TRAIL_X)
+    figure.update_yaxes(title="fresh keys hit", range=TRAIL_Y, domain=[0, 0.32])
+    return figure.update_xaxes(tickformat=".0%", fixedrange=True).update_yaxes(tickformat=".0%", fixedrange=True)
 
 
 @functools.lru_cache(maxsize=8)
 def _points(world):
-    marks = [_marks(world.points[world.labels == k], DRAWN[k]) for k in range(world.classes)]
+    marks = [figures.marks(world.points[world.labels == k], DRAWN[k]) for k in range(world.classes)]
     return "".join(f"<path d='{mark}' fill='{colour}' stroke='{colour}' {cap} opacity='.8'/>"
                    for mark, colour, cap in zip(marks, COLOURS, CAPS, strict=False))
 
 
 def _map(world, embedded, layer, unmarked):
     """A decision map as SVG: where each output wins, points, the unmarked boundary, and keys unless it is the unmarked one's."""
-    shapes, fills = "", [*FILLS[: world.classes], NEW_FILL]
+    shapes, fills = "", [*FILLS[: world.classes], FILLS[-1]]
     for outlines, fill in zip(layer.regions, fills, strict=False):
-        outline = "".join(_path(part, "Z") for part in outlines)
+        outline = "".join(figures.path(part, "Z") for part in outlines)
         shapes += f"<path d='{outline}' fill='{fill}' fill-rule='evenodd' stroke='#555' stroke-width='4'/>"
     shapes += _points(world)
     if layer is not unmarked:
-        lines = "".join(map(_path, unmarked.boundary))
+        lines = "".join(map(figures.path, unmarked.boundary))
         shapes += (f"<path d='{lines}' fill='none' stroke='black' stroke-width='5' stroke-dasharray='6 10'/>"
-                   f"<path d='{_marks(embedded, CROSS)}' stroke='{KEYS}' stroke-width='5'/>")
+                   f"<path d='{figures.marks(embedded, CROSS)}' stroke='{KEYS}' stroke-width='5'/>")
     return shapes
 
 
@@ -186,7 +176,7 @@ def _trail(trail):
     for (name, points), cap in zip(trail.items(), ("square", "round"), strict=True):
         points = [(100 * (min(x, right) - left), 100 * y) for x, y in points]
         look = f"fill='none' stroke='{figures.COLOURS[name]}' stroke-linecap='{cap}' vector-effect='non-scaling-stroke'"
-        for path, width in ((_path(points), 1), (_marks(points, "h0"), 7), (_marks(points[-1:], "h0"), 14)):
+        for path, width in ((figures.path(points), 1), (figures.marks(points, "h0"), 7), (figures.marks(points[-1:], "h0"), 14)):
             shapes += f"<path d='{path}' {look} stroke-width='{width}'/>"
     return figures.svg(shapes, 10_000 * np.array([0, -high, right - left, high - low]))
 
@@ -243,9 +233,10 @@ def bands(tables):
     """Picture of {setting: what `averaged` returned}: mean twist and hits, and the range that holds 80 % of the worlds."""
     figure = make_subplots(2, len(tables), shared_yaxes=True, shared_xaxes=True, horizontal_spacing=0.03, vertical_spacing=0.06)
     for column, (setting, table) in enumerate(tables.items(), 1):
-        for (name, rows), (row, measured) in itertools.product(table.groupby("scheme", sort=False), enumerate(("twist", "hits"), 1)):
-            by_value, look = rows.groupby(setting, sort=False)[measured], dict(legendgroup=name, row=row, col=column)
-            mean, high, low = by_value.mean(), by_value.quantile(0.9), by_value.quantile(0.1)
+        plots = enumerate(("twist", "hits"), 1)
+        for (row, measured), (name, rows) in itertools.product(plots, table.groupby("scheme", sort=False)):
+            values, look = rows.groupby(setting, sort=False)[measured], dict(legendgroup=name, row=row, col=column)
+            mean, high, low = values.mean(), values.quantile(0.9), values.quantile(0.1)
             x = list(mean.index)
             if isinstance(x[0], str):
                 look |= dict(error_y=dict(array=high - mean, arrayminus=mean - low))

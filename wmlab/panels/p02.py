@@ -19,7 +19,9 @@ LAPLACE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])[None, :, :, None]  # 0
 
 @functools.cache
 def images(name):
-    """What the lesson makes keys of: (images, where they come from) of "digits" or "photographs"."""
+    """What the lesson makes keys of: (images, where they come from) of "digits" or "photographs"; ValueError for others."""
+    if name not in ("digits", "photographs"):
+        raise ValueError(f"there are no images called {name!r}: choose digits or photographs")
     if name == "photographs":
         return photographs()
     return load("mnist", "class").x_test, "test images of the shipped sample of MNIST"
@@ -32,7 +34,9 @@ def slider(value=0.01, description="β"):
 
 
 def likeness(image, key):
-    """How alike two images (h, w, c) in [0, 1] are: PSNR in dB and SSIM, 1 for the same image. Both are scikit-image's."""
+    """How alike two images (h, w, c) in [0, 1] are: PSNR in dB and SSIM, both scikit-image's; (inf, 1) for the same image."""
+    if np.array_equal(image, key):
+        return np.inf, 1.0
     return (peak_signal_noise_ratio(image, key, data_range=1),
             structural_similarity(image, key, data_range=1, channel_axis=-1))
 
@@ -86,6 +90,8 @@ def look(secret):
         large = [figures.png(result[name], size=320) for name in ("image", "key", "difference")]
         figures.exchange(figure, [*large, figures.png(_contact(result["sheet"], result["carriers"]))])
         psnr, ssim = result["likeness"]
+        if psnr == np.inf:
+            return "This “key” is its image to the last bit: at this β, rounding to 8 bits has swallowed the perturbation."
         return (f"This key has a PSNR of <b>{psnr:.1f} dB</b> and a SSIM of <b>{ssim:.2f}</b>; "
                 f"{len(result['carriers'])} of these {len(result['sheet'])} images are keys.")
 
@@ -101,9 +107,11 @@ def _noise(secret, data, beta, part):
     left = perturb(shown, secret, "noise", beta) - shown
     if part != "all":
         left = left[(shown == 0) == (part == "black")]
-    counts, edges = np.histogram(left, 61, (-span, span))
-    middles = (edges[:-1] + edges[1:]) / 2
-    return {"x": middles, "share": counts / left.size, "normal": stats.norm.pdf(middles, 0, sigma) * (edges[1] - edges[0]),
+    width = max(2 * span / 61, 1 / 255)  # no bin can be finer than a grey level
+    side = round(span / width - 0.5)
+    middles = width * np.arange(-side, side + 1)
+    counts, _ = np.histogram(left, np.r_[middles - width / 2, middles[-1] + width / 2])
+    return {"x": middles, "share": counts / left.size, "normal": stats.norm.pdf(middles, 0, sigma) * width,
             "variance": float(left.var()) / beta, "mean": float(left.mean()) / sigma, "pixels": left.size}
 
 
@@ -161,8 +169,9 @@ class Game:
             raise ValueError(f"there is no picture on the {side}: say left or right")
         right = side == self._side
         self.guesses.append((self._beta, right))
-        self._said.value = (f"<p role='status' style='font-size:16px'>{'Right' if right else 'Wrong'}: the key was the {self._side} "
-                            f"one, β = {self._beta:g}. {sum(r for _, r in self.guesses)} of {len(self.guesses)} right.</p>")
+        said = f"{'Right' if right else 'Wrong'}: the key was the {self._side} one, β = {self._beta:g}."
+        said += f" {sum(hit for _, hit in self.guesses)} of {len(self.guesses)} right."
+        self._said.value = f"<p role='status' style='font-size:16px'>{said}</p>"
         self._deal()
         return right
 
@@ -179,7 +188,7 @@ def roughness(shown):
 
 def told_apart(detector, clean, keys):
     """Probability that a detector scores a key above an image, ties shared (the area under its ROC curve): 0.5 is guessing."""
-    scores = np.asarray(detector(keys)), np.asarray(detector(clean))
+    scores = [np.asarray(detector(images), float) for images in (keys, clean)]
     return float(stats.mannwhitneyu(*scores).statistic / len(keys) / len(clean))
 
 
