@@ -10,6 +10,8 @@ BIN := .venv/bin/python
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
 # JupyterLab would ask every student about news; who wants them can still switch them on in its settings.
 NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+# Sliders wait for answers: the server must hold none back on its way to the browser (wmlab/_lab.py says why).
+PROMPT := {"ServerApp": {"kernel_websocket_connection_class": "wmlab._lab.PromptConnection"}}
 
 lab: set-up-lab
 	@$(BIN) -m jupyterlab $(LABFLAGS) notebooks/00_start_here.ipynb
@@ -57,4 +59,5 @@ set-up-lab set-up-test:
 	    echo "pip could not install the packages: is there a network, and room on the disk? See .venv/install.log" >&2; exit 1; \
 	fi; \
 	mkdir -p .venv/share/jupyter/lab/settings && echo '$(NO_NEWS)' >.venv/share/jupyter/lab/settings/overrides.json; \
+	mkdir -p .venv/etc/jupyter && echo '$(PROMPT)' >.venv/etc/jupyter/jupyter_server_config.json; \
 	made_from >.venv/set-up-lab; made_from >.venv/$@

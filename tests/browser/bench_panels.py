@@ -4,6 +4,12 @@ Every figure is taken in the page: from the event of a key to the first frame th
 of a two-second drag of the mouse. Three kinds of notebook are measured in turns: the panel, the same picture drawn
 anew by matplotlib under ipywidgets' `interact`, and a slider echoed into a label, which nothing can be faster than.
 Times depend on the machine and its load; the ratios within one run are what counts.
+
+Where the time goes, found with Chromium's profiler and the timestamps of messages, in 01 as it was with 29 traces:
+- 165 of 227 ms: a FigureWidget draws all traces anew whatever changes, because it adds a private word to every change.
+  Without traces it need not, and exchanges a drawing in 10 ms, of which plotly's defaults are 6.
+- 30 ms in the kernel, of which half was numpy taking the largest of three numbers a thousand times; now 11 ms.
+- 40 ms after each answer: jupyter_server lets TCP hold the last message back, and the slider waits for it (wmlab/_lab.py).
 """
 import json
 import math
