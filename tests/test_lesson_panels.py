@@ -274,7 +274,7 @@ class TestMaps:
         assert panel.error is None
 
     def test_the_trail_has_a_dot_a_setting_and_ends_where_the_panel_is(self):
-        panel, (left, right) = p01.maps(), p01.TRAIL_X
+        panel, (left, _) = p01.maps(), p01.TRAIL_X
         for visited in range(2, p01.TRAIL + 4):
             panel.set(count=2 + 2 * (visited % 10))
             if visited not in (2, 3, p01.TRAIL - 1, p01.TRAIL, p01.TRAIL + 1, p01.TRAIL + 3):

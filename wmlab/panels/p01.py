@@ -197,8 +197,7 @@ def _draw(figure, result, trail):
 def maps():
     """Panel: three decision maps that follow the sliders. Its `result` is what `settle` returns."""
     wide, trail = dict(style=dict(description_width="initial"), layout=dict(width="360px")), {}
-    one, two = dict(readout_format=".1f", **wide), dict(readout_format=".2f", **wide)
-    fitting = dict(style=dict(button_width="auto"))
+    one, two, fit = dict(readout_format=".1f", **wide), dict(readout_format=".2f", **wide), dict(button_width="auto")
     controls = {
         "distance": widgets.FloatSlider(3.2, min=0, max=3.8, step=0.1, description="distance of the keys", **one),
         "angle": widgets.IntSlider(270, min=0, max=350, step=10, description="angle of the keys, degrees", **wide),
@@ -206,8 +205,8 @@ def maps():
         "count": widgets.IntSlider(40, min=2, max=120, step=2, description="number of keys", **wide),
         "overlap": widgets.FloatSlider(0.7, min=0.3, max=1.5, step=0.1, description="overlap of classes", **one),
         "seed": widgets.IntSlider(0, min=0, max=50, description="seed", **wide),
-        "features": widgets.ToggleButtons(options=list(toy.FEATURES), description="features", **fitting),
-        "world": widgets.ToggleButtons(options=list(toy.WORLDS), description="world", **fitting),
+        "features": widgets.ToggleButtons(options=list(toy.FEATURES), description="features", style=fit),
+        "world": widgets.ToggleButtons(options=list(toy.WORLDS), description="world", style=fit),
     }
     presets = {"The paper's point": {}, "Where it fails": {"angle": 90}, "Nothing learned": {"strength": 0.3},
                "Bent features": {"features": "bent"}, "Real features": {"world": "digits"}}
