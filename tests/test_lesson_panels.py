@@ -164,7 +164,7 @@ def check_regions(panel):
     for name, outcome in panel.result[2].items():
         won, regions = outcome.layer.logits(grid).argmax(axis=1), drawn_map(panel, name)["region"]
         assert len(regions) == outcome.layer.w.shape[1] and {path.get("fill-rule") for path in regions} == {"evenodd"}
-        assert (regions[-1].get("fill") == p01.NEW_FILL) == (name == "new label")
+        assert (regions[-1].get("fill") == p01.FILLS[-1]) == (name == "new label")
         assert len({path.get("fill") for path in regions}) == len(regions)
         inside = np.array([sum(Path(part).contains_points(grid) for part in places(path)) % 2 for path in regions])
         assert np.mean((inside == np.eye(len(regions))[:, won]).all(axis=0)) > 0.98
