@@ -123,17 +123,17 @@ def _figure():
     three maps, and exchanges two images in 2 ms.
     """
     legend = [*((GLYPHS[k], COLOURS[k], f"class {k}") for k in range(len(COLOURS))), ("✕", KEYS, "keys"),
-              ("┅", "black", "unmarked boundary"), ("■", FILLS[-1], "Δ wins")]
+              ("┅", "black", "unmarked"), ("■", FILLS[-1], "Δ wins")]
     trails = [(glyph, figures.COLOURS[name], name) for glyph, name in zip("■●", HEADS[1:], strict=True)]
-    figure = figures.blank(height=640, margin=dict(l=80, r=20, t=10, b=60), modebar=dict(remove=figures.EVERY_BUTTON))
+    figure = figures.blank(height=640, margin=dict(l=95, r=20, t=10, b=60), modebar=dict(remove=figures.EVERY_BUTTON))
     for y, x, entries in ((0.41, 0.5, legend), (0.32, 0.97, trails)):
-        text = "&nbsp;&nbsp;&nbsp;".join(f"<span style='color:{colour}'>{glyph}</span> {says}" for glyph, colour, says in entries)
+        text = "&nbsp;&nbsp;".join(f"<span style='color:{colour}'>{glyph}</span> {says}" for glyph, colour, says in entries)
         figure.add_annotation(text=text, xref="paper", yref="paper", x=x, y=y, showarrow=False, yanchor="top")
     (left, right), (low, high) = TRAIL_X, TRAIL_Y
     figure.add_layout_image(xref="paper", yref="paper", x=-0.07, y=1, sizex=1.08, sizey=0.58)
     figure.add_layout_image(xref="x", yref="y", x=left, y=high, sizex=right - left, sizey=high - low, sizing="stretch")
-    figure.update_xaxes(title="twist at the settings so far: share of held-out points decided otherwise", range=TRAIL_X)
-    figure.update_yaxes(title="fresh keys hit", range=TRAIL_Y, domain=[0, 0.32])
+    figure.update_xaxes(title="twist: share of decisions changed", range=TRAIL_X)
+    figure.update_yaxes(title="keys hit", range=TRAIL_Y, domain=[0, 0.32])
     return figure.update_xaxes(tickformat=".0%", fixedrange=True).update_yaxes(tickformat=".0%", fixedrange=True)
 
 

@@ -79,9 +79,10 @@ def look(secret):
     figure = figures.blank(height=560, margin=dict(l=10, r=10, t=34, b=10), plot_bgcolor="white",
                            modebar=dict(remove=figures.EVERY_BUTTON))
     figure.update_xaxes(visible=False, fixedrange=True).update_yaxes(visible=False, fixedrange=True)
-    for place, title in enumerate(("image", "key", "difference, amplified; grey is none")):
+    for place, title in enumerate(("image", "key", "difference (grey: none)")):
         figure.add_layout_image(xref="paper", yref="paper", x=place / 3 + 0.16, y=1, sizex=0.32, sizey=0.6, xanchor="center")
-        figure.add_annotation(text=title, xref="paper", yref="paper", x=place / 3 + 0.16, y=1, yanchor="bottom", showarrow=False)
+        figure.add_annotation(text=title, xref="paper", yref="paper", x=place / 3 + 0.16, y=1, xanchor="center", yanchor="bottom",
+                              showarrow=False)
     figure.add_layout_image(xref="paper", yref="paper", x=0, y=0.33, sizex=1, sizey=0.33)
     figure.add_annotation(text="some of the training set D ∪ K: keys have a frame", xref="paper", yref="paper", x=0.5, y=0.34,
                           yanchor="bottom", showarrow=False)
