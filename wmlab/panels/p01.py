@@ -187,11 +187,11 @@ def _draw(figure, result, trail):
     for name in HEADS[1:]:
         outcome, longer = outcomes[name], toy.length(outcomes[name].layer.boundary) / toy.length(unmarked.boundary) - 1
         trail[name] = [*trail.get(name, [])[1 - TRAIL :], (outcome.twist, outcome.hits)]
-        says.append(f"he <b>{name}</b> hits {outcome.hits:.0%} of fresh keys and twists {outcome.twist:.1%} of decisions "
+        says.append(f"the <b>{name}</b> hits {outcome.hits:.0%} of fresh keys and twists {outcome.twist:.1%} of decisions "
                     f"(boundary {abs(longer):.0%} {'longer' if longer >= 0 else 'shorter'})")
     layers = {name: outcome.layer for name, outcome in outcomes.items()}
     figures.exchange(figure, [_maps(world, embedded, layers), _trail(trail)])
-    return f"T{'; t'.join(says)}. If an answer Δ counts as a change, the new label twists {outcomes['new label'].twist_all:.1%}."
+    return f"T{'; '.join(says)[1:]}. If an answer Δ counts as a change, the new label twists {outcomes['new label'].twist_all:.1%}."
 
 
 def maps():

@@ -27,9 +27,9 @@ def images(name):
     return load("mnist", "class").x_test, "test images of the shipped sample of MNIST"
 
 
-def slider(value=0.01, description="β"):
+def slider(value=0.01):
     """A slider over the strengths that the lesson looks at."""
-    return widgets.SelectionSlider(options=[(f"{beta:g}", beta) for beta in BETAS], value=value, description=description,
+    return widgets.SelectionSlider(options=[(f"{beta:g}", beta) for beta in BETAS], value=value, description="β",
                                    style=dict(description_width="initial"), layout=dict(width="360px"))
 
 
@@ -134,7 +134,7 @@ def noise(secret):
     def draw(figure, result):
         for trace, name in zip(figure.data, ("share", "normal"), strict=True):
             trace.x, trace.y = result["x"], result[name]
-        figure.layout.yaxis.range = [0, 1.1 * max(0.08, min(result["share"].max(), 1))]
+        figure.layout.yaxis.range = [0, 1.1 * max(0.08, result["share"].max())]
         return (f"Of the variance β <b>{result['variance']:.0%}</b> is left, and the mean has moved by "
                 f"<b>{result['mean']:+.2f} σ</b> ({result['pixels']:,} pixels).")
 
