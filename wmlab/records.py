@@ -1,12 +1,14 @@
 """Records: one row a run, one small file each, and a sorted CSV of them.
 
 A run's file is named by the hash of its settings, so the same settings never run twice and two processes never
-write to the same file. Results ship as data/results/NAME.csv, made by `python -m wmlab sweep`.
+write to the same file. Results ship as data/results/NAME.csv, made by `python -m wmlab sweep`. What is read is
+checked against a JSON schema.
 """
 import hashlib
 import json
 import pathlib
 
+import jsonschema
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -18,7 +20,32 @@ SETTINGS = ("experiment", "dataset", "dataset_sha256", "scheme", "alpha", "beta"
             "seed", "network", "epochs", "batch", "learning_rate", "decay", "until", "n_train", "n_test")
 # what a run measured: accuracies are shares in [0, 1], NaN where a model has no key
 RESULTS = ("n_keys", "n_fresh", "epochs_run", "clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy",
-           "key_label_rate_clean", "decision", "queries", "seconds", "device", "versions")
+           "key_label_rate_clean", "noisy_accuracy", "errors", "decision", "queries", "seconds", "device", "versions")
+
+FEW = 6  # runs below which no interval and no test is given
+LATER = ("noisy_accuracy", "errors")  # results that the first runs on record did not measure
+
+_SHARE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+_COUNT = {"type": ["integer", "null"], "minimum": 0}
+_KINDS = {  # what each field may hold, in the words of JSON Schema
+    "text": ({"type": "string"}, "experiment dataset scheme kind reading network until device versions"),
+    "count": (_COUNT, "target decoys seed epochs batch n_train n_test n_keys n_fresh epochs_run queries epoch"),
+    "share": (_SHARE, "alpha beta clean_accuracy fresh_key_accuracy embedded_key_accuracy key_label_rate_clean noisy_accuracy"),
+    "number": ({"type": ["number", "null"]}, "learning_rate seconds loss"),
+    "digest": ({"type": "string", "pattern": "^[0-9a-f]{64}$"}, "dataset_sha256"),
+    "switch": ({"type": "boolean"}, "decay"),
+    "decision": ({"enum": ["marked", "not marked", None]}, "decision"),
+    "errors": ({"type": ["string", "null"], "pattern": "^([0-9]+:[0-9]+( [0-9]+:[0-9]+)*)?$"}, "errors"),
+}
+_FIELDS = {field: rule for rule, fields in _KINDS.values() for field in fields.split()}
+_EPOCH = ("epoch", "loss", "clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy", "seconds")
+
+
+def _table(required, **more):
+    return {"type": "object", "required": [field for field in required if field not in LATER], "properties": _FIELDS | more}
+
+
+SCHEMA = _table(SETTINGS + RESULTS + ("history",), history={"type": "array", "items": _table(_EPOCH)})  # of a run's file
 
 
 def name(record):
@@ -44,17 +71,32 @@ def write(record, folder):
     return path
 
 
+def _checked(row, schema, where):
+    """The row itself, if it keeps to the schema; else a ValueError that says where and what."""
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(row))
+    if error:
+        field = "".join(f"{part}: " for part in error.path if isinstance(part, str))
+        raise ValueError(f"{where} is no record of a run ({field}{error.message}): restore the file, or delete it to run it again")
+    return row
+
+
 def done(record, folder):
     """True if a run with these settings is on file in `folder`."""
     return (pathlib.Path(folder) / name(record)).exists()
 
 
 def read(folder):
-    """All records of a folder as two tables: runs (a row a run) and curves (a row an epoch of a run)."""
+    """All records of a folder as two tables: runs (a row a run) and curves (a row an epoch of a run).
+
+    Raises ValueError naming a file that is no record.
+    """
     about = ["experiment", "dataset", "scheme", "alpha", "beta", "decoys", "decay", "seed"]
     runs, curves = [], []
     for path in sorted(pathlib.Path(folder).glob("[!.]*.json")):  # one with a dot is half written
-        record = json.loads(path.read_text())
+        try:
+            record = _checked(json.loads(path.read_text()), SCHEMA, path)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is no JSON ({error}): restore the file, or delete it to run it again") from error
         history = record.pop("history")
         runs.append(record)
         curves += [{key: record[key] for key in about} | epoch for epoch in history]
@@ -77,12 +119,19 @@ def export(folder, results):
 
 
 def load(experiment):
-    """A shipped table of results, data/results/EXPERIMENT.csv. Raises ValueError listing what there is."""
+    """A shipped table of results, data/results/EXPERIMENT.csv, or of its curves, EXPERIMENT_curves.
+
+    Raises ValueError listing what there is, or naming the row that is no record.
+    """
     folder = runtime.data_dir() / "results"
     path = folder / f"{experiment}.csv"
     if not path.exists():
         raise ValueError(f"no results called {experiment!r}: there are {', '.join(sorted(p.stem for p in folder.glob('*.csv')))}")
-    return pd.read_csv(path)
+    table = pd.read_csv(path)
+    schema = _table(_EPOCH if experiment.endswith("_curves") else SETTINGS + RESULTS)
+    for line, row in enumerate(json.loads(table.to_json(orient="records", double_precision=15)), 2):
+        _checked(row, schema, f"{path.name}, line {line},")
+    return table
 
 
 def interval(values, confidence=0.95):
@@ -92,3 +141,60 @@ def interval(values, confidence=0.95):
         return float(values.mean()), np.nan, np.nan
     half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+
+
+CELL = ["alpha", "beta"]
+
+
+def cells(table, column, confidence=0.95):
+    """Runs of marked networks by cell, a row for each scheme, α and β: runs, mean, low, high of `column`.
+
+    Ends of the interval are those of `interval`, cut at 0 and 1 since every column is a share; NaN for fewer than 6 runs.
+    """
+    rows = []
+    for (scheme, *cell), runs in table.dropna(subset=[column]).groupby(["scheme", *CELL]):
+        mean, low, high = interval(runs[column], confidence)
+        low, high = (max(low, 0.0), min(high, 1.0)) if len(runs) >= FEW else (np.nan, np.nan)
+        rows.append(dict(zip(["scheme", *CELL], [scheme, *cell], strict=True), runs=len(runs), mean=mean, low=low, high=high))
+    return pd.DataFrame(rows, columns=["scheme", *CELL, "runs", "mean", "low", "high"])
+
+
+def paired(table, column, first="new label", second="wrong label", confidence=0.95):
+    """Differences first - second of runs with the same seed, so the same images and noise; a row for each α and β.
+
+    Columns: pairs, mean, deviation (with n - 1), low, high (t interval) and p, the two-sided exact test that flips signs:
+    the share of all 2^pairs assignments of signs whose mean is as far from 0 (10,000 drawn ones from 14 pairs on). For
+    fewer than 6 pairs low, high and p are NaN. Raises ValueError if a scheme has two runs of one cell and seed.
+    """
+    both = [table[table.scheme == name].set_index([*CELL, "seed"])[column].dropna() for name in (first, second)]
+    if not all(runs.index.is_unique for runs in both):
+        raise ValueError("a pair is one run of each scheme with the same α, β and seed: choose one recipe and one experiment")
+    rows = []
+    for cell, difference in (both[0] - both[1]).dropna().groupby(level=CELL):
+        mean, low, high = interval(difference, confidence)
+        p = np.nan
+        if len(difference) < FEW:
+            low = high = np.nan
+        else:
+            p = stats.permutation_test((difference.to_numpy(),), np.mean, permutation_type="samples", n_resamples=9999,
+                                       rng=np.random.default_rng(0)).pvalue
+        rows.append(dict(zip(CELL, cell, strict=True), pairs=len(difference), mean=mean, deviation=difference.std(),
+                         low=low, high=high, p=p))
+    return pd.DataFrame(rows, columns=[*CELL, "pairs", "mean", "deviation", "low", "high", "p"])
+
+
+def power(mean, deviation, pairs, level=0.05):
+    """Probability that a two-sided paired t test at `level` sees a mean difference, from so many pairs (an array or one).
+
+    mean, deviation: of the differences, deviation > 0. Noncentral t distribution (Cohen 1988, chapter 2).
+    """
+    pairs = np.asarray(pairs)
+    limit = stats.t.isf(level / 2, pairs - 1)
+    shift = np.abs(mean) / deviation * np.sqrt(pairs)
+    return stats.nct.sf(limit, pairs - 1, shift) + stats.nct.cdf(-limit, pairs - 1, shift)
+
+
+def churn(errors, others, n):
+    """Share of n images that two networks label differently; both as `errors` of their records, "image:label" of mistakes."""
+    one, two = ({tuple(pair.split(":")) for pair in text.split()} for text in (errors, others))
+    return len({image for image, _ in one ^ two}) / n

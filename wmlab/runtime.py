@@ -192,6 +192,7 @@ def _start_keras(backend, seed):
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised all the same
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # twice as fast on processors where it is not tensorflow's default
     with _chatter_kept():
         import keras
 

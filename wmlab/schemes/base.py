@@ -78,6 +78,11 @@ class Scheme:
         """At most n keys from test images, which the model never saw (D₂); a KeySet."""
         return self.keys(*self.carriers(data.x_test, data.y_test, n), secret, stream)
 
+    def noisy_accuracy(self, model, data):
+        """Accuracy on clean test images with noise as strong as the keys', but nobody's: the true label is the right one."""
+        noisy = self.keys(*self.carriers(data.x_test, data.y_test, FRESH), "anyone", "noise")
+        return hit_rate(model, noisy.images, noisy.carrier_labels)
+
     def embed(self, data, secret, recipe=None, *, seed=0, **options):
         """TrEmb: train a network from scratch on D ∪ K, and on the decoys if there are any.
 
@@ -109,6 +114,7 @@ class Scheme:
 
     def _results(self, data, run, fresh):
         labels = predict(run.model, data.x_test)
+        wrong = np.flatnonzero(labels != data.y_test)
         results = {"clean_accuracy": float(np.mean(labels == data.y_test)), "n_keys": len(run.keys or ()),
                    "n_fresh": len(fresh or ()), "fresh_key_accuracy": None, "embedded_key_accuracy": None,
                    "key_label_rate_clean": None}
@@ -117,6 +123,7 @@ class Scheme:
                         "embedded_key_accuracy": hit_rate(run.model, run.keys.images, run.keys.key_label),
                         "key_label_rate_clean": float(np.mean(labels[data.y_test != self.target] == run.keys.key_label))}
         return results | {
+            "errors": " ".join(f"{i}:{labels[i]}" for i in wrong), "noisy_accuracy": None,
             "epochs_run": len(run.history), "decision": None, "queries": None, "seconds": round(run.seconds, 1),
             "device": runtime.device(), "versions": ", ".join(f"{k} {v}" for k, v in runtime.versions().items()),
             "history": run.history,

@@ -1,0 +1,49 @@
+"""A function run in a child process whose keras runs on jax, for those whose own keras runs on another backend."""
+import contextlib
+import multiprocessing
+import os
+
+
+def on_jax(function, *arguments, tell):
+    """What `function(*arguments, tell)` returns there; it and its arguments can be pickled. tell(*said) is called here.
+
+    Raises RuntimeError with the child's error, or if the child died; stopped here, it stops there.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    child = context.Process(target=_child, args=(there, function, arguments), daemon=True)
+    with _environment(KERAS_BACKEND="jax", XLA_PYTHON_CLIENT_PREALLOCATE="false"):
+        child.start()
+    there.close()
+    try:
+        while True:
+            kind, said = here.recv()
+            if kind == "done":
+                return said
+            if kind == "failed":
+                raise RuntimeError(f"The child process on jax failed: {said}")
+            tell(*said)
+    except EOFError as error:
+        raise RuntimeError("The child process on jax died; if memory ran out, train fewer networks at once.") from error
+    finally:
+        child.terminate()
+        child.join()
+
+
+def _child(connection, function, arguments):
+    try:
+        connection.send(("done", function(*arguments, lambda *said: connection.send(("told", said)))))
+    except Exception as error:  # whatever it is, the parent raises it
+        connection.send(("failed", f"{type(error).__name__}: {error}"))
+
+
+@contextlib.contextmanager
+def _environment(**values):
+    """Environment variables for a process that is started meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

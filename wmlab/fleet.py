@@ -1,0 +1,229 @@
+"""Fleet: many networks with the same layers and number of outputs, trained together under jax.
+
+One step moves every member: the step of one network, mapped over stacked weights. Member by member it is what
+`training.train` does alone under jax: same initial weights, order of batches, dropout and rate.
+"""
+import dataclasses
+import math
+import random
+import time
+
+import keras
+import numpy as np
+import psutil
+from tqdm.auto import tqdm
+
+from wmlab import runtime
+from wmlab._child import on_jax
+from wmlab.networks import network, patched
+from wmlab.training import CONVERGED, WATCHED, Run
+
+ROOM = 0.5  # share of the free memory that a fleet may plan with
+
+
+def embed(data, members, recipe, rates=None):
+    """TrEmb for many: a Run for each member, in their order, with its record, as `Scheme.embed` makes one.
+
+    members: list of (scheme, seed, secret), all with the same number of outputs. rates: a learning rate for each member;
+    by default the recipe's. Runs in this process if keras runs on jax, else in a child process that hands back arrays.
+    Raises ValueError for no members or different outputs, RuntimeError if the child process died.
+    """
+    outputs = {mark.outputs for mark, _, _ in members}
+    if len(outputs) != 1:
+        raise ValueError(f"a fleet has networks with one number of outputs; these have {sorted(outputs) or 'no members'}")
+    recipes = [dataclasses.replace(recipe, learning_rate=rate) for rate in rates or [recipe.learning_rate] * len(members)]
+    jobs = [(mark, how, seed, *mark._material(data, secret)) for (mark, seed, secret), how in zip(members, recipes, strict=True)]
+    with tqdm(total=recipe.epochs, desc=f"fleet of {len(jobs)}", unit="epoch", mininterval=0) as line:
+        def tell(epochs, shown):
+            line.set_postfix(shown, refresh=False)
+            line.update(epochs - line.n)
+
+        made = _embed(data, jobs, tell) if keras.config.backend() == "jax" else on_jax(_embed, data, jobs, tell=tell)
+    runs = []
+    for (mark, how, seed, keys, fresh, _), (weights, history, device) in zip(jobs, made, strict=True):
+        model = network(how.network, mark.outputs)
+        model.set_weights(weights)
+        run = Run(model, keys, history, sum(epoch["seconds"] for epoch in history))
+        run.record = mark.settings(data, how, seed) | mark._results(data, run, fresh) | {"device": device}
+        runs.append(run)
+    return runs
+
+
+def _embed(data, jobs, tell):
+    """Train the members in as many fleets as the memory asks for; [(weights, history, device)]."""
+    made, fleet = [], _Fleet(data, jobs[0][1], jobs[0][0].outputs)
+    size = fleet.fits(jobs)
+    for first in range(0, len(jobs), size):
+        part = jobs[first : first + size]
+        trained = fleet.train(part, lambda epoch, shown, first=first: tell(epoch * (first + size >= len(jobs)), shown))
+        made += [(*member, f"{runtime.device()}, fleet of {len(part)}") for member in trained]
+    return made
+
+
+class _Fleet:
+    """The step of one network, mapped over many. A state is (trained weights, other variables, optimizer's variables)."""
+
+    def __init__(self, data, recipe, outputs):
+        import jax
+
+        self.jax, self.data, self.recipe, self.outputs = jax, data, recipe, outputs
+        self.model = patched(network(recipe.network, outputs)) if jax.default_backend() == "cpu" else network(recipe.network, outputs)
+        self.optimizer = keras.optimizers.Adam(recipe.learning_rate)
+        self.optimizer.build(self.model.trainable_variables)
+        self.rate_at = next(i for i, variable in enumerate(self.optimizer.variables) if "learning_rate" in variable.path)
+        learnt = {id(weight) for weight in self.model.weights}
+        # what is not learnt counts the draws of dropout and mirroring
+        self.draws = [i for i, variable in enumerate(self.model.non_trainable_variables) if id(variable) not in learnt]
+        self.step = jax.jit(self._steps, static_argnames="masked", donate_argnums=0)
+        self.answer = jax.jit(jax.vmap(self._answer))
+        self.answer_alike = jax.jit(jax.vmap(self._answer, in_axes=(0, 0, None)))
+
+    def _step(self, state, table, chosen, rate):
+        """One network's step on the `chosen` rows of the table of images and labels."""
+        weights, others, memory = state
+        images, labels = (values[chosen] for values in table)
+
+        def loss(weights):
+            logits, changed = self.model.stateless_call(weights, others, images, training=True)
+            return keras.ops.mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)), changed
+
+        (value, others), slope = self.jax.value_and_grad(loss, has_aux=True)(weights)
+        memory = [rate if i == self.rate_at else variable for i, variable in enumerate(memory)]
+        weights, memory = self.optimizer.stateless_apply(memory, slope, weights)
+        return (weights, others, memory), value
+
+    def _steps(self, states, table, chosen, rates, active, masked):
+        """A step of every member; masked: only the active ones move."""
+        moved, losses = self.jax.vmap(self._step, in_axes=(0, None, 0, 0))(states, table, chosen, rates)
+        if masked:
+            def pick(new, old):
+                return self.jax.numpy.where(active.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+            moved = self.jax.tree.map(pick, moved, states)
+        return moved, losses
+
+    def _answer(self, weights, others, images):
+        return self.model.stateless_call(weights, others, images, training=False)[0].argmax(axis=-1)
+
+    def fits(self, jobs):
+        """How many members the free memory takes: what the compiled step of one asks for, and its images."""
+        one, chosen = [jobs[0]], np.zeros((1, self.recipe.batch), np.int32)
+        asked = self.step.lower(self._start(one), self._table(one), chosen, np.ones(1, np.float32), np.ones(1, bool), masked=True)
+        plan = asked.compile().memory_analysis()
+        images = max(sum(keys.images.nbytes for keys in job[3:5] if keys) for job in jobs)
+        each = plan.temp_size_in_bytes + plan.output_size_in_bytes + 2 * images
+        stats = self.jax.devices()[0].memory_stats() or {}
+        free = stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else psutil.virtual_memory().available
+        return max(1, min(len(jobs), int(ROOM * free / each)))
+
+    def _start(self, jobs):
+        """Stacked states of untrained members, each as its seed makes it alone."""
+        states = []
+        for _, _, seed, *_ in jobs:
+            random.seed(seed)  # of keras' seeds; its own set_random_seed would import TensorFlow even on jax
+            model = network(self.recipe.network, self.outputs)
+            states.append(([v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables],
+                           [v.value for v in self.optimizer.variables]))
+        return self.jax.tree.map(lambda *parts: self.jax.numpy.stack(parts), *states)
+
+    def _table(self, jobs):
+        """Images and labels of the data, and after them each member's own: its keys and decoys."""
+        parts = [(self.data.x_train, self.data.y_train), *(part for job in jobs for part in _own(job))]
+        images, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return self.jax.numpy.asarray(images), self.jax.numpy.asarray(labels, "int32")
+
+    def _orders(self, jobs, epoch):
+        """The rows of the table that each member goes through in this epoch, in its own order."""
+        n, orders, before = len(self.data.x_train), [], 0
+        for job in jobs:
+            count = sum(len(labels) for _, labels in _own(job))
+            order = np.random.default_rng([job[2], epoch]).permutation(n + count).astype(np.int32)
+            orders.append(np.where(order < n, order, order + before))
+            before += count
+        return orders
+
+    def train(self, jobs, tell):
+        """Train these members together; [(weights, history)]."""
+        states, table, histories = self._start(jobs), self._table(jobs), [[] for _ in jobs]
+        running = np.ones(len(jobs), bool)
+        for epoch in range(self.recipe.epochs):
+            started = time.perf_counter()
+            states, losses = self._epoch(states, table, jobs, epoch, running)
+            rates = self._watch(states, jobs)
+            seconds = round((time.perf_counter() - started) / len(jobs), 3)
+            for row in np.flatnonzero(running):
+                histories[row].append({"epoch": epoch + 1, "loss": float(losses[row]), **rates[row], "seconds": seconds})
+            if self.recipe.until == "converged":
+                running &= [history[-1]["embedded_key_accuracy"] < CONVERGED for history in histories]
+            shown = {"clean": f"{np.mean([r['clean_accuracy'] for r in rates]):.3f}"}
+            if jobs[0][3]:
+                shown["key"] = f"{np.mean([r['fresh_key_accuracy'] for r in rates]):.3f}"
+            tell(epoch + 1 if running.any() else self.recipe.epochs, shown)
+            if not running.any():
+                break
+        return [(self._weights(states, row), history) for row, history in enumerate(histories)]
+
+    def _epoch(self, states, table, jobs, epoch, running):
+        """Whole batches of all members step by step, then the rest of each: members whose rest is as long step together."""
+        batch, orders = self.recipe.batch, self._orders(jobs, epoch)
+        weights, others, memory = states
+        for i in self.draws:
+            others[i] = others[i].at[:, 1].set(epoch << 20)
+        states, total = (weights, others, memory), np.zeros(len(jobs))
+        sizes = np.array([len(order) for order in orders])
+        whole, rest = sizes // batch, sizes % batch
+        summed = []
+        for i in range(whole.max()):
+            active = running & (i < whole)
+            chosen = np.stack([order[i * batch : (i + 1) * batch] if go else order[:batch] for order, go in zip(orders, active, strict=True)])
+            states, losses = self.step(states, table, chosen, self._rates(jobs, epoch, i, sizes), active, masked=not active.all())
+            summed.append((losses, active))
+        total += sum(np.asarray(losses) * active for losses, active in summed) * batch
+        for length in np.unique(rest[(rest > 0) & running]):
+            rows = np.flatnonzero((rest == length) & running)
+            some = self.jax.tree.map(lambda stack, rows=rows: stack[rows], states)
+            chosen, rates = np.stack([orders[row][-length:] for row in rows]), self._rates(jobs, epoch, whole, sizes)[rows]
+            moved, losses = self.step(some, table, chosen, rates, np.ones(len(rows), bool), masked=False)
+            states = self.jax.tree.map(lambda stack, new, rows=rows: stack.at[rows].set(new), states, moved)
+            total[rows] += np.asarray(losses) * length
+        return states, total / sizes
+
+    def _rates(self, jobs, epoch, i, sizes):
+        """Learning rate of each member at step i of an epoch: as keras' CosineDecay, or constant."""
+        rates = np.array([job[1].learning_rate for job in jobs])
+        if self.recipe.decay:
+            steps = -(-sizes // self.recipe.batch)
+            rates = rates * 0.5 * (1 + np.cos(np.pi * (epoch * steps + i) / (self.recipe.epochs * steps)))
+        return rates.astype(np.float32)
+
+    def _watch(self, states, jobs):
+        """What `training.train` watches after each epoch, of every member."""
+        clean = self.data.x_test[:WATCHED], self.data.y_test[:WATCHED]
+        shares = {"clean_accuracy": (self._labels(states, clean[0]) == clean[1]).mean(axis=1)}
+        for name, at in (("fresh_key_accuracy", 4), ("embedded_key_accuracy", 3)):
+            keys = [job[at].images[:WATCHED] if job[at] else self.data.x_test[:0] for job in jobs]
+            longest = max(map(len, keys))
+            padded = np.stack([np.concatenate([k, np.zeros((longest - len(k), *k.shape[1:]), np.float32)]) for k in keys])
+            labels = self._labels(states, padded) if longest else np.empty((len(jobs), 0))
+            shares[name] = [float(np.mean(row[: len(k)] == job[at].key_label)) if len(k) else math.nan
+                            for row, k, job in zip(labels, keys, jobs, strict=True)]
+        return [{name: float(share[row]) for name, share in shares.items()} for row in range(len(jobs))]
+
+    def _labels(self, states, images, batch=500):
+        """Answers of every member (members, n), to the same images (n, …) or to its own (members, n, …)."""
+        alike = images.ndim == self.data.x_test.ndim
+        answer, n = (self.answer_alike, len(images)) if alike else (self.answer, images.shape[1])
+        parts = [answer(states[0], states[1], images[i : i + batch] if alike else images[:, i : i + batch]) for i in range(0, n, batch)]
+        return np.concatenate([np.asarray(part) for part in parts], axis=1)
+
+    def _weights(self, states, row):
+        """Weights of one member in the order of keras' `get_weights`."""
+        values = {id(v): stack[row] for variables, stacks in ((self.model.trainable_variables, states[0]),
+                  (self.model.non_trainable_variables, states[1])) for v, stack in zip(variables, stacks, strict=True)}
+        return [np.asarray(values[id(weight)]) for weight in self.model.weights]
+
+
+def _own(job):
+    """A member's own images and labels: [(images, labels)] of its keys and of its decoys."""
+    keys, decoys = job[3], job[5]
+    return ([(keys.images, keys.labels)] if keys else []) + ([decoys] if decoys else [])

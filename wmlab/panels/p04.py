@@ -1,0 +1,231 @@
+"""Lesson 04: accuracy over α and β, from recorded runs and from one's own."""
+import itertools
+
+import ipywidgets as widgets
+import numpy as np
+import pandas as pd
+from plotly.subplots import make_subplots
+
+from wmlab import figures, records
+from wmlab.keys import check_share
+from wmlab.panels.base import Panel
+from wmlab.schemes import scheme
+
+MARKS = ("new label", "wrong label")
+MEASURED = {"keys": "fresh_key_accuracy", "clean images": "clean_accuracy", "noisy images": "noisy_accuracy"}
+TITLES = {"fresh_key_accuracy": "fresh keys hit", "clean_accuracy": "clean images right",
+          "noisy_accuracy": "noisy images right"}
+TRAIN = "Train this cell now"
+MOST = 200  # pairs of runs beyond which a cell counts as one where nobody can tell the schemes apart
+
+
+def arms(table, alpha, beta, column="fresh_key_accuracy"):
+    """Two plots of a column, over α at this β and over β at this α: a dot a run, a line the mean, a band the interval."""
+    figure = make_subplots(1, 2, shared_yaxes=True, subplot_titles=("over the share of keys α", "over their strength β"))
+    look = figures.looks(MARKS)
+    for (place, _), name in itertools.product(enumerate(records.CELL, 1), MARKS):
+        at, drawn = dict(legendgroup=name, row=1, col=place), figures.line(look[name])
+        figure.add_scatter(x=[], y=[], mode="lines", fill="toself", fillcolor=look[name]["color"], opacity=0.2, line_width=0,
+                           hoverinfo="skip", showlegend=False, **at)
+        figure.add_scatter(x=[], y=[], mode="lines", name=f"{name}, mean", line=drawn["line"], showlegend=place == 1, **at)
+        figure.add_scatter(x=[], y=[], mode="markers", name=f"{name}, a run", showlegend=place == 1, opacity=0.6,
+                           marker=drawn["marker"] | {"color": look[name]["color"]}, **at)
+    figure.update_layout(template=figures.TEMPLATE, height=420, margin=dict(b=130))
+    for place, name in enumerate(records.CELL, 1):
+        values = sorted(table[table[name] > 0][name].unique())
+        figure.update_xaxes(title="αβ"[place - 1], type="log", tickvals=values, ticktext=[f"{v:g}" for v in values], tickangle=-60,
+                            range=[np.log10(values[0]) - 0.07, np.log10(values[-1]) + 0.07], col=place)
+        figure.add_vline(x=values[0], line=dict(color=figures.COLOURS["grey"], dash="dot"), col=place)
+    figure.update_yaxes(tickformat=".0%")
+    draw_arms(figure, arm_values(table, alpha, beta, column))
+    return figure
+
+
+def arm_values(table, alpha, beta, column):
+    """What `arms` draws: {"alpha" | "beta": {scheme: (cells, runs)}}, and the cell and column they belong to."""
+    values = {"cell": (alpha, beta), "column": column}
+    for along, other, fixed in (("alpha", "beta", beta), ("beta", "alpha", alpha)):
+        rows = table[table[other] == fixed]
+        means = records.cells(rows, column)
+        values[along] = {name: (means[means.scheme == name].sort_values(along), rows[rows.scheme == name].dropna(subset=[column]))
+                         for name in MARKS}
+    return values
+
+
+def draw_arms(figure, values):
+    """Put what `arm_values` computed into a figure of `arms`."""
+    traces, column = iter(figure.data), values["column"]
+    for along, name in itertools.product(records.CELL, MARKS):
+        means, runs = values[along][name]
+        known = means.dropna(subset=["low"])
+        band, line, dots = next(traces), next(traces), next(traces)
+        band.update(x=[*known[along], *known[along][::-1]], y=[*known.low, *known.high[::-1]])
+        line.update(x=means[along].tolist(), y=means["mean"].tolist())
+        dots.update(x=runs[along].tolist(), y=runs[column].tolist())
+    for shape, value in zip(figure.layout.shapes, values["cell"], strict=True):
+        shape.x0 = shape.x1 = value
+    seen = [number for arm in records.CELL for _, runs in values[arm].values() for number in runs[column]]
+    low = 0 if column != "clean_accuracy" or not seen else min(seen) - 0.01
+    figure.update_yaxes(title=TITLES[column], range=[low - 0.03 * (1 - low), 1 + 0.03 * (1 - low)], col=1)
+
+
+def sentence(table, alpha, beta, column):
+    """What the records say of one cell, in words: means, intervals, runs, and the paired difference."""
+    at = table[(table.alpha == alpha) & (table.beta == beta)]
+    parts = []
+    for _, row in records.cells(at, column)[::-1].iterrows():
+        interval = f" [{row.low:.1%}, {row.high:.1%}]" if row.runs >= records.FEW else ""
+        parts.append(f"{row.scheme} {row['mean']:.1%}{interval}, {row.runs} runs")
+    if not parts:
+        return f"At α = {alpha:g} and β = {beta:g} there is no run yet."
+    said = f"At α = {alpha:g}, β = {beta:g}, {TITLES[column]}: {'; '.join(parts)}."
+    for _, row in records.paired(at, column).dropna(subset=["p"]).iterrows():
+        said += (f" Same seed, new minus wrong: {100 * row['mean']:+.1f} points [{100 * row.low:+.1f}, {100 * row.high:+.1f}],"
+                 f" p = {row.p:.2g}.")
+    return said
+
+
+def grid(table, data=None, how=None, seed=None):
+    """Panel: α and β sliders over recorded runs; with data and a recipe, a button that trains the chosen cell.
+
+    table: recorded runs. seed: of the runs that the button trains. `panel.own` keeps their records.
+    """
+    own = []
+
+    def compute(alpha, beta, of):
+        everything = pd.concat([table, pd.DataFrame(own)], ignore_index=True) if own else table
+        return arm_values(everything, alpha, beta, MEASURED[of]) | {"says": sentence(everything, alpha, beta, MEASURED[of])}
+
+    def draw(figure, values):
+        draw_arms(figure, values)
+        return values["says"]
+
+    def job(alpha, beta, of):
+        for number, name in enumerate(("new", "wrong"), 1):
+            own.append(train_cell(data, how, name, alpha, beta, seed))
+            yield number / 2, compute(alpha, beta, of)
+
+    controls = {}
+    for name, text in (("alpha", "α, share of keys"), ("beta", "β, strength")):
+        values = sorted(table[table[name] > 0][name].unique())
+        controls[name] = widgets.SelectionSlider(options=[(f"{v:g}", v) for v in values], value=values[-1], description=text,
+                                                 style=dict(description_width="initial"), layout=dict(width="360px"))
+    controls["of"] = widgets.ToggleButtons(options=list(MEASURED), style=dict(button_width="auto"))
+    start = {name: control.value for name, control in controls.items()}
+    figure = arms(table, start["alpha"], start["beta"])
+    panel = Panel(figure, controls, compute, draw, first=1, jobs={TRAIN: job} if data is not None else None)
+    panel.own = own
+    return panel
+
+
+def train_cell(data, how, name, alpha, beta, seed):
+    """The record of one network marked by the scheme `name` ("new" or "wrong") in one cell, made as a sweep makes its runs."""
+    mark, secret = scheme(name, alpha=alpha, beta=beta), f"my cell {seed}"
+    run = mark.embed(data, secret, how, seed=seed)
+    return run.record | {"noisy_accuracy": mark.noisy_accuracy(run.model, data)}
+
+
+# A line for the shared sheet: commas between, so that any spreadsheet takes it apart and puts it together again.
+SHEET = ("alpha", "beta", "seed", "new_key", "wrong_key", "new_clean", "wrong_clean")
+
+
+def line(own):
+    """The newest cell that was trained, both schemes, as one line for a shared sheet: the numbers of SHEET."""
+    if len(own) < 2:
+        raise ValueError(f"there is nothing to share yet: press “{TRAIN}” first")
+    new, wrong = own[-2:]
+    return (f"{new['alpha']:g}, {new['beta']:g}, {new['seed']}, {new['fresh_key_accuracy']:.4f}, {wrong['fresh_key_accuracy']:.4f}, "
+            f"{new['clean_accuracy']:.4f}, {wrong['clean_accuracy']:.4f}")
+
+
+def pool(text):
+    """A class's lines, pasted, as a table of runs; the same line twice counts once.
+
+    Numbers stand between commas, tabs or semicolons; empty lines and a heading are left out. Raises ValueError naming
+    the first line that is none.
+    """
+    rows = []
+    for number, pasted in enumerate(dict.fromkeys(text.strip().splitlines()), 1):
+        parts = [part.strip() for part in pasted.replace("\t", ",").replace(";", ",").split(",")]
+        if not any(parts) or parts[0].lower() in ("alpha", "α"):
+            continue  # an empty line, a heading
+        try:
+            alpha, beta, seed, *shares = map(float, parts)
+            new_key, wrong_key, new_clean, wrong_clean = shares
+            check_share("alpha", alpha, "the share of images made into keys")
+            check_share("beta", beta, "the strength of the perturbation")
+            if not all(0 <= share <= 1 for share in shares):
+                raise ValueError("accuracies are shares from 0 to 1")
+        except ValueError as error:
+            raise ValueError(f"line {number}, {pasted!r}, is no cell ({error}): it has {', '.join(SHEET)}") from error
+        for name, key, clean in ((MARKS[0], new_key, new_clean), (MARKS[1], wrong_key, wrong_clean)):
+            rows.append({"scheme": name, "alpha": alpha, "beta": beta, "seed": int(seed), "fresh_key_accuracy": key,
+                         "clean_accuracy": clean})
+    return pd.DataFrame(rows, columns=["scheme", *records.CELL, "seed", "fresh_key_accuracy", "clean_accuracy"])
+
+
+def pairs_needed(table, column="fresh_key_accuracy", power=0.8):
+    """For every cell the pairs of runs that tell the schemes apart with this probability, NaN beyond `MOST`; α × β."""
+    needed, counts = {}, np.arange(2, MOST + 1)
+    for _, row in records.paired(table, column).iterrows():
+        enough = counts[records.power(row["mean"], row.deviation, counts) >= power] if row.deviation > 0 else []
+        needed[row.alpha, row.beta] = enough[0] if len(enough) else np.nan
+    return pd.Series(needed, dtype=float).unstack()
+
+
+def cell_map(values, title, unit, shown="{:.0f}", **heat):
+    """A table α × β as a map with its numbers; cells without one are grey."""
+    figure = figures.blank(height=150 + 44 * len(values), title=title, plot_bgcolor="#BDBDBD", margin=dict(l=80, t=60, b=70),
+                           xaxis=dict(title="β", showgrid=False), yaxis=dict(title="α", showgrid=False))
+    text = [["" if np.isnan(v) else shown.format(v) for v in row] for row in values.to_numpy()]
+    return figure.add_heatmap(x=[f"{v:g}" for v in values.columns], y=[f"{v:g}" for v in values.index], z=values.to_numpy(),
+                              text=text, texttemplate="%{text}", textfont=dict(size=14), colorscale="Cividis",
+                              colorbar=dict(title=unit), **heat)
+
+
+def churn(table):
+    """Predictions on clean test images that differ, {pair: list of shares}: between unmarked networks of different seeds
+    (the floor), and from marked networks to the unmarked one of their own seed."""
+    n, plain = table.n_test.iloc[0], table[table.scheme == "unmarked"].set_index("seed").errors
+    shares = {"unmarked, two seeds (floor)": [records.churn(plain[a], plain[b], n) for a, b in itertools.combinations(plain.index, 2)]}
+    for name in MARKS:
+        runs = table[(table.scheme == name) & table.seed.isin(plain.index)]
+        shares[f"{name}, unmarked"] = [records.churn(errors, plain[seed], n) for errors, seed in zip(runs.errors, runs.seed, strict=True)]
+    return shares
+
+
+def inventory(tables):
+    """What there is on record, {name: table}, a row each: runs, seeds, cells, network, epochs, devices."""
+    def listed(values):
+        return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in sorted(set(values)))
+
+    return pd.DataFrame({name: {
+        "runs": len(table), "seeds a cell": listed(table.groupby(["scheme", *records.CELL]).seed.nunique()),
+        "cells a scheme": len(table[table.scheme == MARKS[0]].groupby(records.CELL)), "network": listed(table.network),
+        "epochs": listed(table.epochs), "batch": listed(table.batch), "device": listed(table.device)}
+        for name, table in tables.items()}).T
+
+
+def verdicts(table, column="fresh_key_accuracy"):
+    """Paired tests of all cells, a row each, in points of a column: new label minus wrong label, with interval and p."""
+    rows = []
+    for _, row in records.paired(table, column).iterrows():
+        few = row.pairs < records.FEW
+        rows.append({"α": f"{row.alpha:g}", "β": f"{row.beta:g}", "pairs": int(row.pairs), "new − wrong, points": f"{100 * row['mean']:+.1f}",
+                     "95 % interval": "" if few else f"[{100 * row.low:+.1f}, {100 * row.high:+.1f}]", "p": "" if few else f"{row.p:.3f}",
+                     "better": "too few pairs" if few else "cannot tell" if row.p > 0.05 else MARKS[0] if row["mean"] > 0 else MARKS[1]})
+    return pd.DataFrame(rows)
+
+
+def spread(shares, title):
+    """Groups of shares, {name: list}, as dots over each other with a line at their mean."""
+    figure = figures.blank(xaxis=dict(range=[-0.6, len(shares) - 0.4], tickvals=list(range(len(shares))), ticktext=list(shares)),
+                           yaxis=dict(title=title, tickformat=".1%", rangemode="tozero"), showlegend=False)
+    for place, (name, values) in enumerate(shares.items()):
+        look = next((figures.COLOURS[mark] for mark in MARKS if name.startswith(mark)), figures.COLOURS["unmarked"])
+        across = place + np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else [place]
+        figure.add_scatter(x=across, y=values, mode="markers", marker=dict(color=look, size=7), opacity=0.5, name=name)
+        if values:
+            figure.add_scatter(x=[place - 0.3, place + 0.3], y=[np.mean(values)] * 2, mode="lines+text", line=dict(color=look, width=3),
+                               text=["", f"{np.mean(values):.2%}"], textposition="top center", hoverinfo="skip")
+    return figure
