@@ -8,7 +8,7 @@ import pytest
 
 from wmlab.datasets import Dataset
 
-BY_SETUP = ("KERAS_BACKEND", "WMLAB_SCALE", "TF_CPP_MIN_LOG_LEVEL", "XLA_PYTHON_CLIENT_PREALLOCATE")
+BY_SETUP = ("KERAS_BACKEND", "WMLAB_SCALE", "TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "XLA_PYTHON_CLIENT_PREALLOCATE")
 
 
 @pytest.fixture(scope="session")

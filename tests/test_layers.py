@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "wmlab"
 
 # A module imports from rows above it, or from the left in its own row.
 ROWS = (
-    ("_files", "_machine", "_downloads", "runtime", "secret", "keys", "datasets", "toy", "queries", "records"),
+    ("_files", "_machine", "_child", "_downloads", "runtime", "secret", "keys", "datasets", "toy", "queries", "records"),
     ("networks", "training", "suspects", "verification", "schemes", "zoo", "attacks", "filters", "fleet", "sweeps"),
     ("figures",),
     ("checks", "panels"),

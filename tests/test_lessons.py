@@ -79,10 +79,17 @@ RIGHT = {
         "score": "lambda images: (images > 0).sum(axis=(1, 2, 3))",
         "estimate": "seen_keys.min(axis=0)",
     },
+    "04_fidelity": {
+        "CHEAPEST": "min(cell for cell, p in small[small.scheme == 'new label'].groupby(['alpha', 'beta']).fresh_key_accuracy"
+                    " if (p >= 0.9).mean() >= 0.9)",
+        "PAIRS": "next(n for n in range(2, 99) if records.power(5, 10, n) >= 0.8)",
+        "FALSE_ALARMS": "100 * 0.05",
+    },
 }
 WRONG = {
     "01_boundary_twist": {"neither": "dict()", "both": "dict(speed=3)", "wrong_is_better": "'behind class 0'"},
     "02_key_samples": {"steps": "'many'", "score": "lambda images: 1 / 0", "estimate": "seen_keys"},
+    "04_fidelity": {"CHEAPEST": "'the first'", "PAIRS": "1", "FALSE_ALARMS": "lambda: 5"},
 }
 
 

@@ -56,8 +56,14 @@ def test_setup_on_a_cpu_takes_tensorflow(python):
     assert found["backend"] == "tensorflow"
     assert found["environment"]["KERAS_BACKEND"] == "tensorflow"
     assert found["environment"]["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    assert found["environment"]["TF_ENABLE_ONEDNN_OPTS"] == "1"
     assert found["stderr"] == ""  # a notebook would show it in red
     assert found["seconds"] < 15  # 3 to 4 on an idle machine
+
+
+def test_setup_leaves_what_the_environment_asks_of_tensorflow(python):
+    found = set_up(python, before=NO_GPU, TF_ENABLE_ONEDNN_OPTS="0", TF_CPP_MIN_LOG_LEVEL="2")
+    assert found["environment"]["TF_ENABLE_ONEDNN_OPTS"] == "0" and found["environment"]["TF_CPP_MIN_LOG_LEVEL"] == "2"
 
 
 def test_setup_with_a_gpu_takes_jax(python):

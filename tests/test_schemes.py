@@ -200,6 +200,17 @@ def test_an_unmarked_twin_has_no_key_and_is_not_marked(data):
 
 
 @pytest.mark.trains
+@pytest.mark.parametrize("mark", [NEW, WRONG, Unmarked()], ids=["new", "wrong", "unmarked"])
+def test_mistakes_are_recorded_image_by_image(mark, data):
+    run = mark.embed(data, "Alice", Recipe("dense", 1, 150), seed=2)
+    labels = predict(run.model, data.x_test)
+    pairs = [tuple(map(int, pair.split(":"))) for pair in run.record["errors"].split()]
+    assert pairs == [(i, labels[i]) for i in range(100) if labels[i] != data.y_test[i]]
+    assert 0 < len(pairs) < 100 and run.record["clean_accuracy"] == 1 - len(pairs) / 100
+    assert run.record["noisy_accuracy"] is None, "who embeds a mark does not say in what noise others ask"
+
+
+@pytest.mark.trains
 def test_decoys_are_trained_on_under_their_true_label(data, monkeypatch):
     mark, given = NewLabel(0.3, 0.05, kind="fixed", decoys=50), {}
     from wmlab.schemes import base

@@ -1,5 +1,6 @@
 import dataclasses
 import errno
+import gc
 import logging
 import math
 import multiprocessing
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import weakref
 import zipfile
 
 import keras
@@ -543,3 +545,14 @@ def test_everything_that_trains_does_so_on_both_backends(backend, request):
     assert done.returncode == 0, done.stdout[-5000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed and int(passed[1]) >= 30 and "skipped" not in done.stdout
+
+
+@pytest.mark.trains
+def test_training_keeps_no_copy_of_the_images(data, monkeypatch):
+    held = []
+    make = training._Batches.__init__
+    monkeypatch.setattr(training._Batches, "__init__", lambda self, images, *rest: (
+        held.append(weakref.ref(images)), make(self, images, *rest))[-1])
+    training.train(data, 10, training.Recipe("dense", 1, 32))
+    gc.collect()
+    assert len(held) == 1 and held[0]() is None, "a sweep of hundreds of runs would fill the memory"

@@ -2,6 +2,7 @@
 import contextlib
 import multiprocessing
 import os
+import signal
 
 
 def on_jax(function, *arguments, tell):
@@ -31,6 +32,7 @@ def on_jax(function, *arguments, tell):
 
 
 def _child(connection, function, arguments):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent answers it and ends this process
     try:
         connection.send(("done", function(*arguments, lambda *said: connection.send(("told", said)))))
     except Exception as error:  # whatever it is, the parent raises it

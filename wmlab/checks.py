@@ -140,6 +140,8 @@ def _cheapest(answer, table):
 def _pairs(answer):
     from wmlab.records import power
 
+    if not answer >= 2:
+        return False, "A deviation takes at least two pairs."
     needed = next(n for n in range(2, 200) if power(5, 10, n) >= 0.8)
     if answer == needed:
         return True, f"{needed} pairs, {2 * needed} networks: half a deviation is a small effect. The paper's 50 runs would see it; 6 would not."

@@ -26,13 +26,13 @@ def embed(data, members, recipe, rates=None):
 
     members: list of (scheme, seed, secret), all with the same number of outputs. rates: a learning rate for each member;
     by default the recipe's. Runs in this process if keras runs on jax, else in a child process that hands back arrays.
-    Raises ValueError for no members or different outputs, RuntimeError if the child process died.
+    Raises ValueError for no members, different outputs, or what `Scheme.embed` refuses; RuntimeError if the child died.
     """
-    outputs = {mark.outputs for mark, _, _ in members}
-    if len(outputs) != 1:
-        raise ValueError(f"a fleet has networks with one number of outputs; these have {sorted(outputs) or 'no members'}")
+    outputs = _outputs(data, members, recipe)
     recipes = [dataclasses.replace(recipe, learning_rate=rate) for rate in rates or [recipe.learning_rate] * len(members)]
-    jobs = [(mark, how, seed, *mark._material(data, secret)) for (mark, seed, secret), how in zip(members, recipes, strict=True)]
+    jobs = [(outputs, how, seed, *mark._material(data, secret)) for (mark, seed, secret), how in zip(members, recipes, strict=True)]
+    if recipe.until == "converged" and not all(job[3] for job in jobs):
+        raise ValueError("training to convergence watches the embedded keys, and a member has none: use until='steps'")
     with tqdm(total=recipe.epochs, desc=f"fleet of {len(jobs)}", unit="epoch", mininterval=0) as line:
         def tell(epochs, shown):
             line.set_postfix(shown, refresh=False)
@@ -40,23 +40,38 @@ def embed(data, members, recipe, rates=None):
 
         made = _embed(data, jobs, tell) if keras.config.backend() == "jax" else on_jax(_embed, data, jobs, tell=tell)
     runs = []
-    for (mark, how, seed, keys, fresh, _), (weights, history, device) in zip(jobs, made, strict=True):
-        model = network(how.network, mark.outputs)
+    for (mark, _, _), (_, how, seed, keys, fresh, _), (weights, history, where) in zip(members, jobs, made, strict=True):
+        model = network(how.network, outputs)
         model.set_weights(weights)
         run = Run(model, keys, history, sum(epoch["seconds"] for epoch in history))
-        run.record = mark.settings(data, how, seed) | mark._results(data, run, fresh) | {"device": device}
+        run.record = mark.settings(data, how, seed) | mark._results(data, run, fresh) | where
         runs.append(run)
     return runs
 
 
+def _outputs(data, members, recipe):
+    """The one number of outputs of all members. Raises ValueError if there is none, or if the images do not fit."""
+    outputs = sorted({mark.outputs for mark, _, _ in members})
+    if len(outputs) != 1:
+        raise ValueError(f"a fleet has networks with one number of outputs; these have {outputs or 'no members'}")
+    if any(mark.classes != data.classes for mark, _, _ in members):
+        raise ValueError(f"{data.name} has {data.classes} classes, and not every scheme here is for as many: set classes")
+    shape = network(recipe.network, outputs[0]).input_shape[1:]
+    if shape != data.x_train.shape[1:]:
+        raise ValueError(f"{recipe.network} takes images of {shape}, those of {data.name} are {data.x_train.shape[1:]}")
+    return outputs[0]
+
+
 def _embed(data, jobs, tell):
-    """Train the members in as many fleets as the memory asks for; [(weights, history, device)]."""
-    made, fleet = [], _Fleet(data, jobs[0][1], jobs[0][0].outputs)
+    """Train the members in as many fleets as the memory asks for; [(weights, history, device and versions)]. A job is
+    (outputs, recipe, seed, embedded keys, fresh keys, decoys): no scheme, since a notebook's own is unknown to a child."""
+    made, fleet = [], _Fleet(data, jobs[0][1], jobs[0][0])
     size = fleet.fits(jobs)
     for first in range(0, len(jobs), size):
         part = jobs[first : first + size]
         trained = fleet.train(part, lambda epoch, shown, first=first: tell(epoch * (first + size >= len(jobs)), shown))
-        made += [(*member, f"{runtime.device()}, fleet of {len(part)}") for member in trained]
+        versions = ", ".join(f"{name} {version}" for name, version in runtime.versions().items())
+        made += [(*member, {"device": f"{runtime.device()}, fleet of {len(part)}", "versions": versions}) for member in trained]
     return made
 
 
@@ -67,7 +82,9 @@ class _Fleet:
         import jax
 
         self.jax, self.data, self.recipe, self.outputs = jax, data, recipe, outputs
-        self.model = patched(network(recipe.network, outputs)) if jax.default_backend() == "cpu" else network(recipe.network, outputs)
+        self.model = network(recipe.network, outputs)
+        if jax.default_backend() == "cpu":
+            self.model = patched(self.model)
         self.optimizer = keras.optimizers.Adam(recipe.learning_rate)
         self.optimizer.build(self.model.trainable_variables)
         self.rate_at = next(i for i, variable in enumerate(self.optimizer.variables) if "learning_rate" in variable.path)
@@ -156,8 +173,8 @@ class _Fleet:
             if self.recipe.until == "converged":
                 running &= [history[-1]["embedded_key_accuracy"] < CONVERGED for history in histories]
             shown = {"clean": f"{np.mean([r['clean_accuracy'] for r in rates]):.3f}"}
-            if jobs[0][3]:
-                shown["key"] = f"{np.mean([r['fresh_key_accuracy'] for r in rates]):.3f}"
+            if any(job[4] for job in jobs):
+                shown["key"] = f"{np.nanmean([r['fresh_key_accuracy'] for r in rates]):.3f}"
             tell(epoch + 1 if running.any() else self.recipe.epochs, shown)
             if not running.any():
                 break
@@ -175,15 +192,17 @@ class _Fleet:
         summed = []
         for i in range(whole.max()):
             active = running & (i < whole)
-            chosen = np.stack([order[i * batch : (i + 1) * batch] if go else order[:batch] for order, go in zip(orders, active, strict=True)])
+            chosen = np.stack([order[i * batch : (i + 1) * batch] if go else np.resize(order, batch)
+                               for order, go in zip(orders, active, strict=True)])
             states, losses = self.step(states, table, chosen, self._rates(jobs, epoch, i, sizes), active, masked=not active.all())
             summed.append((losses, active))
         total += sum(np.asarray(losses) * active for losses, active in summed) * batch
         for length in np.unique(rest[(rest > 0) & running]):
-            rows = np.flatnonzero((rest == length) & running)
+            rows = np.flatnonzero(rest == length)
+            active = running[rows]  # as many rows whoever still runs: another number would be compiled anew
             some = self.jax.tree.map(lambda stack, rows=rows: stack[rows], states)
             chosen, rates = np.stack([orders[row][-length:] for row in rows]), self._rates(jobs, epoch, whole, sizes)[rows]
-            moved, losses = self.step(some, table, chosen, rates, np.ones(len(rows), bool), masked=False)
+            moved, losses = self.step(some, table, chosen, rates, active, masked=not active.all())
             states = self.jax.tree.map(lambda stack, new, rows=rows: stack.at[rows].set(new), states, moved)
             total[rows] += np.asarray(losses) * length
         return states, total / sizes
@@ -213,13 +232,13 @@ class _Fleet:
         """Answers of every member (members, n), to the same images (n, …) or to its own (members, n, …)."""
         alike = images.ndim == self.data.x_test.ndim
         answer, n = (self.answer_alike, len(images)) if alike else (self.answer, images.shape[1])
-        parts = [answer(states[0], states[1], images[i : i + batch] if alike else images[:, i : i + batch]) for i in range(0, n, batch)]
-        return np.concatenate([np.asarray(part) for part in parts], axis=1)
+        parts = [images[i : i + batch] if alike else images[:, i : i + batch] for i in range(0, n, batch)]
+        return np.concatenate([np.asarray(answer(states[0], states[1], part)) for part in parts], axis=1)
 
     def _weights(self, states, row):
         """Weights of one member in the order of keras' `get_weights`."""
-        values = {id(v): stack[row] for variables, stacks in ((self.model.trainable_variables, states[0]),
-                  (self.model.non_trainable_variables, states[1])) for v, stack in zip(variables, stacks, strict=True)}
+        variables = self.model.trainable_variables + self.model.non_trainable_variables
+        values = {id(variable): stack[row] for variable, stack in zip(variables, [*states[0], *states[1]], strict=True)}
         return [np.asarray(values[id(weight)]) for weight in self.model.weights]
 
 

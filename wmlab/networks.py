@@ -76,8 +76,8 @@ class PatchConv2D(layers.Conv2D):
         if self.padding == "same":
             images = keras.ops.pad(images, [(0, 0), ((rows - 1) // 2, rows // 2), ((columns - 1) // 2, columns // 2), (0, 0)])
         height, width = images.shape[1] - rows + 1, images.shape[2] - columns + 1
-        patches = keras.ops.concatenate([images[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)], axis=-1)
-        answer = patches @ keras.ops.reshape(self.kernel, (-1, self.filters))
+        parts = [images[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
+        answer = keras.ops.concatenate(parts, axis=-1) @ keras.ops.reshape(self.kernel, (-1, self.filters))
         return self.activation(answer + self.bias if self.use_bias else answer)
 
 

@@ -5,8 +5,8 @@ import pathlib
 
 from wmlab import records
 from wmlab.datasets import SAMPLE, DataError, load
-from wmlab.schemes import SCHEMES, NewLabel, Unmarked, scheme
-from wmlab.training import recipe
+from wmlab.schemes import FRESH, SCHEMES, NewLabel, Unmarked, scheme
+from wmlab.training import hit_rate, recipe
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.003
                          on_epoch=follow and follow(mark.name))
         judge = NewLabel(alpha, beta, classes=data.classes) if isinstance(mark, Unmarked) else mark
         verdict = judge.verify(run.model, data.x_test, data.y_test, secret)
-        run.record |= {"experiment": experiment, "decision": verdict.decision, "queries": verdict.queries}
+        noisy = judge.keys(*judge.carriers(data.x_test, data.y_test, FRESH), "anyone", "noise")  # under their true labels
+        run.record |= {"experiment": experiment, "decision": verdict.decision, "queries": verdict.queries,
+                       "noisy_accuracy": hit_rate(run.model, noisy.images, noisy.carrier_labels)}
         written.append(records.write(run.record, out))
     return written

@@ -187,7 +187,10 @@ def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, 
     with tqdm(total=recipe.epochs, desc=name or recipe.network, unit="epoch", mininterval=0) as line:
         watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch, backup and backup / "history.json")
         keep = [keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True)] if backup else []
-        model.fit(batches, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=[watch, *keep])
+        try:
+            model.fit(batches, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=[watch, *keep])
+        finally:
+            batches.images = batches.labels = None  # tensorflow never lets go of the batches themselves
     return Run(model, keys, watch.history, sum(epoch["seconds"] for epoch in watch.history))
 
 

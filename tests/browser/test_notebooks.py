@@ -3,10 +3,14 @@ import pathlib
 import shutil
 import time
 
+import nbformat
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+
+from wmlab import records
+from wmlab.panels import p04
 
 pytestmark = pytest.mark.browser
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
@@ -161,6 +165,51 @@ def test_03_moves_when_the_slider_is_dragged(opened):
     assert trouble(page) == []
 
 
+def test_04_runs_and_follows_the_keyboard(opened):
+    page = opened("04_fidelity.ipynb")
+    page.run_all(timeout=600)
+    assert page.errors() == [] and red(page) == [] and trouble(page) == []
+    until(lambda: "At α = " in caption(page), 60)
+    assert page.js(SLIDERS) == 1, "a panel opens with one slider"
+    small = records.load("fig3_class")
+    cells = small[small.scheme != "unmarked"][["alpha", "beta"]]
+    beta = float(run(page, "print(panel.settings()['beta'])"))
+    for key, alpha in ((Keys.HOME, cells.alpha.min()), (Keys.END, cells.alpha.max())):
+        moves(page, lambda key=key: slide(page, key), DOTS)
+        assert told(page, "alpha", "beta", "of") == f"{alpha:g} {beta:g} keys"
+        until(lambda: caption(page) == run(page, SENTENCE), 30)
+    assert caption(page) == p04.sentence(small, cells.alpha.max(), beta, "fresh_key_accuracy"), "nothing was trained here"
+    click(page, "More controls")
+    until(lambda: page.js(SLIDERS) == 2, 30)
+    moves(page, lambda: slide(page, Keys.HOME, 1), DOTS)
+    moves(page, lambda: click(page, "clean images"), DOTS)
+    assert caption(page) == p04.sentence(small, cells.alpha.max(), cells.beta.min(), "clean_accuracy")
+    moves(page, lambda: click(page, "Reset"), DOTS)
+    assert page.errors() == [] and red(page) == [] and trouble(page) == []
+
+
+def test_04_hides_its_result_until_a_prediction_is_chosen_and_trains_a_cell_from_its_button(opened):
+    page = opened("04_fidelity.ipynb")
+    predict(page, cell_with("04_fidelity.ipynb", "guess.reveal()"), "wrong label")
+    until(lambda: "At α = " in caption(page), 60)
+    slide(page, Keys.HOME)
+    small = records.load("fig3_class")
+    alpha, beta = small[small.alpha > 0].alpha.min(), small.beta.max()
+    until(lambda: caption(page) == p04.sentence(small, alpha, beta, "fresh_key_accuracy"), 30)
+    before = page.js(DOTS).count("M")
+    for number in (1, 2):
+        click(page, p04.TRAIN)
+        until(lambda: page.js(PROGRESS) > 0, 30)
+        until(lambda: page.js(PROGRESS) == 0, 200)
+        # two networks, each on both arms
+        until(lambda number=number: page.js(DOTS).count("M") == before + 4 * number, 30)
+        assert run(page, "print(len(panel.own), panel.error)") == f"{2 * number} None\n"
+        assert caption(page) == run(page, SENTENCE)
+    line = run(page, "print(p04.line(panel.own))")
+    assert line.startswith(f"{alpha:g}, {beta:g}, ") and len(line.split(",")) == len(p04.SHEET)
+    assert page.errors() == [] and red(page) == [] and trouble(page) == []
+
+
 def moves(page, change, picture):
     """Make a change and see both the caption and the picture follow it."""
     said, drawn = captions(page), page.js(picture)
@@ -214,6 +263,22 @@ def drag(page, halfway):
     mouse.release().perform()
 
 
+def cell_with(notebook, source):
+    """The number of the cell that has this in its source."""
+    cells = nbformat.read(NOTEBOOKS / notebook, as_version=4).cells
+    return next(number for number, cell in enumerate(cells) if source in cell.source)
+
+
+def told(page, *settings):
+    """The settings of the notebook's `panel`, as its kernel has them."""
+    return run(page, f"print(*(panel.settings()[name] for name in {settings}))").strip()
+
+
+def caption(page):
+    """What stands below the figure of the panel that has sliders."""
+    return page.js(BOX + "return box?.querySelector('p[role=status]')?.textContent ?? ''").strip()
+
+
 def captions(page):
     return page.js("return [...document.querySelectorAll('.jp-Notebook p[role=status]')].map(p => p.textContent).join()")
 
@@ -221,6 +286,13 @@ def captions(page):
 BOX = """const box = [...document.querySelectorAll('.jp-Notebook .widget-vbox')]
     .filter(each => each.querySelector('.widget-hslider')).at(-1);"""
 BARS = BOX + "return [...box.querySelectorAll('.barlayer path')].map(path => path.getAttribute('d')).join();"
+# Every dot of the panel that has sliders: its shape and its place.
+DOTS = BOX + """return [...box.querySelectorAll('.scatterlayer .point')]
+    .map(dot => dot.getAttribute('d') + dot.getAttribute('transform')).join(' ');"""
+SENTENCE = """import pandas
+everything = pandas.concat([small, pandas.DataFrame(panel.own)])
+at = panel.settings()
+print(p04.sentence(everything, at["alpha"], at["beta"], p04.MEASURED[at["of"]]), end="")"""
 DRAWINGS = "return [...document.querySelectorAll('.jp-Notebook .imagelayer image')].map(each => each.href.baseVal).join(' ')"
 PROGRESS = "return document.querySelectorAll('.jp-Notebook .widget-hprogress').length"
 # What a slider sends when it moves, 1,000 times without waiting.

@@ -155,11 +155,12 @@ def summary(table):
         return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 100):.2f}]"
 
     rows = []
-    settings = ["dataset", "scheme", "alpha", "beta", table.target.fillna(-1)]
-    for (dataset, scheme, alpha, beta, target), runs in table.groupby(settings):
+    settings = ["dataset", "scheme", "alpha", "beta", table.target.fillna(-1), "until", "epochs"]
+    for (dataset, scheme, alpha, beta, target, until, epochs), runs in table.groupby(settings):
         carriers = "" if scheme == "unmarked" else "every class" if target == -1 else f"all but {target:.0f}"
         strengths = {name: f"{value:g}" if value else "" for name, value in (("α", alpha), ("β", beta))}
-        rows.append({"scheme": scheme, "data": dataset, **strengths, "keys made from": carriers, "runs": len(runs),
+        rows.append({"scheme": scheme, "data": dataset, **strengths, "keys made from": carriers,
+                     "epochs": f"{'up to ' * (until == 'converged')}{epochs}", "runs": len(runs),
                      **{f"{title}, %": cell(runs[name]) for name, title in MEASURED.items()},
                      "verdict": ", ".join(sorted(set(runs.decision))), "most queries": runs.queries.max(),
                      "device": ", ".join(sorted(set(runs.device)))})

@@ -1,5 +1,6 @@
 """Lesson 04: accuracy over α and β, from recorded runs and from one's own."""
 import itertools
+import re
 
 import ipywidgets as widgets
 import numpy as np
@@ -33,7 +34,8 @@ def arms(table, alpha, beta, column="fresh_key_accuracy"):
     figure.update_layout(template=figures.TEMPLATE, height=420, margin=dict(b=130))
     for place, name in enumerate(records.CELL, 1):
         values = sorted(table[table[name] > 0][name].unique())
-        figure.update_xaxes(title="αβ"[place - 1], type="log", tickvals=values, ticktext=[f"{v:g}" for v in values], tickangle=-60,
+        figure.update_xaxes(title=dict(text="αβ"[place - 1], standoff=30), type="log", tickangle=-60,
+                            tickvals=values, ticktext=[f"{v:g}" for v in values],
                             range=[np.log10(values[0]) - 0.07, np.log10(values[-1]) + 0.07], col=place)
         figure.add_vline(x=values[0], line=dict(color=figures.COLOURS["grey"], dash="dot"), col=place)
     figure.update_yaxes(tickformat=".0%")
@@ -75,7 +77,7 @@ def sentence(table, alpha, beta, column):
     parts = []
     for _, row in records.cells(at, column)[::-1].iterrows():
         interval = f" [{row.low:.1%}, {row.high:.1%}]" if row.runs >= records.FEW else ""
-        parts.append(f"{row.scheme} {row['mean']:.1%}{interval}, {row.runs} runs")
+        parts.append(f"{row.scheme} {row['mean']:.1%}{interval}, {row.runs} run{'' if row.runs == 1 else 's'}")
     if not parts:
         return f"At α = {alpha:g} and β = {beta:g} there is no run yet."
     said = f"At α = {alpha:g}, β = {beta:g}, {TITLES[column]}: {'; '.join(parts)}."
@@ -88,7 +90,8 @@ def sentence(table, alpha, beta, column):
 def grid(table, data=None, how=None, seed=None):
     """Panel: α and β sliders over recorded runs; with data and a recipe, a button that trains the chosen cell.
 
-    table: recorded runs. seed: of the runs that the button trains. `panel.own` keeps their records.
+    table: recorded runs. seed: of the first two runs that the button trains, one of each scheme; later ones count on
+    from it. `panel.own` keeps their records.
     """
     own = []
 
@@ -101,8 +104,9 @@ def grid(table, data=None, how=None, seed=None):
         return values["says"]
 
     def job(alpha, beta, of):
+        mine = seed + len(own)  # for each two another, since a pair is one run of each scheme
         for number, name in enumerate(("new", "wrong"), 1):
-            own.append(train_cell(data, how, name, alpha, beta, seed))
+            own.append(train_cell(data, how, name, alpha, beta, mine))
             yield number / 2, compute(alpha, beta, of)
 
     controls = {}
@@ -131,66 +135,76 @@ SHEET = ("alpha", "beta", "seed", "new_key", "wrong_key", "new_clean", "wrong_cl
 
 def line(own):
     """The newest cell that was trained, both schemes, as one line for a shared sheet: the numbers of SHEET."""
-    if len(own) < 2:
+    pairs = [pair for pair in itertools.pairwise(own) if pair[0]["seed"] == pair[1]["seed"]]  # who cancels leaves one alone
+    if not pairs:
         raise ValueError(f"there is nothing to share yet: press “{TRAIN}” first")
-    new, wrong = own[-2:]
+    new, wrong = pairs[-1]
     return (f"{new['alpha']:g}, {new['beta']:g}, {new['seed']}, {new['fresh_key_accuracy']:.4f}, {wrong['fresh_key_accuracy']:.4f}, "
             f"{new['clean_accuracy']:.4f}, {wrong['clean_accuracy']:.4f}")
 
 
 def pool(text):
-    """A class's lines, pasted, as a table of runs; the same line twice counts once.
+    """A class's lines, pasted, as a table of runs; the same numbers twice count once.
 
-    Numbers stand between commas, tabs or semicolons; empty lines and a heading are left out. Raises ValueError naming
-    the first line that is none.
+    Numbers stand between commas, tabs or semicolons, and with the last two may have a decimal comma; empty lines and a
+    heading are left out. Raises ValueError naming the first line that is none.
     """
-    rows = []
-    for number, pasted in enumerate(dict.fromkeys(text.strip().splitlines()), 1):
-        parts = [part.strip() for part in pasted.replace("\t", ",").replace(";", ",").split(",")]
-        if not any(parts) or parts[0].lower() in ("alpha", "α"):
+    rows, known = [], {}
+    for number, pasted in enumerate(text.strip().splitlines(), 1):
+        bare = pasted.strip(" \t,;")
+        parts = re.split("[\t;]", bare.replace(",", ".")) if re.search("[\t;]", bare) else bare.split(",")
+        if not bare or parts[0].strip().lower() in ("alpha", "α"):
             continue  # an empty line, a heading
         try:
+            if len(parts) != len(SHEET):
+                raise ValueError(f"{len(parts)} parts, not {len(SHEET)}")
             alpha, beta, seed, *shares = map(float, parts)
-            new_key, wrong_key, new_clean, wrong_clean = shares
             check_share("alpha", alpha, "the share of images made into keys")
             check_share("beta", beta, "the strength of the perturbation")
+            if not seed.is_integer():
+                raise ValueError("a seed is a whole number")
             if not all(0 <= share <= 1 for share in shares):
                 raise ValueError("accuracies are shares from 0 to 1")
+            if known.setdefault((alpha, beta, seed), shares) != shares:
+                raise ValueError("its cell and seed stand above with other accuracies")
         except ValueError as error:
             raise ValueError(f"line {number}, {pasted!r}, is no cell ({error}): it has {', '.join(SHEET)}") from error
-        for name, key, clean in ((MARKS[0], new_key, new_clean), (MARKS[1], wrong_key, wrong_clean)):
-            rows.append({"scheme": name, "alpha": alpha, "beta": beta, "seed": int(seed), "fresh_key_accuracy": key,
-                         "clean_accuracy": clean})
-    return pd.DataFrame(rows, columns=["scheme", *records.CELL, "seed", "fresh_key_accuracy", "clean_accuracy"])
+        rows += [(name, alpha, beta, int(seed), key, clean) for name, key, clean in zip(MARKS, shares[:2], shares[2:], strict=True)]
+    columns = ["scheme", *records.CELL, "seed", "fresh_key_accuracy", "clean_accuracy"]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates(ignore_index=True)
 
 
 def pairs_needed(table, column="fresh_key_accuracy", power=0.8):
     """For every cell the pairs of runs that tell the schemes apart with this probability, NaN beyond `MOST`; α × β."""
     needed, counts = {}, np.arange(2, MOST + 1)
     for _, row in records.paired(table, column).iterrows():
-        enough = counts[records.power(row["mean"], row.deviation, counts) >= power] if row.deviation > 0 else []
+        # where all differences are the same, two pairs tell
+        enough = counts[records.power(row["mean"], max(row.deviation, 1e-6), counts) >= power]
         needed[row.alpha, row.beta] = enough[0] if len(enough) else np.nan
     return pd.Series(needed, dtype=float).unstack()
 
 
-def cell_map(values, title, unit, shown="{:.0f}", **heat):
-    """A table α × β as a map with its numbers; cells without one are grey."""
+def cell_map(values, title, unit):
+    """A table α × β of counts as a map with its numbers; cells without one are grey."""
+    rows = [[None if np.isnan(v) else v for v in row] for row in values.to_numpy()]  # JSON knows no NaN
     figure = figures.blank(height=150 + 44 * len(values), title=title, plot_bgcolor="#BDBDBD", margin=dict(l=80, t=60, b=70),
-                           xaxis=dict(title="β", showgrid=False), yaxis=dict(title="α", showgrid=False))
-    text = [["" if np.isnan(v) else shown.format(v) for v in row] for row in values.to_numpy()]
-    return figure.add_heatmap(x=[f"{v:g}" for v in values.columns], y=[f"{v:g}" for v in values.index], z=values.to_numpy(),
-                              text=text, texttemplate="%{text}", textfont=dict(size=14), colorscale="Cividis",
-                              colorbar=dict(title=unit), **heat)
+                           # else plotly takes the names for numbers, and cells are as wide as the steps between them
+                           xaxis=dict(title="β", showgrid=False, type="category"), yaxis=dict(title="α", showgrid=False, type="category"))
+    return figure.add_heatmap(x=[f"{v:g}" for v in values.columns], y=[f"{v:g}" for v in values.index], z=rows,
+                              text=[["" if v is None else f"{v:.0f}" for v in row] for row in rows], texttemplate="%{text}",
+                              textfont=dict(size=14), colorscale="Cividis", colorbar=dict(title=unit))
 
 
 def churn(table):
-    """Predictions on clean test images that differ, {pair: list of shares}: between unmarked networks of different seeds
-    (the floor), and from marked networks to the unmarked one of their own seed."""
+    """Share of clean test images that a network labels differently than unmarked networks of other seeds, the mean over
+    those: {"unmarked (floor)" | scheme: a share for each run}. Networks of the same seed are never compared: they start alike.
+    """
     n, plain = table.n_test.iloc[0], table[table.scheme == "unmarked"].set_index("seed").errors
-    shares = {"unmarked, two seeds (floor)": [records.churn(plain[a], plain[b], n) for a, b in itertools.combinations(plain.index, 2)]}
-    for name in MARKS:
-        runs = table[(table.scheme == name) & table.seed.isin(plain.index)]
-        shares[f"{name}, unmarked"] = [records.churn(errors, plain[seed], n) for errors, seed in zip(runs.errors, runs.seed, strict=True)]
+    shares = {}
+    for title, name in (("unmarked (floor)", "unmarked"), *((name, name) for name in MARKS)):
+        runs = table[table.scheme == name]
+        shares[title] = [np.mean([records.churn(errors, other, n) for other in plain.drop(seed, errors="ignore")])
+                         for errors, seed in zip(runs.errors, runs.seed, strict=True) if len(plain.drop(seed, errors="ignore"))]
     return shares
 
 
@@ -218,14 +232,17 @@ def verdicts(table, column="fresh_key_accuracy"):
 
 
 def spread(shares, title):
-    """Groups of shares, {name: list}, as dots over each other with a line at their mean."""
-    figure = figures.blank(xaxis=dict(range=[-0.6, len(shares) - 0.4], tickvals=list(range(len(shares))), ticktext=list(shares)),
-                           yaxis=dict(title=title, tickformat=".1%", rangemode="tozero"), showlegend=False)
+    """Groups of shares, {name: list}, as dots beside each other with a line at their mean, which stands under them."""
+    means = {name: f"<br>mean {np.mean(values):.2%}" if values else "" for name, values in shares.items()}
+    figure = figures.blank(showlegend=False, yaxis=dict(title=title, tickformat=".1%", rangemode="tozero"), margin=dict(b=70),
+                           xaxis=dict(range=[-0.6, len(shares) - 0.4], tickvals=list(range(len(shares))),
+                                      ticktext=[name + mean for name, mean in means.items()]))
     for place, (name, values) in enumerate(shares.items()):
-        look = next((figures.COLOURS[mark] for mark in MARKS if name.startswith(mark)), figures.COLOURS["unmarked"])
-        across = place + np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else [place]
-        figure.add_scatter(x=across, y=values, mode="markers", marker=dict(color=look, size=7), opacity=0.5, name=name)
+        look = figures.looks([name.partition(" (")[0]]).popitem()[1]
+        across = place + (np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else np.zeros(len(values)))
+        figure.add_scatter(x=across, y=values, mode="markers", marker=dict(color=look["color"], symbol=look["symbol"], size=8),
+                           opacity=0.5, name=name)
         if values:
-            figure.add_scatter(x=[place - 0.3, place + 0.3], y=[np.mean(values)] * 2, mode="lines+text", line=dict(color=look, width=3),
-                               text=["", f"{np.mean(values):.2%}"], textposition="top center", hoverinfo="skip")
+            figure.add_scatter(x=[place - 0.3, place + 0.3], y=[np.mean(values)] * 2, mode="lines", hoverinfo="skip",
+                               line=dict(color=look["color"], width=3))
     return figure

@@ -1,0 +1,188 @@
+"""A function in a child process on jax: what it hands back, how it fails, and that nothing stays behind."""
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import resource_tracker
+
+import numpy as np
+import psutil
+import pytest
+
+from wmlab._child import on_jax
+
+NAMES = ("KERAS_BACKEND", "XLA_PYTHON_CLIENT_PREALLOCATE")
+DIED = "^The child process on jax died; if memory ran out, train fewer networks at once.$"
+
+
+def refuse(*said):
+    raise AssertionError(f"the child said {said}")
+
+
+def surroundings(tell):
+    return {name: os.environ.get(name) for name in NAMES}, os.getpid(), sorted({"jax", "tensorflow", "keras"} & set(sys.modules))
+
+
+def counted(array, n, tell):
+    for i in range(n):
+        tell(i, f"{i} of {n}")
+    return array + n, {"n": n}
+
+
+def backend(tell):
+    import keras
+
+    return keras.config.backend(), float(keras.ops.sum(keras.ops.ones((3, 2))))
+
+
+def raises(error, tell):
+    raise error
+
+
+def dies(how, tell):
+    tell("dying")
+    os._exit(1) if how == "exit" else os.kill(os.getpid(), signal.SIGKILL)
+
+
+def talks(tell):
+    while True:
+        tell(os.getpid())
+        time.sleep(0.01)
+
+
+def hands_back_what_cannot_be_sent(tell):
+    return lambda: None
+
+
+class DiesOnArrival:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+@pytest.fixture(autouse=True)
+def no_child_stays():
+    resource_tracker.ensure_running()  # Python's own, started with the first child and never ended
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    assert multiprocessing.active_children() == [] and set(psutil.Process().children(recursive=True)) <= before
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = sys.argv[1:]
+from test_child import talks
+from wmlab._child import on_jax
+if __name__ == "__main__":
+    on_jax(talks, tell=lambda process: print(process, flush=True))
+"""
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A Python at work, and its child on jax, which has begun to talk."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, script, os.path.dirname(__file__)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    yield parent, psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.communicate()
+
+
+def test_what_is_told_arrives_in_order_and_then_the_result():
+    told = []
+    array, more = on_jax(counted, np.arange(300_000), 5, tell=lambda *said: told.append(said))
+    assert told == [(i, f"{i} of 5") for i in range(5)]
+    assert np.array_equal(array, np.arange(5, 300_005)) and more == {"n": 5}
+
+
+@pytest.mark.parametrize("before", ["torch", None])
+def test_the_environment_is_the_childs_alone(monkeypatch, before):
+    for name in NAMES:
+        monkeypatch.setenv(name, before) if before else monkeypatch.delenv(name, raising=False)
+    environment, process, loaded = on_jax(surroundings, tell=refuse)
+    assert environment == {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    assert [os.environ.get(name) for name in NAMES] == [before, before]
+    assert process != os.getpid() and loaded == [], "the child loads what its function loads, and no framework before"
+
+
+def test_keras_runs_on_jax_there(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert on_jax(backend, tell=refuse) == ("jax", 6.0)
+
+
+@pytest.mark.parametrize("error, text", [
+    (ValueError("no such network"), "ValueError: no such network"), (MemoryError(), "MemoryError: "),
+    (SystemError("two\nlines"), "SystemError: two\nlines"),
+])
+def test_an_error_there_is_told_here(error, text):
+    with pytest.raises(RuntimeError) as caught:
+        on_jax(raises, error, tell=refuse)
+    assert str(caught.value) == f"The child process on jax failed: {text}"
+
+
+def test_a_result_that_cannot_be_sent_is_an_error_like_any_other():
+    with pytest.raises(RuntimeError, match="^The child process on jax failed: .*[pP]ickle"):
+        on_jax(hands_back_what_cannot_be_sent, tell=refuse)
+
+
+def test_what_cannot_be_sent_there_starts_nothing():
+    with pytest.raises(Exception, match="[pP]ickle"):
+        on_jax(lambda tell: None, tell=refuse)
+
+
+@pytest.mark.parametrize("how", ["exit", pytest.param("kill", marks=pytest.mark.skipif(os.name == "nt", reason="no SIGKILL"))])
+def test_a_child_that_dies_is_an_error_in_one_sentence(how):
+    told = []
+    with pytest.raises(RuntimeError, match=DIED):
+        on_jax(dies, how, tell=told.append)
+    assert told == ["dying"]
+
+
+def test_a_child_that_dies_on_its_way_is_the_same():
+    with pytest.raises(RuntimeError, match=DIED):
+        on_jax(counted, DiesOnArrival(), 3, tell=refuse)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("no room for a line")])
+def test_stopped_here_it_stops_there(error):
+    children = []
+
+    def stop(process):
+        children.append(process)
+        raise error
+
+    with pytest.raises(error if error is KeyboardInterrupt else ValueError):
+        on_jax(talks, tell=stop)
+    assert len(children) == 1 and not psutil.pid_exists(children[0])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT")
+@pytest.mark.parametrize("send", ["the parent", "both"])
+def test_interrupted_from_the_keyboard(pair, send):
+    """A Jupyter server interrupts the kernel and its children, a shell all of them; only the parent says so."""
+    parent, child = pair
+    os.kill(parent.pid, signal.SIGINT) if send == "the parent" else os.killpg(parent.pid, signal.SIGINT)
+    _, said = parent.communicate(timeout=30)
+    assert parent.returncode == -signal.SIGINT
+    assert said.count("Traceback") == 1 and said.strip().endswith("KeyboardInterrupt")
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_parent_that_is_killed_leaves_no_child_that_works_on(pair):
+    parent, child = pair
+    parent.kill()
+    parent.communicate(timeout=30)
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running()
+
+
+def test_it_loads_nothing_heavy(python):
+    done = python("import sys, wmlab._child; print(sorted({'numpy', 'keras', 'jax', 'tensorflow', 'pandas'} & set(sys.modules)))")
+    assert done.stdout == "[]\n", done.stderr
