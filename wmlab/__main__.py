@@ -31,21 +31,31 @@ def clean_notebooks(_options):
 
 def sweep(options):
     """run an experiment many times and record every run; `wmlab/sweeps.py` says more"""
-    from wmlab import datasets, records, runtime, sweeps
+    from wmlab import datasets, records, runtime
 
-    given = {name: getattr(options, name) for name in ("epochs", "batch", "until")}
+    given = {name: getattr(options, name) for name in ("network", "epochs", "batch", "until", "scheduler")}
     changes = {name: value for name, value in given.items() if value is not None}
     if options.rate:
         changes["decay"] = options.rate == "cosine"
     try:
         runtime.setup(scale=options.scale)
+        from wmlab import sweeps  # loads keras, whose backend is chosen by now
+
         marks = sweeps.plan(options.schemes, options.alpha, options.beta, options.runs,
                             classes=datasets.classes(options.dataset), kind=options.kind, decoys=options.decoys)
-        sweeps.sweep(options.experiment, options.dataset, marks, options.out, options.scale,
-                     options.alpha[0], options.beta[0], **changes)
+        failed = None
+        try:
+            sweeps.sweep(options.experiment, options.dataset, marks, options.out, options.scale,
+                         options.alpha[0], options.beta[0], **changes)
+        except sweeps.RunsFailed as error:  # the others are worth a table
+            failed = str(error)
         _report("exported", records.export(options.out, options.results))
     except (OSError, RuntimeError, ValueError, datasets.DataError) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped. Finished runs are on file, and the same command does the rest.")
+    if failed:
+        sys.exit(failed)
 
 
 def _sweep_options(parser):
@@ -62,10 +72,12 @@ def _sweep_options(parser):
     parser.add_argument("--decoys", type=int, default=0)
     parser.add_argument("--runs", type=int, default=5, help="seeds of every setting")
     parser.add_argument("--scale", choices=["class", "paper"], default="paper")
+    parser.add_argument("--network", help="other than the recipe's, as in wmlab.networks")
     parser.add_argument("--epochs", type=int, help="other than the recipe's")
     parser.add_argument("--batch", type=int, help="other than the recipe's")
     parser.add_argument("--rate", choices=["constant", "cosine"], help="learning rate over the epochs, other than the recipe's")
     parser.add_argument("--until", choices=["steps", "converged"])
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="have the workers of this Dask scheduler train")
     parser.add_argument("--out", default="data/results/runs", help="folder of the records")
     parser.add_argument("--results", default="data/results", help="folder of the sorted CSV")
 

@@ -139,8 +139,8 @@ def line(own):
     if not pairs:
         raise ValueError(f"there is nothing to share yet: press “{TRAIN}” first")
     new, wrong = pairs[-1]
-    return (f"{new['alpha']:g}, {new['beta']:g}, {new['seed']}, {new['fresh_key_accuracy']:.4f}, {wrong['fresh_key_accuracy']:.4f}, "
-            f"{new['clean_accuracy']:.4f}, {wrong['clean_accuracy']:.4f}")
+    shares = [f"{run[column]:.4f}" for column in ("fresh_key_accuracy", "clean_accuracy") for run in (new, wrong)]
+    return ", ".join([f"{new['alpha']:g}", f"{new['beta']:g}", str(new["seed"]), *shares])
 
 
 def pool(text):
@@ -189,7 +189,8 @@ def cell_map(values, title, unit):
     rows = [[None if np.isnan(v) else v for v in row] for row in values.to_numpy()]  # JSON knows no NaN
     figure = figures.blank(height=150 + 44 * len(values), title=title, plot_bgcolor="#BDBDBD", margin=dict(l=80, t=60, b=70),
                            # else plotly takes the names for numbers, and cells are as wide as the steps between them
-                           xaxis=dict(title="β", showgrid=False, type="category"), yaxis=dict(title="α", showgrid=False, type="category"))
+                           xaxis=dict(title="β", showgrid=False, type="category"),
+                           yaxis=dict(title="α", showgrid=False, type="category"))
     return figure.add_heatmap(x=[f"{v:g}" for v in values.columns], y=[f"{v:g}" for v in values.index], z=rows,
                               text=[["" if v is None else f"{v:.0f}" for v in row] for row in rows], texttemplate="%{text}",
                               textfont=dict(size=14), colorscale="Cividis", colorbar=dict(title=unit))
@@ -224,10 +225,13 @@ def verdicts(table, column="fresh_key_accuracy"):
     """Paired tests of all cells, a row each, in points of a column: new label minus wrong label, with interval and p."""
     rows = []
     for _, row in records.paired(table, column).iterrows():
-        few = row.pairs < records.FEW
-        rows.append({"α": f"{row.alpha:g}", "β": f"{row.beta:g}", "pairs": int(row.pairs), "new − wrong, points": f"{100 * row['mean']:+.1f}",
-                     "95 % interval": "" if few else f"[{100 * row.low:+.1f}, {100 * row.high:+.1f}]", "p": "" if few else f"{row.p:.3f}",
-                     "better": "too few pairs" if few else "cannot tell" if row.p > 0.05 else MARKS[0] if row["mean"] > 0 else MARKS[1]})
+        shown = {"α": f"{row.alpha:g}", "β": f"{row.beta:g}", "pairs": int(row.pairs),
+                 "new − wrong, points": f"{100 * row['mean']:+.1f}", "95 % interval": "", "p": "", "better": "too few pairs"}
+        if row.pairs >= records.FEW:
+            better = "cannot tell" if row.p > 0.05 else MARKS[0] if row["mean"] > 0 else MARKS[1]
+            interval = f"[{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
+            shown |= {"95 % interval": interval, "p": f"{row.p:.3f}", "better": better}
+        rows.append(shown)
     return pd.DataFrame(rows)
 
 

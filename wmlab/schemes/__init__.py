@@ -1,5 +1,5 @@
 """Schemes by name. A new one is a subclass of `Scheme` in a file of its own and a line here."""
-from wmlab.schemes.base import FRESH, Scheme
+from wmlab.schemes.base import Scheme
 from wmlab.schemes.new_label import NewLabel
 from wmlab.schemes.unmarked import Unmarked
 from wmlab.schemes.wrong_label import WrongLabel
@@ -14,4 +14,4 @@ def scheme(name, **settings):
     return SCHEMES[name](**settings)
 
 
-__all__ = ["FRESH", "SCHEMES", "NewLabel", "Scheme", "Unmarked", "WrongLabel", "scheme"]
+__all__ = ["SCHEMES", "NewLabel", "Scheme", "Unmarked", "WrongLabel", "scheme"]
