@@ -5,8 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from wmlab.datasets import Dataset
+
+settings.register_profile("wmlab", deadline=None)  # how long an example takes says nothing on a shared machine
+settings.load_profile("wmlab")
 
 BY_SETUP = ("KERAS_BACKEND", "WMLAB_SCALE", "TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "XLA_PYTHON_CLIENT_PREALLOCATE")
 

@@ -343,7 +343,7 @@ def test_a_data_set_of_ones_own_is_checked(change, error, words):
         dataclasses.replace(load("mnist", "class").subset(20, 20), **change)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(10, 300), st.integers(0, 5), st.lists(st.integers(1, 60), min_size=10, max_size=10))
 def test_subsets_are_stratified_and_repeat(n, seed, sizes):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(10), sizes))

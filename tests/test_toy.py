@@ -77,7 +77,7 @@ def test_twist_is_zero_for_identical_heads(world, kind):
     assert toy.twist(x @ w, x @ w) == (0, 0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(0, 1))
 def test_twist_by_counting_and_whatever_shift_of_all_logits(seed, new):
     rng = np.random.default_rng(seed)

@@ -14,9 +14,9 @@ from wmlab.schemes import scheme
 
 MARKS = ("new label", "wrong label")
 MEASURED = {"keys": "fresh_key_accuracy", "clean images": "clean_accuracy", "noisy images": "noisy_accuracy"}
-TITLES = {"fresh_key_accuracy": "fresh keys hit", "clean_accuracy": "clean images right",
-          "noisy_accuracy": "noisy images right"}
+TITLES = {"fresh_key_accuracy": "fresh keys hit", "clean_accuracy": "clean images right", "noisy_accuracy": "noisy images right"}
 TRAIN = "Train this cell now"
+SHEET = ("alpha", "beta", "seed", "new_key", "wrong_key", "new_clean", "wrong_clean")  # a line of a class's shared sheet
 MOST = 200  # pairs of runs beyond which a cell counts as one where nobody can tell the schemes apart
 
 
@@ -129,10 +129,6 @@ def train_cell(data, how, name, alpha, beta, seed):
     return run.record | {"noisy_accuracy": mark.noisy_accuracy(run.model, data)}
 
 
-# A line for the shared sheet: commas between, so that any spreadsheet takes it apart and puts it together again.
-SHEET = ("alpha", "beta", "seed", "new_key", "wrong_key", "new_clean", "wrong_clean")
-
-
 def line(own):
     """The newest cell that was trained, both schemes, as one line for a shared sheet: the numbers of SHEET."""
     pairs = [pair for pair in itertools.pairwise(own) if pair[0]["seed"] == pair[1]["seed"]]  # who cancels leaves one alone
@@ -243,7 +239,7 @@ def spread(shares, title):
                                       ticktext=[name + mean for name, mean in means.items()]))
     for place, (name, values) in enumerate(shares.items()):
         look = figures.looks([name.partition(" (")[0]]).popitem()[1]
-        across = place + (np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else np.zeros(len(values)))
+        across = place + np.linspace(-0.25, 0.25, len(values))
         figure.add_scatter(x=across, y=values, mode="markers", marker=dict(color=look["color"], symbol=look["symbol"], size=8),
                            opacity=0.5, name=name)
         if values:
