@@ -628,7 +628,7 @@ def test_verdicts_are_those_of_the_tests():
         if len(differences) < 6:
             assert row["p"] == row["95 % interval"] == ""
             continue
-        assert float(row["p"]) == pytest.approx(flips(differences), abs=0.00051)
+        assert float(row["p"]) == pytest.approx(flips(differences), rel=0.051)  # two digits
         assert (row["better"] == "cannot tell") == (flips(differences) > 0.05)
         half = stats.t.isf(0.025, len(differences) - 1) * stats.sem(differences)
         ends = [float(end) / 100 for end in row["95 % interval"].strip("[]").split(", ")]

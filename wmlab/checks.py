@@ -144,7 +144,7 @@ def _pairs(answer):
         return False, "A deviation takes at least two pairs."
     needed = next(n for n in range(2, 200) if power(5, 10, n) >= 0.8)
     if answer == needed:
-        sees = "half a deviation is a small effect. The paper's 50 runs would see it; 6 would not."
+        sees = "half a deviation is an effect of medium size. The paper's 50 runs would see it; 6 would not."
         return True, f"{needed} pairs, {2 * needed} networks: {sees}"
     return False, f"With {answer} pairs the power is {power(5, 10, answer):.1%}. Look for the first number with 80 %."
 

@@ -75,7 +75,7 @@ def sentence(table, alpha, beta, column):
     """What the records say of one cell, in words: means, intervals, runs, and the paired difference."""
     at = table[(table.alpha == alpha) & (table.beta == beta)]
     parts = []
-    for _, row in records.cells(at, column)[::-1].iterrows():
+    for _, row in records.cells(at, column).iterrows():
         interval = f" [{row.low:.1%}, {row.high:.1%}]" if row.runs >= records.FEW else ""
         parts.append(f"{row.scheme} {row['mean']:.1%}{interval}, {row.runs} run{'' if row.runs == 1 else 's'}")
     if not parts:
@@ -226,7 +226,7 @@ def verdicts(table, column="fresh_key_accuracy"):
         if row.pairs >= records.FEW:
             better = "cannot tell" if row.p > 0.05 else MARKS[0] if row["mean"] > 0 else MARKS[1]
             interval = f"[{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
-            shown |= {"95 % interval": interval, "p": f"{row.p:.3f}", "better": better}
+            shown |= {"95 % interval": interval, "p": f"{row.p:.2g}", "better": better}
         rows.append(shown)
     return pd.DataFrame(rows)
 
