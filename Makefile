@@ -1,10 +1,11 @@
 # make lab    opens the course            make test       runs every test
 # make bench-panels  measures how fast the panels follow the hand
+# make bench-training  measures how fast networks train, many at once and one by one
 # Both set up .venv first, once, and can be run again at any time.
 #   PYTHON=/path/to/python3.12   the Python to set up with
 #   LABFLAGS=..., TESTFLAGS=...  passed on to JupyterLab and pytest
 
-.PHONY: lab test test-fast bench-panels stamp clean-notebooks clean set-up-lab set-up-test
+.PHONY: lab test test-fast bench-panels bench-training stamp clean-notebooks clean set-up-lab set-up-test
 
 BIN := .venv/bin/python
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
@@ -24,6 +25,9 @@ test-fast: set-up-test
 
 bench-panels: set-up-test
 	@$(BIN) -m pytest tests/browser/bench_panels.py -q $(TESTFLAGS)
+
+bench-training: set-up-test
+	@$(BIN) -m pytest tests/bench_training.py -q $(TESTFLAGS)
 
 stamp clean-notebooks: set-up-lab
 	@$(BIN) -m wmlab $@

@@ -1,4 +1,5 @@
 """A function in a child process on jax: what it hands back, how it fails, and that nothing stays behind."""
+import importlib
 import multiprocessing
 import os
 import signal
@@ -61,6 +62,13 @@ class DiesOnArrival:
 
     def __reduce__(self):
         return os._exit, (1,)
+
+
+class Absent:
+    """Of a package that is not installed where it is unpickled."""
+
+    def __reduce__(self):
+        return importlib.import_module, ("not_there",)
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +138,7 @@ def test_a_result_that_cannot_be_sent_is_an_error_like_any_other():
         on_jax(hands_back_what_cannot_be_sent, tell=refuse)
 
 
-def test_what_cannot_be_sent_there_starts_nothing():
+def test_what_cannot_be_sent_there_is_refused():
     with pytest.raises(Exception, match="[pP]ickle"):
         on_jax(lambda tell: None, tell=refuse)
 
@@ -143,9 +151,24 @@ def test_a_child_that_dies_is_an_error_in_one_sentence(how):
     assert told == ["dying"]
 
 
-def test_a_child_that_dies_on_its_way_is_the_same():
+@pytest.mark.parametrize("behind", [0, 10**7], ids=["small", "more than a pipe holds"])
+def test_a_child_that_dies_on_its_way_is_the_same(behind):
     with pytest.raises(RuntimeError, match=DIED):
-        on_jax(counted, DiesOnArrival(), 3, tell=refuse)
+        on_jax(counted, DiesOnArrival(), bytes(behind), tell=refuse)
+
+
+@pytest.mark.parametrize("behind", [0, 10**7], ids=["small", "more than a pipe holds"])
+def test_what_the_child_cannot_load_is_an_error_like_any_other(behind):
+    with pytest.raises(RuntimeError, match="^The child process on jax failed: ModuleNotFoundError: No module named 'not_there'$"):
+        on_jax(counted, Absent(), bytes(behind), tell=refuse)
+
+
+def test_an_error_of_the_one_who_is_told_is_not_the_childs():
+    def tell(*said):
+        raise BrokenPipeError("the notebook is gone")
+
+    with pytest.raises(BrokenPipeError, match="the notebook is gone"):
+        on_jax(counted, 0, 3, tell=tell)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("no room for a line")])

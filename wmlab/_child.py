@@ -11,32 +11,43 @@ def on_jax(function, *arguments, tell):
     Raises RuntimeError with the child's error, or if the child died; stopped here, it stops there.
     """
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(there, function, arguments), daemon=True)
+    here, there = context.Pipe()
+    child = context.Process(target=_child, args=(there,), daemon=True)
     with _environment(KERAS_BACKEND="jax", XLA_PYTHON_CLIENT_PREALLOCATE="false"):
         child.start()
     there.close()
     try:
+        with _alive():  # not as arguments of the process: its start would wait forever for one that dies on reading them
+            here.send((function, arguments))
         while True:
-            kind, said = here.recv()
+            with _alive():
+                kind, said = here.recv()
             if kind == "done":
                 return said
             if kind == "failed":
                 raise RuntimeError(f"The child process on jax failed: {said}")
             tell(*said)
-    except EOFError as error:
-        raise RuntimeError("The child process on jax died; if memory ran out, train fewer networks at once.") from error
     finally:
         child.terminate()
         child.join()
+        here.close()
 
 
-def _child(connection, function, arguments):
+def _child(connection):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent answers it and ends this process
     try:
+        function, arguments = connection.recv()
         connection.send(("done", function(*arguments, lambda *said: connection.send(("told", said)))))
     except Exception as error:  # whatever it is, the parent raises it
         connection.send(("failed", f"{type(error).__name__}: {error}"))
+
+
+@contextlib.contextmanager
+def _alive():
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
+        raise RuntimeError("The child process on jax died; if memory ran out, train fewer networks at once.") from error
 
 
 @contextlib.contextmanager
