@@ -22,7 +22,7 @@ MOST = 200  # pairs of runs beyond which a cell counts as one where nobody can t
 
 def arms(table, alpha, beta, column="fresh_key_accuracy"):
     """Two plots of a column, over α at this β and over β at this α: a dot a run, a line the mean, a band the interval."""
-    figure = make_subplots(1, 2, shared_yaxes=True, subplot_titles=("over the share of keys α", "over their strength β"))
+    figure = make_subplots(1, 2, shared_yaxes=True, subplot_titles=("over α, the share of keys", "over β, their strength"))
     look = figures.looks(MARKS)
     for (place, _), name in itertools.product(enumerate(records.CELL, 1), MARKS):
         at, drawn = dict(legendgroup=name, row=1, col=place), figures.line(look[name])
@@ -34,11 +34,9 @@ def arms(table, alpha, beta, column="fresh_key_accuracy"):
     figure.update_layout(template=figures.TEMPLATE, height=420, margin=dict(b=130))
     for place, name in enumerate(records.CELL, 1):
         values = sorted(table[table[name] > 0][name].unique())
-        figure.update_xaxes(title=dict(text="αβ"[place - 1], standoff=30), type="log", tickangle=-60,
-                            tickvals=values, ticktext=[f"{v:g}" for v in values],
+        figure.update_xaxes(type="log", tickangle=-60, tickvals=values, ticktext=[f"{v:g}" for v in values],
                             range=[np.log10(values[0]) - 0.07, np.log10(values[-1]) + 0.07], col=place)
         figure.add_vline(x=values[0], line=dict(color=figures.COLOURS["grey"], dash="dot"), col=place)
-    figure.update_yaxes(tickformat=".0%")
     draw_arms(figure, arm_values(table, alpha, beta, column))
     return figure
 
@@ -68,6 +66,7 @@ def draw_arms(figure, values):
         shape.x0 = shape.x1 = value
     seen = [number for arm in records.CELL for _, runs in values[arm].values() for number in runs[column]]
     low = 0 if column != "clean_accuracy" or not seen else min(seen) - 0.01
+    figure.update_yaxes(tickformat=".1%" if low else ".0%")
     figure.update_yaxes(title=TITLES[column], range=[low - 0.03 * (1 - low), 1 + 0.03 * (1 - low)], col=1)
 
 
