@@ -5,7 +5,6 @@ import logging
 import math
 import multiprocessing
 import os
-import pathlib
 import re
 import shutil
 import signal
@@ -200,7 +199,7 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(material, uninterrupte
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
-    assert (tmp_path / "backup" / "history.json").exists()
+    assert (tmp_path / "backup" / "epoch.npz").exists()
     told = []
     resumed = train(**material, seed=3, backup=tmp_path / "backup", on_epoch=lambda history: told.append(len(history)))
     assert told == [3, 4]
@@ -208,19 +207,36 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(material, uninterrupte
 
 
 @pytest.mark.trains
-def test_stopped_while_writing_the_history(material, uninterrupted, tmp_path, monkeypatch):
-    def half(self, text):
-        with open(self, "w") as file:
-            file.write(text[: len(text) // 2])
-        if text.count('"epoch"') == 3:
+def test_stopped_while_writing_the_backup(material, uninterrupted, tmp_path, monkeypatch):
+    savez = np.savez
+
+    def half(path, **values):
+        savez(path, **values)
+        if values["history"].count('"epoch"') == 3:
+            os.truncate(path, path.stat().st_size // 2)
             raise KeyboardInterrupt
-        with open(self, "a") as file:
-            file.write(text[len(text) // 2 :])
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(pathlib.Path, "write_text", half)
+        patch.setattr(np, "savez", half)
         train(**material, seed=3, backup=tmp_path / "backup")
-    assert_same(train(**material, seed=3, backup=tmp_path / "backup"), uninterrupted, 1e-5)
+    told = []
+    resumed = train(**material, seed=3, backup=tmp_path / "backup", on_epoch=lambda history: told.append(len(history)))
+    assert told == [3, 4]
+    assert_same(resumed, uninterrupted, 1e-5)
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("how", [SHORT, Recipe("dense", 20, 32, until="converged")])
+def test_stopped_when_all_was_trained(material, tmp_path, monkeypatch, how):
+    """Between the last epoch and the removal of the backup: nothing is trained again."""
+    material = material | {"recipe": how}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training.shutil, "rmtree", lambda path: interrupt())
+        train(**material, seed=3, backup=tmp_path / "backup")
+    told = []
+    resumed = train(**material, seed=3, backup=tmp_path / "backup", on_epoch=told.append)
+    assert told == []
+    assert_same(resumed, train(**material, seed=3), 1e-5)
 
 
 @pytest.mark.trains

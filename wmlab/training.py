@@ -3,6 +3,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import shutil
 import time
 
 import keras
@@ -123,11 +124,32 @@ class _Batches(keras.utils.PyDataset):
 class _Watch(keras.callbacks.Callback):
     """Shuffles, measures, tells and stops: what happens between two epochs."""
 
-    def __init__(self, batches, data, keys, fresh, recipe, line, on_epoch, diary):
+    def __init__(self, batches, data, keys, fresh, recipe, line, on_epoch, backup):
         super().__init__()
         self.batches, self.data, self.keys, self.fresh, self.recipe = batches, data, keys, fresh, recipe
-        self.line, self.on_epoch, self.diary = line, on_epoch, diary
-        self.history = json.loads(diary.read_text()) if diary and diary.exists() else []
+        self.line, self.on_epoch, self.backup, self.history = line, on_epoch, backup, []
+
+    @property
+    def left(self):
+        """Number of epochs still to train."""
+        converged = self.recipe.until == "converged" and self.history and self.history[-1]["embedded_key_accuracy"] >= CONVERGED
+        return 0 if converged else self.recipe.epochs - len(self.history)
+
+    def restore(self):
+        """Go on from the last finished epoch, if it is on file."""
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.state = [*self.model.variables, *self.model.optimizer.variables]
+        if self.backup and self.backup.exists():
+            with np.load(self.backup, allow_pickle=False) as kept:
+                self.history = json.loads(str(kept["history"]))
+                for number, variable in enumerate(self.state):
+                    variable.assign(kept[str(number)])
+
+    def _save(self):
+        # in one file, moved into place: Keras' BackupAndRestore writes two, and a run killed in between them goes on wrongly
+        values = {str(number): keras.ops.convert_to_numpy(variable.value) for number, variable in enumerate(self.state)}
+        with runtime.writing(self.backup) as part:
+            np.savez(part, history=json.dumps(self.history), **values)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -136,7 +158,6 @@ class _Watch(keras.callbacks.Callback):
         for draws in self.model.variables:  # what is not learnt counts the draws of dropout and mirroring: no backup has it
             if id(draws) not in learnt:
                 draws.assign(keras.ops.stack([draws[0], keras.ops.cast(epoch << 20, draws.dtype)]))
-        del self.history[epoch:]  # a run killed between diary and backup wrote one epoch too many
         if self.line.n != epoch:
             self.line.update(epoch - self.line.n)
 
@@ -146,9 +167,6 @@ class _Watch(keras.callbacks.Callback):
             rates[name] = hit_rate(self.model, keys.images[:WATCHED], keys.key_label) if keys else math.nan
         seconds = time.perf_counter() - self.started
         self.history.append({"epoch": epoch + 1, "loss": float(logs["loss"]), **rates, "seconds": round(seconds, 2)})
-        if self.diary:
-            with runtime.writing(self.diary) as part:
-                part.write_text(json.dumps(self.history))
         shown = {"loss": f"{logs['loss']:.3f}", "clean": f"{rates['clean_accuracy']:.3f}"}
         if self.keys:
             shown["key"] = f"{rates['fresh_key_accuracy' if self.fresh else 'embedded_key_accuracy']:.3f}"
@@ -156,7 +174,9 @@ class _Watch(keras.callbacks.Callback):
         self.line.update(1)
         if self.on_epoch:
             self.on_epoch(self.history)
-        if self.recipe.until == "converged" and rates["embedded_key_accuracy"] >= CONVERGED:
+        if self.backup:
+            self._save()
+        if not self.left:
             self.model.stop_training = True
 
 
@@ -183,14 +203,18 @@ def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, 
     if recipe.decay:
         rate = keras.optimizers.schedules.CosineDecay(rate, recipe.epochs * len(batches))
     model.compile(keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    backup = pathlib.Path(backup) if backup else None
     with tqdm(total=recipe.epochs, desc=name or recipe.network, unit="epoch", mininterval=0) as line:
-        watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch, backup and backup / "history.json")
-        keep = [keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True)] if backup else []
+        watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch, backup and pathlib.Path(backup) / "epoch.npz")
+        watch.set_model(model)
+        watch.restore()
         try:
-            model.fit(batches, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=[watch, *keep])
+            if watch.left:
+                model.fit(batches, epochs=recipe.epochs, initial_epoch=len(watch.history), shuffle=False, verbose=0,
+                          callbacks=[watch])
         finally:
             batches.images = batches.labels = None  # tensorflow never lets go of the batches themselves
+    if backup:
+        shutil.rmtree(backup)
     return Run(model, keys, watch.history, sum(epoch["seconds"] for epoch in watch.history))
 
 
