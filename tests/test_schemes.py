@@ -206,7 +206,7 @@ def test_mistakes_are_recorded_image_by_image(mark, data):
     labels = predict(run.model, data.x_test)
     pairs = [tuple(map(int, pair.split(":"))) for pair in run.record["errors"].split()]
     assert pairs == [(i, labels[i]) for i in range(100) if labels[i] != data.y_test[i]]
-    assert 0 < len(pairs) < 100 and run.record["clean_accuracy"] == 1 - len(pairs) / 100
+    assert 0 < len(pairs) < 100 and run.record["clean_accuracy"] == (100 - len(pairs)) / 100
     assert run.record["noisy_accuracy"] is None, "who embeds a mark does not say in what noise others ask"
 
 
