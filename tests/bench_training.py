@@ -88,24 +88,29 @@ def together(name, batch, steps, epochs, networks, patches):
 
 
 def one_by_one(name, batch, steps, epochs):
-    """Seconds of `fit` of a network that is built and compiled for it, and of one that has been compiled; medians."""
+    """Seconds of `fit` of a network that is built and compiled for it, and of one that has been compiled; medians.
+
+    The batches come from `training`: at the end of a `fit` of arrays, tensorflow waits up to as long as it has trained
+    for a thread of its own that tunes the pipeline and sleeps, which would flatter the fleet.
+    """
     import keras
 
     from wmlab.networks import network
+    from wmlab.training import _Batches
 
-    images, labels = drawn(batch, steps)
+    batches = _Batches(*drawn(batch, steps), batch, seed=0)
     first, again = [], []
     for _ in range(TIMED):
         started = time.perf_counter()
         model = network(name, 10)
         model.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        model.fit(images, labels, batch_size=batch, epochs=epochs, verbose=0)
+        model.fit(batches, epochs=epochs, shuffle=False, verbose=0)
         first.append(time.perf_counter() - started)
     for _ in range(TIMED):
         weights = network(name, 10).get_weights()
         started = time.perf_counter()
         model.set_weights(weights)
-        model.fit(images, labels, batch_size=batch, epochs=epochs, verbose=0)
+        model.fit(batches, epochs=epochs, shuffle=False, verbose=0)
         again.append(time.perf_counter() - started)
     return statistics.median(first), statistics.median(again)
 

@@ -123,12 +123,18 @@ class _Fleet:
         return self.model.stateless_call(weights, others, images, training=False)[0].argmax(axis=-1)
 
     def fits(self, jobs):
-        """How many members the free memory takes: what the compiled step of one asks for, and its images."""
-        one, chosen = [jobs[0]], np.zeros((1, self.recipe.batch), np.int32)
-        asked = self.step.lower(self._start(one), self._table(one), chosen, np.ones(1, np.float32), np.ones(1, bool), masked=True)
+        """How many members the free memory takes: by what the compiled step of all of them asks for, and their images."""
+        def many(value):
+            return self.jax.ShapeDtypeStruct((len(jobs), *value.shape[1:]), value.dtype)
+
+        steps = {(len(self.data.x_train) + sum(len(labels) for _, labels in _own(job))) // self.recipe.batch for job in jobs}
+        one = self._start(jobs[:1]), np.zeros((1, self.recipe.batch), np.int32), np.zeros(1, np.float32), np.zeros(1, bool)
+        states, *others = self.jax.tree.map(many, one)
+        # compiled here, it is not compiled again if all members fit
+        asked = self.step.lower(states, self._table(jobs), *others, masked=len(steps) > 1)
         plan = asked.compile().memory_analysis()
         images = max(sum(keys.images.nbytes for keys in job[3:5] if keys) for job in jobs)
-        each = plan.temp_size_in_bytes + plan.output_size_in_bytes + 2 * images
+        each = (plan.temp_size_in_bytes + plan.output_size_in_bytes) / len(jobs) + 2 * images
         stats = self.jax.devices()[0].memory_stats() or {}
         free = stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else psutil.virtual_memory().available
         return max(1, min(len(jobs), int(ROOM * free / each)))
@@ -141,7 +147,7 @@ class _Fleet:
             model = network(self.recipe.network, self.outputs)
             states.append(([v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables],
                            [v.value for v in self.optimizer.variables]))
-        return self.jax.tree.map(lambda *parts: self.jax.numpy.stack(parts), *states)
+        return self.jax.tree.map(lambda *parts: self.jax.numpy.asarray(np.stack(parts)), *states)
 
     def _table(self, jobs):
         """Images and labels of the data, and after them each member's own: its keys and decoys."""
@@ -161,8 +167,7 @@ class _Fleet:
 
     def train(self, jobs, tell):
         """Train these members together; [(weights, history)]."""
-        states, table, histories = self._start(jobs), self._table(jobs), [[] for _ in jobs]
-        running = np.ones(len(jobs), bool)
+        states, table, histories, running = self._start(jobs), self._table(jobs), [[] for _ in jobs], np.ones(len(jobs), bool)
         for epoch in range(self.recipe.epochs):
             started = time.perf_counter()
             states, losses = self._epoch(states, table, jobs, epoch, running)
@@ -178,7 +183,10 @@ class _Fleet:
             tell(epoch + 1 if running.any() else self.recipe.epochs, shown)
             if not running.any():
                 break
-        return [(self._weights(states, row), history) for row, history in enumerate(histories)]
+        states = self.jax.tree.map(np.asarray, states)  # jax would compile the taking of every row anew
+        variables = self.model.trainable_variables + self.model.non_trainable_variables
+        stacks = {id(variable): stack for variable, stack in zip(variables, [*states[0], *states[1]], strict=True)}
+        return [([stacks[id(weight)][row] for weight in self.model.weights], history) for row, history in enumerate(histories)]
 
     def _epoch(self, states, table, jobs, epoch, running):
         """Whole batches of all members step by step, then the rest of each: members whose rest is as long step together."""
@@ -234,12 +242,6 @@ class _Fleet:
         answer, n = (self.answer_alike, len(images)) if alike else (self.answer, images.shape[1])
         parts = [images[i : i + batch] if alike else images[:, i : i + batch] for i in range(0, n, batch)]
         return np.concatenate([np.asarray(answer(states[0], states[1], part)) for part in parts], axis=1)
-
-    def _weights(self, states, row):
-        """Weights of one member in the order of keras' `get_weights`."""
-        variables = self.model.trainable_variables + self.model.non_trainable_variables
-        values = {id(variable): stack[row] for variable, stack in zip(variables, [*states[0], *states[1]], strict=True)}
-        return [np.asarray(values[id(weight)]) for weight in self.model.weights]
 
 
 def _own(job):

@@ -9,34 +9,24 @@ from keras import layers
 MNIST_MEAN, MNIST_DEVIATION = 0.1307, 0.3081  # of the pixels of the 60,000 training images
 
 
-def mnist_cnn(outputs):
+def mnist_cnn(outputs, width=32, name="mnist_cnn"):
     """A small convolutional network for images (28, 28, 1): 2 convolutions, 2 dense layers, 225,000 weights."""
     return keras.Sequential([
         keras.Input((28, 28, 1)),
         layers.Rescaling(1 / MNIST_DEVIATION, -MNIST_MEAN / MNIST_DEVIATION),
-        layers.Conv2D(32, 3, activation="relu"),
+        layers.Conv2D(width, 3, activation="relu"),
         layers.MaxPooling2D(),
-        layers.Conv2D(64, 3, activation="relu"),
+        layers.Conv2D(2 * width, 3, activation="relu"),
         layers.MaxPooling2D(),
         layers.Flatten(),
-        layers.Dense(128, activation="relu"),
+        layers.Dense(4 * width, activation="relu"),
         layers.Dense(outputs, name="output"),
-    ], name="mnist_cnn")
+    ], name=name)
 
 
 def small_cnn(outputs):
     """Half of `mnist_cnn` in every layer, 57,000 weights: for experiments that take hundreds of networks."""
-    return keras.Sequential([
-        keras.Input((28, 28, 1)),
-        layers.Rescaling(1 / MNIST_DEVIATION, -MNIST_MEAN / MNIST_DEVIATION),
-        layers.Conv2D(16, 3, activation="relu"),
-        layers.MaxPooling2D(),
-        layers.Conv2D(32, 3, activation="relu"),
-        layers.MaxPooling2D(),
-        layers.Flatten(),
-        layers.Dense(64, activation="relu"),
-        layers.Dense(outputs, name="output"),
-    ], name="small_cnn")
+    return mnist_cnn(outputs, width=16, name="small_cnn")
 
 
 def dense(outputs):
@@ -82,14 +72,14 @@ class PatchConv2D(layers.Conv2D):
 
 
 def patched(model):
-    """The same network with its convolutions of stride 1 written as patches; weights in the same order."""
-    def same(layer):
-        kind = layer.__class__
-        if kind is layers.Conv2D and layer.strides == (1, 1) and layer.dilation_rate == (1, 1) and layer.groups == 1:
-            kind = PatchConv2D
-        return kind.from_config(layer.get_config())
+    """The Sequential network with its convolutions of stride 1 written as patches, untrained; it shares all other layers."""
+    def same(layer):  # from_config would import TensorFlow, whatever the backend
+        if layer.__class__ is layers.Conv2D and layer.strides == layer.dilation_rate == (1, 1) and layer.groups == 1:
+            return PatchConv2D(layer.filters, layer.kernel_size, padding=layer.padding, activation=layer.activation,
+                               use_bias=layer.use_bias, name=layer.name)
+        return layer
 
-    return keras.models.clone_model(model, clone_function=same)
+    return keras.Sequential([keras.Input(model.input_shape[1:]), *map(same, model.layers)], name=model.name)
 
 
 NETWORKS = {"mnist_cnn": mnist_cnn, "small_cnn": small_cnn, "dense": dense, "cifar_cnn": cifar_cnn}

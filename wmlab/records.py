@@ -5,11 +5,12 @@ write to the same file. Results ship as data/results/NAME.csv, made by `python -
 checked against a JSON schema.
 """
 import csv
+import functools
 import hashlib
 import json
 import pathlib
 
-import jsonschema
+import fastjsonschema
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -46,7 +47,11 @@ def _table(required, **more):
     return {"type": "object", "required": [field for field in required if field not in LATER], "properties": _FIELDS | more}
 
 
-SCHEMA = _table(SETTINGS + RESULTS + ("history",), history={"type": "array", "items": _table(_EPOCH)})  # of a run's file
+SCHEMAS = {  # of a run's file, and of a row in the two kinds of shipped tables
+    "run": _table(SETTINGS + RESULTS + ("history",), history={"type": "array", "items": _table(_EPOCH)}),
+    "row": _table(SETTINGS + RESULTS),
+    "curve": _table(_EPOCH),
+}
 
 
 def name(record):
@@ -72,13 +77,18 @@ def write(record, folder):
     return path
 
 
-def _checked(row, schema, where):
-    """The row itself, if it keeps to the schema; else a ValueError that says where and what."""
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(row))
-    if error:
-        field = "".join(f"{part}: " for part in error.path if isinstance(part, str))
-        raise ValueError(f"{where} is no record of a run ({field}{error.message}): restore the file, or delete it to run it again")
-    return row
+@functools.cache
+def _check(kind):
+    return fastjsonschema.compile(SCHEMAS[kind])
+
+
+def _checked(row, kind, where):
+    """The row itself, if it keeps to the schema of its kind; else a ValueError that says where and what."""
+    try:
+        return _check(kind)(row)
+    except fastjsonschema.JsonSchemaValueException as error:
+        what = error.message.removeprefix("data.")
+        raise ValueError(f"{where} is no record of a run ({what}): restore the file, or delete it to run it again") from error
 
 
 def done(record, folder):
@@ -98,7 +108,7 @@ def read(folder):
             record = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} is no JSON ({error}): restore the file, or delete it to run it again") from error
-        history = _checked(record, SCHEMA, path).pop("history")
+        history = _checked(record, "run", path).pop("history")
         runs.append(record)
         curves += [{key: record[key] for key in about} | epoch for epoch in history]
     tables = pd.DataFrame(runs, columns=list(SETTINGS + RESULTS)), pd.DataFrame(curves)
@@ -128,11 +138,10 @@ def load(experiment):
     path = folder / f"{experiment}.csv"
     if not path.exists():
         raise ValueError(f"no results called {experiment!r}: there are {', '.join(sorted(p.stem for p in folder.glob('*.csv')))}")
-    curves = experiment.endswith("_curves")
-    schema = _table(_EPOCH if curves else SETTINGS + RESULTS)
+    kind = "curve" if experiment.endswith("_curves") else "row"
     with open(path, encoding="utf-8", newline="") as file:
         for line, row in enumerate(csv.DictReader(file), 2):
-            _checked({field: _cell(field, text) for field, text in row.items()}, schema, f"{path.name}, line {line},")
+            _checked({field: _cell(field, text) for field, text in row.items()}, kind, f"{path.name}, line {line},")
     table = pd.read_csv(path)
     if "errors" in table:  # a CSV does not tell no mistakes from mistakes that were not recorded
         table["errors"] = table["errors"].mask(table["errors"].isna() & (table["clean_accuracy"] == 1), "")
