@@ -1,11 +1,11 @@
 """How fast networks train, many at once in a fleet and one by one with `fit`: `make bench-training` prints a table.
 
-Each line is measured in a Python of its own. Starting it and importing are not counted; building the networks,
-compiling and, for a fleet, everything that `fleet.embed` does are. `fit` runs on the backend that wmlab takes here,
-tensorflow on a CPU and jax on a GPU, and once more on jax. Few networks are timed there, and the time of as many as the
-fleet has follows in two readings: each compiles for itself, as anyone writes it; or one compiles for all. The floor is
-the work in multiplications, three times that of the forward pass, at the rate of a large matrix product on this device.
-Times depend on the machine and its load; the ratios within one run are what counts.
+Each line is measured in a Python of its own. Starting it, importing and the backend's first look at its devices are not
+counted; building the networks, compiling and, for a fleet, everything that `fleet.embed` does are. `fit` runs on the
+backend that wmlab takes here, tensorflow on a CPU and jax on a GPU, and once more on jax. Few networks are timed there,
+and the time of as many as the fleet has follows in two readings: each compiles for itself, as anyone writes it; or one
+compiles for all. The floor is the work in multiplications, three times that of the forward pass, at the rate of a large
+matrix product on this device. Times depend on the machine and its load; the ratios within one run are what counts.
 """
 import concurrent.futures
 import dataclasses
@@ -53,7 +53,10 @@ def about(names):
 
 
 def drawn(batch, steps):
-    """Images and labels for an epoch of so many steps; noise trains as fast as digits."""
+    """Images and labels for an epoch of so many steps; noise trains as fast as digits. The backend is awake then."""
+    import keras
+
+    keras.ops.convert_to_numpy(keras.ops.ones(1) + 1)
     rng = np.random.default_rng(0)
     return rng.random((batch * steps, 28, 28, 1), np.float32), rng.integers(0, 10, batch * steps)
 

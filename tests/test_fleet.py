@@ -83,7 +83,7 @@ def fitting(data, members, memory, gpu):
             if gpu:
                 patch.setattr(made, "jax", types.SimpleNamespace(**vars(jax) | {"devices": lambda device=device: [device]}))
             patch.setattr(psutil, "virtual_memory", lambda free=free: types.SimpleNamespace(available=0 if gpu else free))
-            found.append(made.fits(jobs))
+            found.append(made.fits(jobs, fleet.ROOM))
     return found, networks.network("dense", 11).count_params()
 
 
@@ -151,7 +151,7 @@ def unpatched(model):
 
 
 class Whole(fleet._Fleet):
-    def fits(self, jobs):
+    def fits(self, jobs, room):
         return len(jobs)  # asks for nothing to be compiled
 
 
@@ -190,7 +190,7 @@ def test_to_convergence_members_stop_one_by_one_and_then_stay(on_jax, data):
 
 
 class Pairs(fleet._Fleet):
-    def fits(self, jobs):
+    def fits(self, jobs, room):
         return 2
 
 
@@ -202,6 +202,37 @@ def test_a_fleet_that_memory_does_not_hold_is_split_and_makes_the_same(on_jax, d
         ["fleet of 3"] * 3, ["fleet of 2", "fleet of 2", "fleet of 1"], ["fleet of 1"] * 3]
     assert_alike(pairs, whole)
     assert_alike(singles, whole)
+
+
+@pytest.mark.slow
+def test_two_halves_train_side_by_side_and_make_the_same(on_jax, data):
+    """Members of four sizes, so that every half compiles, draws initial weights and rests beside the other."""
+    halves = on_jax(together, data, MEMBERS * 2, DENSE, RATES * 2, SPLIT=8)
+    whole = on_jax(together, data, MEMBERS * 2, DENSE, RATES * 2, SPLIT=9)
+    devices = [{run["record"]["device"].split(", ")[-1] for run in runs} for runs in (halves, whole)]
+    assert devices == [{"fleet of 4"}, {"fleet of 8"}]
+    assert_alike(halves, whole)
+
+
+class Interrupted(Whole):
+    """The half of the first member is interrupted while the other would go on for hours."""
+
+    def train(self, jobs, tell):
+        if jobs[0][2] == ALIKE[0][1]:
+            raise KeyboardInterrupt
+        return super().train(jobs, tell)
+
+
+def interrupted(data):
+    try:
+        together(data, ALIKE[:2], dataclasses.replace(DENSE, epochs=10**5), _Fleet=Interrupted, SPLIT=2)
+    except KeyboardInterrupt:
+        return True
+
+
+@pytest.mark.slow
+def test_if_one_half_is_interrupted_the_other_ends(on_jax, data):
+    assert on_jax(interrupted, data)
 
 
 @pytest.mark.slow
@@ -280,7 +311,7 @@ def test_interrupted_it_leaves_no_child(kept, data, monkeypatch):
 @pytest.mark.parametrize("members, change, sentence", [
     ([], {}, "a fleet has networks with one number of outputs; these have no members"),
     ([MEMBERS[0], (WrongLabel(0.3, 0.05), 1, "Bob")], {}, r"one number of outputs; these have \[10, 11\]"),
-    ([(NewLabel(0.3, 0.05, classes=7), 1, "Bob")], {}, "mnist has 10 classes, and not every scheme here is for as many: set"),
+    ([(NewLabel(0.3, 0.05, classes=7), 1, "Bob")], {}, "mnist has 10 classes, this scheme is for 7: set classes"),
     ([(Unmarked(), 1, ""), (WrongLabel(0.3, 0.05), 1, "Bob")], {"until": "converged"}, "and a member has none: use until='steps'"),
     (MEMBERS, {"network": "cifar_cnn"}, r"cifar_cnn takes images of \(32, 32, 3\), those of mnist are \(28, 28, 1\)"),
     (MEMBERS, {"network": "resnet"}, "unknown network 'resnet'"),

@@ -3,9 +3,11 @@
 One step moves every member: the step of one network, mapped over stacked weights. Member by member it is what
 `training.train` does alone under jax: same initial weights, order of batches, dropout and rate.
 """
+import concurrent.futures
 import dataclasses
 import math
 import random
+import threading
 import time
 
 import keras
@@ -15,10 +17,11 @@ from tqdm.auto import tqdm
 
 from wmlab import runtime
 from wmlab._child import on_jax
-from wmlab.networks import network, patched
+from wmlab.networks import check_takes, network, patched
 from wmlab.training import CONVERGED, WATCHED, Run
 
 ROOM = 0.5  # share of the free memory that a fleet may plan with
+WAYS, SPLIT = 2, 16  # on a CPU so many networks and more train in two halves: while one waits for memory the other multiplies
 
 
 def embed(data, members, recipe, rates=None):
@@ -28,9 +31,12 @@ def embed(data, members, recipe, rates=None):
     by default the recipe's. Runs in this process if keras runs on jax, else in a child process that hands back arrays.
     Raises ValueError for no members, different outputs, or what `Scheme.embed` refuses; RuntimeError if the child died.
     """
-    outputs = _outputs(data, members, recipe)
+    outputs = sorted({mark.outputs for mark, _, _ in members})
+    if len(outputs) != 1:
+        raise ValueError(f"a fleet has networks with one number of outputs; these have {outputs or 'no members'}")
+    check_takes(network(recipe.network, *outputs), data)
     recipes = [dataclasses.replace(recipe, learning_rate=rate) for rate in rates or [recipe.learning_rate] * len(members)]
-    jobs = [(outputs, how, seed, *mark._material(data, secret)) for (mark, seed, secret), how in zip(members, recipes, strict=True)]
+    jobs = [(*outputs, how, seed, *mark._material(data, name)) for (mark, seed, name), how in zip(members, recipes, strict=True)]
     if recipe.until == "converged" and not all(job[3] for job in jobs):
         raise ValueError("training to convergence watches the embedded keys, and a member has none: use until='steps'")
     with tqdm(total=recipe.epochs, desc=f"fleet of {len(jobs)}", unit="epoch", mininterval=0) as line:
@@ -41,7 +47,7 @@ def embed(data, members, recipe, rates=None):
         made = _embed(data, jobs, tell) if keras.config.backend() == "jax" else on_jax(_embed, data, jobs, tell=tell)
     runs = []
     for (mark, _, _), (_, how, seed, keys, fresh, _), (weights, history, where) in zip(members, jobs, made, strict=True):
-        model = network(how.network, outputs)
+        model = network(how.network, *outputs)
         model.set_weights(weights)
         run = Run(model, keys, history, sum(epoch["seconds"] for epoch in history))
         run.record = mark.settings(data, how, seed) | mark._results(data, run, fresh) | where
@@ -49,30 +55,21 @@ def embed(data, members, recipe, rates=None):
     return runs
 
 
-def _outputs(data, members, recipe):
-    """The one number of outputs of all members. Raises ValueError if there is none, or if the images do not fit."""
-    outputs = sorted({mark.outputs for mark, _, _ in members})
-    if len(outputs) != 1:
-        raise ValueError(f"a fleet has networks with one number of outputs; these have {outputs or 'no members'}")
-    if any(mark.classes != data.classes for mark, _, _ in members):
-        raise ValueError(f"{data.name} has {data.classes} classes, and not every scheme here is for as many: set classes")
-    shape = network(recipe.network, outputs[0]).input_shape[1:]
-    if shape != data.x_train.shape[1:]:
-        raise ValueError(f"{recipe.network} takes images of {shape}, those of {data.name} are {data.x_train.shape[1:]}")
-    return outputs[0]
-
-
 def _embed(data, jobs, tell):
     """Train the members in as many fleets as the memory asks for; [(weights, history, device and versions)]. A job is
     (outputs, recipe, seed, embedded keys, fresh keys, decoys): no scheme, since a notebook's own is unknown to a child."""
-    made, fleet = [], _Fleet(data, jobs[0][1], jobs[0][0])
-    size = fleet.fits(jobs)
-    for first in range(0, len(jobs), size):
-        part = jobs[first : first + size]
-        trained = fleet.train(part, lambda epoch, shown, first=first: tell(epoch * (first + size >= len(jobs)), shown))
-        versions = ", ".join(f"{name} {version}" for name, version in runtime.versions().items())
-        made += [(*member, {"device": f"{runtime.device()}, fleet of {len(part)}", "versions": versions}) for member in trained]
-    return made
+    fleet = _Fleet(data, jobs[0][1], jobs[0][0])
+    ways = WAYS if fleet.on_cpu and len(jobs) >= SPLIT else 1
+    size = fleet.fits(jobs[: math.ceil(len(jobs) / ways)], ROOM / ways)
+    parts = [jobs[first : first + size] for first in range(0, len(jobs), size)]
+    versions = ", ".join(f"{name} {version}" for name, version in runtime.versions().items())
+    with concurrent.futures.ThreadPoolExecutor(ways) as pool:
+        try:
+            trained = list(pool.map(lambda part: fleet.train(part, tell if part is parts[-1] else lambda *said: None), parts))
+        finally:
+            fleet.stopped = True  # all are done, or one failed or was interrupted and the others have to end
+    return [(*member, {"device": f"{runtime.device()}, fleet of {len(part)}", "versions": versions})
+            for part, members in zip(parts, trained, strict=True) for member in members]
 
 
 class _Fleet:
@@ -83,8 +80,10 @@ class _Fleet:
 
         self.jax, self.data, self.recipe, self.outputs = jax, data, recipe, outputs
         self.model = network(recipe.network, outputs)
-        if jax.default_backend() == "cpu":
+        self.on_cpu = jax.default_backend() == "cpu"
+        if self.on_cpu:
             self.model = patched(self.model)
+        self.stopped, self.seeding = False, threading.Lock()
         self.optimizer = keras.optimizers.Adam(recipe.learning_rate)
         self.optimizer.build(self.model.trainable_variables)
         self.rate_at = next(i for i, variable in enumerate(self.optimizer.variables) if "learning_rate" in variable.path)
@@ -122,29 +121,27 @@ class _Fleet:
     def _answer(self, weights, others, images):
         return self.model.stateless_call(weights, others, images, training=False)[0].argmax(axis=-1)
 
-    def fits(self, jobs):
+    def fits(self, jobs, room):
         """How many members the free memory takes: by what the compiled step of all of them asks for, and their images."""
-        def many(value):
-            return self.jax.ShapeDtypeStruct((len(jobs), *value.shape[1:]), value.dtype)
-
         steps = {(len(self.data.x_train) + sum(len(labels) for _, labels in _own(job))) // self.recipe.batch for job in jobs}
         one = self._start(jobs[:1]), np.zeros((1, self.recipe.batch), np.int32), np.zeros(1, np.float32), np.zeros(1, bool)
-        states, *others = self.jax.tree.map(many, one)
-        # compiled here, it is not compiled again if all members fit
+        many = self.jax.tree.map(lambda part: self.jax.ShapeDtypeStruct((len(jobs), *part.shape[1:]), part.dtype), one)
+        states, *others = many  # what is compiled here is not compiled again if all of them fit
         asked = self.step.lower(states, self._table(jobs), *others, masked=len(steps) > 1)
         plan = asked.compile().memory_analysis()
         images = max(sum(keys.images.nbytes for keys in job[3:5] if keys) for job in jobs)
         each = (plan.temp_size_in_bytes + plan.output_size_in_bytes) / len(jobs) + 2 * images
         stats = self.jax.devices()[0].memory_stats() or {}
         free = stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else psutil.virtual_memory().available
-        return max(1, min(len(jobs), int(ROOM * free / each)))
+        return max(1, min(len(jobs), int(room * free / each)))
 
     def _start(self, jobs):
         """Stacked states of untrained members, each as its seed makes it alone."""
         states = []
         for _, _, seed, *_ in jobs:
-            random.seed(seed)  # of keras' seeds; its own set_random_seed would import TensorFlow even on jax
-            model = network(self.recipe.network, self.outputs)
+            with self.seeding:  # for all threads of the process
+                random.seed(seed)  # of keras' seeds; its own set_random_seed would import TensorFlow even on jax
+                model = network(self.recipe.network, self.outputs)
             states.append(([v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables],
                            [v.value for v in self.optimizer.variables]))
         return self.jax.tree.map(lambda *parts: self.jax.numpy.asarray(np.stack(parts)), *states)
@@ -199,6 +196,8 @@ class _Fleet:
         whole, rest = sizes // batch, sizes % batch
         summed = []
         for i in range(whole.max()):
+            if self.stopped:
+                raise concurrent.futures.CancelledError
             active = running & (i < whole)
             chosen = np.stack([order[i * batch : (i + 1) * batch] if go else np.resize(order, batch)
                                for order, go in zip(orders, active, strict=True)])

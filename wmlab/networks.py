@@ -90,3 +90,9 @@ def network(name, outputs):
     if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
     return NETWORKS[name](outputs)
+
+
+def check_takes(model, data):
+    """Raise ValueError if the model does not take images of the size that those of a Dataset have."""
+    if model.input_shape[1:] != data.x_train.shape[1:]:
+        raise ValueError(f"{model.name} takes images of {model.input_shape[1:]}, those of {data.name} are {data.x_train.shape[1:]}")

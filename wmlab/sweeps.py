@@ -9,7 +9,7 @@ import keras
 from wmlab import _machine, _workers
 from wmlab._claims import Job, disk_is_full, shared
 from wmlab.datasets import SAMPLE, DataError, load
-from wmlab.networks import network
+from wmlab.networks import check_takes, network
 from wmlab.schemes import SCHEMES, NewLabel, Unmarked, scheme
 from wmlab.training import WATCHED, predict, recipe
 
@@ -60,8 +60,7 @@ def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.003
     if scale == "paper" and SAMPLE in data.source:
         raise DataError(f"A sweep at paper scale needs all of {dataset}: put {dataset}.npz in a folder and set WMLAB_DATA to it.")
     how = recipe(dataset, scale, **changes)
-    if network(how.network, data.classes).input_shape[1:] != data.x_train.shape[1:]:
-        raise ValueError(f"the network {how.network} does not take the images of {dataset}: choose another")
+    check_takes(network(how.network, data.classes), data)
     if any(mark.classes != data.classes for mark, _ in marks):
         raise ValueError(f"{dataset} has {data.classes} classes: plan the runs with classes={data.classes}")
     judge = NewLabel(alpha, beta, classes=data.classes)

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from wmlab import runtime
 from wmlab.datasets import KNOWN
-from wmlab.networks import network
+from wmlab.networks import check_takes, network
 
 WATCHED = 2000  # images a watched accuracy is taken over during training; the final ones use all
 CONVERGED = 0.99  # accuracy on the embedded keys at which training "to convergence" ends
@@ -193,8 +193,7 @@ def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, 
         raise ValueError("training to convergence watches the embedded keys, and there are none: use until='steps'")
     keras.utils.set_random_seed(seed)
     model = network(recipe.network, outputs) if model is None else model
-    if model.input_shape[1:] != data.x_train.shape[1:]:
-        raise ValueError(f"{model.name} takes images of {model.input_shape[1:]}, those of {data.name} are {data.x_train.shape[1:]}")
+    check_takes(model, data)
     extra = ([(keys.images, keys.labels)] if keys else []) + ([decoys] if decoys else [])
     images = np.concatenate([data.x_train, *(x for x, _ in extra)])
     labels = np.concatenate([data.y_train, *(y for _, y in extra)])

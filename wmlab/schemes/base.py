@@ -89,8 +89,6 @@ class Scheme:
         data: a Dataset with `classes` classes. recipe: a `training.Recipe`; the course's own by default.
         options: `on_epoch`, `backup` of `training.train`. Returns a Run; its record holds settings and results.
         """
-        if data.classes != self.classes:
-            raise ValueError(f"{data.name} has {data.classes} classes, this scheme is for {self.classes}: set classes")
         recipe = recipe or course_recipe(data.name)
         keys, fresh, decoys = self._material(data, secret)
         run = train(data, self.outputs, recipe, keys=keys, fresh=fresh, decoys=decoys, seed=seed, name=self.name, **options)
@@ -98,6 +96,8 @@ class Scheme:
         return run
 
     def _material(self, data, secret):
+        if data.classes != self.classes:
+            raise ValueError(f"{data.name} has {data.classes} classes, this scheme is for {self.classes}: set classes")
         decoys = None
         if self.decoys:
             decoys = make_decoys(data.x_train, data.y_train, Secret(secret), self.decoys, self.beta, self.reading)
