@@ -45,8 +45,7 @@ def expected(p, n=None):
 def paper_sum(p, n):
     """The paper's sum, as reconstructed: Σ (θ+1)(1-p)^θ p over θ = 0 … n-1, at most `expected`(p, n).
 
-    It leaves out the case that all n keys miss, with probability (1-p)ⁿ. p: in [0, 1]. n: at least 1.
-    """
+    It leaves out the case that all n keys miss, with probability (1-p)ⁿ. p: in [0, 1]. n: at least 1."""
     _share("p", p, low=True, high=True)
     _count("n", n)
     misses = np.arange(n)
@@ -86,10 +85,10 @@ def batch_accuracy(p, n, tau, strict=True):
 
 def allowed(n, tau, strict=True):
     """The most misses with which n keys still pass; -1 if none do. n may be an array."""
-    tau = _exact(tau)
-    product = np.asarray(n).astype(object) * tau.numerator  # of Python's integers, which do not overflow
+    tau, n = _exact(tau), np.asarray(n)
+    product = n.astype(np.int64 if tau.denominator < 2**40 else object) * tau.numerator  # Python's integers do not overflow
     most = -(-product // tau.denominator) - 1 if strict else product // tau.denominator
-    return most.astype(np.int64) if isinstance(most, np.ndarray) else int(most)
+    return np.asarray(most, np.int64) if n.ndim else int(most)
 
 
 def smallest_batch(p, tau, accuracy, multiple=1, strict=True, lasting=False):
@@ -106,12 +105,14 @@ def smallest_batch(p, tau, accuracy, multiple=1, strict=True, lasting=False):
         _share(name, value)
     _count("multiple", multiple)
     share, miss = _exact(tau), 1 - _exact(p)
+    if lasting and share == miss:
+        raise ValueError(f"at τ = 1-p the accuracy tends to 1/2, and nothing proves from where on it stays above {accuracy}")
     # Pr[θ ≥ τn] where τ > 1-p, Pr[θ ≤ τn] where τ < 1-p, is at most exp(-n KL(τ, 1-p)): it is known what more keys do
     rate = float(special.rel_entr(float(share), float(miss)) + special.rel_entr(float(1 - share), float(1 - miss)))
     end = -math.log(1 - accuracy if share > miss else accuracy) / rate if rate > 0 else math.inf
     n = np.arange(multiple, min(end, LARGEST) + 2 * multiple, multiple, dtype=np.int64)
     fails = batch_accuracy(p, n, tau, strict) < accuracy
-    if lasting and not (share > miss and end <= LARGEST) or fails.all():
+    if fails.all() or lasting and not (share > miss and end <= LARGEST):
         tends = "1/2" if share == miss else "1, too slowly," if share > miss else "0"
         raise ValueError(f"no number of keys has an accuracy of {accuracy}{' for good' if lasting else ''}: "
                          f"with a hit rate of {p} and τ = {tau} it tends to {tends} with their number")
@@ -169,9 +170,8 @@ class Sequential:
         return True if evidence >= self.upper else False if evidence <= self.lower else None
 
     def characteristic(self, p):
-        """(probability of "marked", mean number of queries) for a suspect with hit rate p in [0, 1], summed exactly.
-
-        Follows the numbers of hits with which the test goes on, answer by answer, until their probability is 1e-13.
+        """(probability of "marked", mean number of queries) for a suspect with hit rate p in [0, 1], summed exactly:
+        follows the numbers of hits with which the test goes on, answer by answer, until their probability is 1e-13.
         Raises ValueError if it still goes on after 10⁶ answers.
         """
         _share("p", p, low=True, high=True)
