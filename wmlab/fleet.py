@@ -59,7 +59,7 @@ def _embed(data, jobs, tell):
     """Train the members in as many fleets as the memory asks for; [(weights, history, device and versions)]. A job is
     (outputs, recipe, seed, embedded keys, fresh keys, decoys): no scheme, since a notebook's own is unknown to a child."""
     fleet = _Fleet(data, jobs[0][1], jobs[0][0])
-    ways = WAYS if fleet.on_cpu and len(jobs) >= SPLIT else 1
+    fleet.ways = ways = WAYS if fleet.on_cpu and len(jobs) >= SPLIT else 1
     size = fleet.fits(jobs[: math.ceil(len(jobs) / ways)], ROOM / ways)
     parts = [jobs[first : first + size] for first in range(0, len(jobs), size)]
     versions = ", ".join(f"{name} {version}" for name, version in runtime.versions().items())
@@ -83,7 +83,7 @@ class _Fleet:
         self.on_cpu = jax.default_backend() == "cpu"
         if self.on_cpu:
             self.model = patched(self.model)
-        self.stopped, self.seeding = False, threading.Lock()
+        self.ways, self.stopped, self.seeding = 1, False, threading.Lock()
         self.optimizer = keras.optimizers.Adam(recipe.learning_rate)
         self.optimizer.build(self.model.trainable_variables)
         self.rate_at = next(i for i, variable in enumerate(self.optimizer.variables) if "learning_rate" in variable.path)
@@ -169,7 +169,7 @@ class _Fleet:
             started = time.perf_counter()
             states, losses = self._epoch(states, table, jobs, epoch, running)
             rates = self._watch(states, jobs)
-            seconds = round((time.perf_counter() - started) / len(jobs), 3)
+            seconds = round((time.perf_counter() - started) / len(jobs) / self.ways, 3)
             for row in np.flatnonzero(running):
                 histories[row].append({"epoch": epoch + 1, "loss": float(losses[row]), **rates[row], "seconds": seconds})
             if self.recipe.until == "converged":
