@@ -6,8 +6,8 @@ import pytest
 import wmlab
 
 HEAVY = ("keras", "tensorflow", "jax", "torch", "plotly", "ipywidgets", "pandas", "scipy", "numpy")
-WITHOUT_KERAS = ("checks", "datasets", "figures", "keys", "panels", "panels.p01", "panels.p02", "records", "runtime", "secret",
-                 "toy")
+WITHOUT_KERAS = ("checks", "datasets", "figures", "keys", "panels", "panels.p01", "panels.p02", "queries", "records", "runtime",
+                 "secret", "suspects", "toy")
 BUILT = {
     "p01": "p01.maps()\np01.bands({'strength': p01.averaged('strength', (0, 1), seeds=2)})",
     "p02": "p02.look('s')\np02.noise('s')\ngame = p02.Game('s')\ngame.guess('left')\np02.curves(p02.sights('s', game.guesses))",

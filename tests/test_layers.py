@@ -15,7 +15,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "wmlab"
 ROWS = (
     ("_files", "_machine", "_child", "_downloads", "runtime", "secret", "keys", "datasets", "toy", "queries", "records",
      "_claims", "_workers"),
-    ("networks", "training", "suspects", "verification", "schemes", "zoo", "attacks", "filters", "fleet", "sweeps"),
+    ("networks", "training", "_service", "suspects", "verification", "schemes", "zoo", "attacks", "filters", "fleet", "sweeps"),
     ("figures",),
     ("checks", "panels"),
 )

@@ -17,6 +17,8 @@ _HOME = {  # public name: the module it lives in
     "DataError": "_downloads",
     "load": "datasets",
     "LocalSuspect": "suspects",
+    "RemoteSuspect": "suspects",
+    "serve": "suspects",
     "Verdict": "verification",
     "NewLabel": "schemes",
     "WrongLabel": "schemes",

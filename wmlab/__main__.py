@@ -3,6 +3,7 @@ import argparse
 import logging
 import pathlib
 import sys
+import time
 
 
 def doctor(_options):
@@ -99,6 +100,35 @@ def toy_features(options):
     print(f"wrote {options.out.name}: the network is right on {accuracy:.1%} of these images")
 
 
+def serve(options):
+    """sell the labels of a model over HTTP until Ctrl-C; `wmlab/suspects.py` says more"""
+    from wmlab import runtime, suspects
+
+    log = options.log or options.model.with_suffix(".sqlite")
+    try:
+        runtime.setup()
+        from wmlab import training  # loads keras, whose backend is chosen by now
+
+        model = training.load(options.model)
+        with suspects.serve(model, price=options.price, rate=options.rate, log=log, host=options.host, port=options.port) as url:
+            logging.getLogger("wmlab").info("%s answers at %s; its log is %s; Ctrl-C stops it", options.model.name, url, log)
+            while True:
+                time.sleep(3600)  # on Windows, Ctrl-C ends no other wait
+    except (OSError, RuntimeError, ValueError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        logging.getLogger("wmlab").info("Stopped. What was sold is in %s, from which the same command goes on.", log)
+
+
+def _serve_options(parser):
+    parser.add_argument("model", type=pathlib.Path, help="a .keras file")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask; by default only this one can")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument("--price", type=float, default=0.01, help="of one label")
+    parser.add_argument("--rate", type=float, help="images sold a second, to all clients together; without it any number")
+    parser.add_argument("--log", type=pathlib.Path, help="SQLite file of every answer; if not given, MODEL.sqlite beside the model")
+
+
 def _report(done, paths):
     print(f"{done}: {', '.join(path.name for path in paths) or 'nothing to do'}")
 
@@ -113,6 +143,7 @@ def main(arguments=None):
     _sweep_options(_add(commands, sweep))
     _add(commands, models).add_argument("--out", type=pathlib.Path, default="data/models")
     _add(commands, toy_features).add_argument("--out", type=pathlib.Path, default=pathlib.Path("data/toy_features.npz"))
+    _serve_options(_add(commands, serve))
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("wmlab").setLevel(logging.INFO)  # what others have to say below a warning stays with them
