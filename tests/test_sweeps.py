@@ -176,7 +176,7 @@ def test_the_small_sample_is_not_called_paper_scale(data, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("classes, network, sentence", [
-    (10, "wide", "unknown network 'wide'"), (10, "cifar_cnn", "cifar_cnn does not take the images of mnist"),
+    (10, "wide", "unknown network 'wide'"), (10, "cifar_cnn", "cifar_cnn takes images of .32, 32, 3., those of mnist"),
     (100, "dense", "mnist has 10 classes"),
 ])
 def test_what_fits_no_run_is_refused_before_the_first(stub, tmp_path, classes, network, sentence):
