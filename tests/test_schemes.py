@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+from wmlab.datasets import Dataset
 from wmlab.keys import KINDS, choose_carriers, make_decoys, perturb
 from wmlab.records import RESULTS, SETTINGS
 from wmlab.schemes import SCHEMES, NewLabel, Scheme, Unmarked, WrongLabel, scheme
@@ -329,3 +330,9 @@ def test_a_new_scheme_is_a_subclass_and_nothing_else(data):
     assert not mark.verify(Always(3), data.x_test, data.y_test, "Alice").marked
     assert mark.verify(Always(10), data.x_test, data.y_test, "Alice").queries == 1
     assert mark.fresh_keys(data, "Alice", 5).images.mean() > 0.5
+
+
+def test_an_unmarked_network_of_another_number_of_classes_is_refused():
+    images, labels = np.zeros((4, 28, 28, 1), np.float32), np.arange(4)
+    with pytest.raises(ValueError, match="mnist has 10 classes, this scheme is for 7: set classes"):
+        Unmarked(7).embed(Dataset(images, labels, images, labels, 10, "mnist", "drawn"), "nobody")

@@ -81,7 +81,7 @@ class _Reject(Unmarked):
     def outputs(self):
         return self.classes + 1
 
-    def _material(self, data, secret):
+    def _made(self, data, secret):
         def junk(whose):
             return KeySet(_junk(data, 400, whose), self.classes, np.full(400, -1), "unrelated", 1.0)
 

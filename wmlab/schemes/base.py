@@ -98,6 +98,9 @@ class Scheme:
     def _material(self, data, secret):
         if data.classes != self.classes:
             raise ValueError(f"{data.name} has {data.classes} classes, this scheme is for {self.classes}: set classes")
+        return self._made(data, secret)
+
+    def _made(self, data, secret):
         decoys = None
         if self.decoys:
             decoys = make_decoys(data.x_train, data.y_train, Secret(secret), self.decoys, self.beta, self.reading)

@@ -21,5 +21,5 @@ class Unmarked(Scheme):
         """Raises NotImplementedError: there is no mark to verify."""
         raise NotImplementedError("an unmarked network has nothing to verify: question it with the scheme of a mark")
 
-    def _material(self, data, secret):
+    def _made(self, data, secret):
         return None, None, None
