@@ -1,4 +1,5 @@
 """What several test files use."""
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +14,15 @@ settings.register_profile("wmlab", deadline=None)  # how long an example takes s
 settings.load_profile("wmlab")
 
 BY_SETUP = ("KERAS_BACKEND", "WMLAB_SCALE", "TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "XLA_PYTHON_CLIENT_PREALLOCATE")
+
+
+@pytest.fixture(autouse=True)
+def as_quiet_as_before():
+    """The commands of `python -m wmlab` raise the level of the package's log; the next test finds it as it was."""
+    log = logging.getLogger("wmlab")
+    before = log.level
+    yield
+    log.setLevel(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 """What this machine has: packages, processor, GPU. Facts for `runtime`; nothing is chosen here."""
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -20,8 +21,9 @@ def is_installed(package):
     return spec is not None and spec.origin is not None  # the folder pip may leave has no origin
 
 
+@functools.cache
 def version(package):
-    """Return the version of an installed package, or None."""
+    """Return the version of an installed package, or None; each is looked up once, since a fleet asks for every member."""
     for distribution in DISTRIBUTIONS.get(package, (package,)):
         try:
             return importlib.metadata.version(distribution)
@@ -52,6 +54,7 @@ def cpu():
     return f"{_cpu_name()}, {count} core{'s' if count > 1 else ''}"
 
 
+@functools.cache
 def _cpu_name():
     if platform.system() == "Linux":
         for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
