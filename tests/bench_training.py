@@ -91,7 +91,8 @@ def together(name, batch, steps, epochs, networks, patches):
 
 
 def one_by_one(name, batch, steps, epochs):
-    """Seconds of `fit` of a network that is built and compiled for it, and of one that has been compiled; medians.
+    """Seconds of `fit` of the first network of a process; of one that is built and compiled for it; and of one that has
+    been compiled: the latter two are medians.
 
     The batches come from `training`: at the end of a `fit` of arrays, tensorflow waits up to as long as it has trained
     for a thread of its own that tunes the pipeline and sleeps, which would flatter the fleet.
@@ -115,7 +116,7 @@ def one_by_one(name, batch, steps, epochs):
         model.set_weights(weights)
         model.fit(batches, epochs=epochs, shuffle=False, verbose=0)
         again.append(time.perf_counter() - started)
-    return statistics.median(first), statistics.median(again)
+    return first[0], statistics.median(first), statistics.median(again)
 
 
 def on(backend, function, *arguments):
@@ -137,10 +138,13 @@ def show(title, lines, floor):
               f"{images / line.again / floor:10.1%}  {line.note}")
 
 
-def scaled(how, networks, images, first, again):
-    """Two lines for so many networks, of which few were timed: each compiled for itself, or all by one compilation."""
+def scaled(how, networks, images, first, built, again):
+    """Two lines for so many networks, of which few were timed: each compiled for itself, or all by one compilation.
+
+    Like a fleet, the first pays for what a backend does once in a process.
+    """
     note = f"{TIMED} timed, scaled"
-    return [Line(f"{how}, each compiles", networks, images, networks * first, networks * again, note),
+    return [Line(f"{how}, each compiles", networks, images, first + (networks - 1) * built, networks * again, note),
             Line(f"{how}, compiled once", networks, images, first + (networks - 1) * again, networks * again, note)]
 
 

@@ -94,6 +94,15 @@ def gpu(backend):
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
 
 
+def free_memory(stats=None):
+    """Return how many bytes are free: of the device whose `memory_stats()` of jax these are, or else of this machine."""
+    import psutil
+
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    return psutil.virtual_memory().available
+
+
 def _output_of(*command):
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()

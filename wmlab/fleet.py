@@ -5,6 +5,7 @@ One step moves every member: the step of one network, mapped over stacked weight
 """
 import concurrent.futures
 import dataclasses
+import functools
 import math
 import random
 import threading
@@ -12,15 +13,15 @@ import time
 
 import keras
 import numpy as np
-import psutil
 from tqdm.auto import tqdm
 
-from wmlab import runtime
+from wmlab import _machine, runtime
 from wmlab._child import on_jax
 from wmlab.networks import check_takes, network, patched
 from wmlab.training import CONVERGED, WATCHED, Run
 
 ROOM = 0.5  # share of the free memory that a fleet may plan with
+STEPS = 10  # in one call: between two calls it can be stopped
 WAYS, SPLIT = 2, 16  # on a CPU so many networks and more train in two halves: while one waits for memory the other multiplies
 
 
@@ -79,10 +80,8 @@ class _Fleet:
         import jax
 
         self.jax, self.data, self.recipe, self.outputs = jax, data, recipe, outputs
-        self.model = network(recipe.network, outputs)
-        self.on_cpu = jax.default_backend() == "cpu"
-        if self.on_cpu:
-            self.model = patched(self.model)
+        self.on_cpu, model = jax.default_backend() == "cpu", network(recipe.network, outputs)
+        self.model = patched(model) if self.on_cpu else model
         self.ways, self.stopped, self.seeding = 1, False, threading.Lock()
         self.optimizer = keras.optimizers.Adam(recipe.learning_rate)
         self.optimizer.build(self.model.trainable_variables)
@@ -94,8 +93,8 @@ class _Fleet:
         self.answer = jax.jit(jax.vmap(self._answer))
         self.answer_alike = jax.jit(jax.vmap(self._answer, in_axes=(0, 0, None)))
 
-    def _step(self, state, table, chosen, rate):
-        """One network's step on the `chosen` rows of the table of images and labels."""
+    def _step(self, state, table, chosen, rate, active, masked):
+        """One network's step on the `chosen` rows of the table of images and labels, and its loss; masked: if it is active."""
         weights, others, memory = state
         images, labels = (values[chosen] for values in table)
 
@@ -106,17 +105,18 @@ class _Fleet:
         (value, others), slope = self.jax.value_and_grad(loss, has_aux=True)(weights)
         memory = [rate if i == self.rate_at else variable for i, variable in enumerate(memory)]
         weights, memory = self.optimizer.stateless_apply(memory, slope, weights)
-        return (weights, others, memory), value
+        moved, stays = ((weights, others, memory), value), (state, 0.0)
+        return self.jax.tree.map(lambda new, old: self.jax.numpy.where(active, new, old), moved, stays) if masked else moved
 
-    def _steps(self, states, table, chosen, rates, active, masked):
-        """A step of every member; masked: only the active ones move."""
-        moved, losses = self.jax.vmap(self._step, in_axes=(0, None, 0, 0))(states, table, chosen, rates)
-        if masked:
-            def pick(new, old):
-                return self.jax.numpy.where(active.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+    def _steps(self, states, table, chosen, rates, active, count, masked):
+        """The first `count` of so many steps (steps, members, …) of every member, and its losses summed."""
+        step = self.jax.vmap(functools.partial(self._step, masked=masked), in_axes=(0, None, 0, 0, 0))
 
-            moved = self.jax.tree.map(pick, moved, states)
-        return moved, losses
+        def move(i, before):
+            states, losses = step(before[0], table, chosen[i], rates[i], active[i])
+            return states, before[1] + losses
+
+        return self.jax.lax.fori_loop(0, count, move, (states, self.jax.numpy.zeros(rates.shape[1])))
 
     def _answer(self, weights, others, images):
         return self.model.stateless_call(weights, others, images, training=False)[0].argmax(axis=-1)
@@ -124,16 +124,14 @@ class _Fleet:
     def fits(self, jobs, room):
         """How many members the free memory takes: by what the compiled step of all of them asks for, and their images."""
         steps = {(len(self.data.x_train) + sum(len(labels) for _, labels in _own(job))) // self.recipe.batch for job in jobs}
-        one = self._start(jobs[:1]), np.zeros((1, self.recipe.batch), np.int32), np.zeros(1, np.float32), np.zeros(1, bool)
-        many = self.jax.tree.map(lambda part: self.jax.ShapeDtypeStruct((len(jobs), *part.shape[1:]), part.dtype), one)
-        states, *others = many  # what is compiled here is not compiled again if all of them fit
-        asked = self.step.lower(states, self._table(jobs), *others, masked=len(steps) > 1)
-        plan = asked.compile().memory_analysis()
+        n, like = len(jobs), self.jax.ShapeDtypeStruct
+        states = self.jax.tree.map(lambda part: like((n, *part.shape[1:]), part.dtype), self._start(jobs[:1]))
+        moves = np.zeros((STEPS, n, self.recipe.batch), "i4"), np.zeros((STEPS, n), "f4"), np.zeros((STEPS, n), bool)
+        # what is compiled here is not compiled again if all of them fit
+        plan = self.step.lower(states, self._table(jobs), *moves, STEPS, masked=len(steps) > 1).compile().memory_analysis()
         images = max(sum(keys.images.nbytes for keys in job[3:5] if keys) for job in jobs)
         each = (plan.temp_size_in_bytes + plan.output_size_in_bytes) / len(jobs) + 2 * images
-        stats = self.jax.devices()[0].memory_stats() or {}
-        free = stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else psutil.virtual_memory().available
-        return max(1, min(len(jobs), int(room * free / each)))
+        return max(1, min(n, int(room * _machine.free_memory(self.jax.devices()[0].memory_stats()) / each)))
 
     def _start(self, jobs):
         """Stacked states of untrained members, each as its seed makes it alone."""
@@ -191,41 +189,43 @@ class _Fleet:
         weights, others, memory = states
         for i in self.draws:
             others[i] = others[i].at[:, 1].set(epoch << 20)
-        states, total = (weights, others, memory), np.zeros(len(jobs))
+        states = weights, others, memory
         sizes = np.array([len(order) for order in orders])
         whole, rest = sizes // batch, sizes % batch
-        summed = []
-        for i in range(whole.max()):
+        active, summed = running & (np.arange(whole.max())[:, None] < whole), []
+        chosen = np.stack([np.resize(order, (len(active), batch)) for order in orders], axis=1)
+        rates = np.broadcast_to(self._rates(jobs, epoch, np.arange(len(active))[:, None], sizes), active.shape)
+        for first in range(0, len(active), STEPS):
             if self.stopped:
                 raise concurrent.futures.CancelledError
-            active = running & (i < whole)
-            chosen = np.stack([order[i * batch : (i + 1) * batch] if go else np.resize(order, batch)
-                               for order, go in zip(orders, active, strict=True)])
-            states, losses = self.step(states, table, chosen, self._rates(jobs, epoch, i, sizes), active, masked=not active.all())
-            summed.append((losses, active))
-        total += sum(np.asarray(losses) * active for losses, active in summed) * batch
+            states, losses = self._move(states, table, *(part[first : first + STEPS] for part in (chosen, rates, active)))
+            summed.append(losses)
+        total = np.zeros(len(jobs)) + sum(map(np.asarray, summed)) * batch
         for length in np.unique(rest[(rest > 0) & running]):
             rows = np.flatnonzero(rest == length)
-            active = running[rows]  # as many rows whoever still runs: another number would be compiled anew
-            some = self.jax.tree.map(lambda stack, rows=rows: stack[rows], states)
+            active = running[None, rows]  # as many rows whoever still runs: another number would be compiled anew
             chosen, rates = np.stack([orders[row][-length:] for row in rows]), self._rates(jobs, epoch, whole, sizes)[rows]
-            moved, losses = self.step(some, table, chosen, rates, active, masked=not active.all())
+            some = self.jax.tree.map(lambda stack, rows=rows: stack[rows], states)
+            moved, losses = self._move(some, table, chosen[None], rates[None], active)
             states = self.jax.tree.map(lambda stack, new, rows=rows: stack.at[rows].set(new), states, moved)
             total[rows] += np.asarray(losses) * length
         return states, total / sizes
+
+    def _move(self, states, table, chosen, rates, active):
+        """Some steps (steps, members, …), padded to STEPS, since another number would be compiled anew; their losses summed."""
+        moves = (np.resize(part, (STEPS, *part.shape[1:])) for part in (chosen, rates, active))
+        return self.step(states, table, *moves, len(rates), masked=not active.all())
 
     def _rates(self, jobs, epoch, i, sizes):
         """Learning rate of each member at step i of an epoch: as keras' CosineDecay, or constant."""
         rates = np.array([job[1].learning_rate for job in jobs])
         if self.recipe.decay:
-            steps = -(-sizes // self.recipe.batch)
-            rates = rates * 0.5 * (1 + np.cos(np.pi * (epoch * steps + i) / (self.recipe.epochs * steps)))
+            rates = rates * 0.5 * (1 + np.cos(np.pi * (epoch + i / -(-sizes // self.recipe.batch)) / self.recipe.epochs))
         return rates.astype(np.float32)
 
     def _watch(self, states, jobs):
         """What `training.train` watches after each epoch, of every member."""
-        clean = self.data.x_test[:WATCHED], self.data.y_test[:WATCHED]
-        shares = {"clean_accuracy": (self._labels(states, clean[0]) == clean[1]).mean(axis=1)}
+        shares = {"clean_accuracy": (self._labels(states, self.data.x_test[:WATCHED]) == self.data.y_test[:WATCHED]).mean(axis=1)}
         for name, at in (("fresh_key_accuracy", 4), ("embedded_key_accuracy", 3)):
             keys = [job[at].images[:WATCHED] if job[at] else self.data.x_test[:0] for job in jobs]
             longest = max(map(len, keys))
@@ -237,13 +237,12 @@ class _Fleet:
 
     def _labels(self, states, images, batch=500):
         """Answers of every member (members, n), to the same images (n, …) or to its own (members, n, …)."""
-        alike = images.ndim == self.data.x_test.ndim
-        answer, n = (self.answer_alike, len(images)) if alike else (self.answer, images.shape[1])
-        parts = [images[i : i + batch] if alike else images[:, i : i + batch] for i in range(0, n, batch)]
+        own = images.ndim - self.data.x_test.ndim
+        parts = np.split(images, range(batch, images.shape[own], batch), axis=own)
+        answer = self.answer if own else self.answer_alike
         return np.concatenate([np.asarray(answer(states[0], states[1], part)) for part in parts], axis=1)
 
 
 def _own(job):
     """A member's own images and labels: [(images, labels)] of its keys and of its decoys."""
-    keys, decoys = job[3], job[5]
-    return ([(keys.images, keys.labels)] if keys else []) + ([decoys] if decoys else [])
+    return ([(job[3].images, job[3].labels)] if job[3] else []) + ([job[5]] if job[5] else [])
