@@ -217,10 +217,10 @@ def test_two_halves_train_side_by_side_and_make_the_same(on_jax, data):
 class Interrupted(Whole):
     """The half of the first member is interrupted while the other would go on for hours."""
 
-    def train(self, jobs, tell):
+    def train(self, jobs, states, tell):
         if jobs[0][2] == ALIKE[0][1]:
             raise KeyboardInterrupt
-        return super().train(jobs, tell)
+        return super().train(jobs, states, tell)
 
 
 def interrupted(data):

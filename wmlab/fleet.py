@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import math
 import random
-import threading
 import time
 
 import keras
@@ -61,16 +60,18 @@ def _embed(data, jobs, tell):
     (outputs, recipe, seed, embedded keys, fresh keys, decoys): no scheme, since a notebook's own is unknown to a child."""
     fleet = _Fleet(data, jobs[0][1], jobs[0][0])
     fleet.ways = ways = WAYS if fleet.on_cpu and len(jobs) >= SPLIT else 1
-    size = fleet.fits(jobs[: math.ceil(len(jobs) / ways)], ROOM / ways)
-    parts = [jobs[first : first + size] for first in range(0, len(jobs), size)]
     versions = ", ".join(f"{name} {version}" for name, version in runtime.versions().items())
     with concurrent.futures.ThreadPoolExecutor(ways) as pool:
         try:
-            trained = list(pool.map(lambda part: fleet.train(part, tell if part is parts[-1] else lambda *said: None), parts))
+            size = pool.submit(fleet.fits, jobs[: math.ceil(len(jobs) / ways)], ROOM / ways)  # compiles meanwhile
+            states = [fleet.start(job) for job in jobs]
+            parts = [slice(first, first + size.result()) for first in range(0, len(jobs), size.result())]
+            tells = [lambda *said: None] * (len(parts) - 1) + [tell]
+            trained = list(pool.map(fleet.train, [jobs[part] for part in parts], [states[part] for part in parts], tells))
         finally:
             fleet.stopped = True  # all are done, or one failed or was interrupted and the others have to end
-    return [(*member, {"device": f"{runtime.device()}, fleet of {len(part)}", "versions": versions})
-            for part, members in zip(parts, trained, strict=True) for member in members]
+    return [(*member, {"device": f"{runtime.device()}, fleet of {len(members)}", "versions": versions})
+            for members in trained for member in members]
 
 
 class _Fleet:
@@ -82,7 +83,7 @@ class _Fleet:
         self.jax, self.data, self.recipe, self.outputs = jax, data, recipe, outputs
         self.on_cpu, model = jax.default_backend() == "cpu", network(recipe.network, outputs)
         self.model = patched(model) if self.on_cpu else model
-        self.ways, self.stopped, self.seeding = 1, False, threading.Lock()
+        self.ways, self.stopped = 1, False
         self.optimizer = keras.optimizers.Adam(recipe.learning_rate)
         self.optimizer.build(self.model.trainable_variables)
         self.rate_at = next(i for i, variable in enumerate(self.optimizer.variables) if "learning_rate" in variable.path)
@@ -125,7 +126,7 @@ class _Fleet:
         """How many members the free memory takes: by what the compiled step of all of them asks for, and their images."""
         steps = {(len(self.data.x_train) + sum(len(labels) for _, labels in _own(job))) // self.recipe.batch for job in jobs}
         n, like = len(jobs), self.jax.ShapeDtypeStruct
-        states = self.jax.tree.map(lambda part: like((n, *part.shape[1:]), part.dtype), self._start(jobs[:1]))
+        states = tuple([like((n, *v.shape), v.value.dtype) for v in variables] for variables in self._variables(self.model))
         moves = np.zeros((STEPS, n, self.recipe.batch), "i4"), np.zeros((STEPS, n), "f4"), np.zeros((STEPS, n), bool)
         # what is compiled here is not compiled again if all of them fit
         plan = self.step.lower(states, self._table(jobs), *moves, STEPS, masked=len(steps) > 1).compile().memory_analysis()
@@ -133,16 +134,14 @@ class _Fleet:
         each = (plan.temp_size_in_bytes + plan.output_size_in_bytes) / len(jobs) + 2 * images
         return max(1, min(n, int(room * _machine.free_memory(self.jax.devices()[0].memory_stats()) / each)))
 
-    def _start(self, jobs):
-        """Stacked states of untrained members, each as its seed makes it alone."""
-        states = []
-        for _, _, seed, *_ in jobs:
-            with self.seeding:  # for all threads of the process
-                random.seed(seed)  # of keras' seeds; its own set_random_seed would import TensorFlow even on jax
-                model = network(self.recipe.network, self.outputs)
-            states.append(([v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables],
-                           [v.value for v in self.optimizer.variables]))
-        return self.jax.tree.map(lambda *parts: self.jax.numpy.asarray(np.stack(parts)), *states)
+    def start(self, job):
+        """The state of an untrained member, as its seed makes it alone, in arrays of numpy."""
+        random.seed(job[2])  # of keras' seeds; its own set_random_seed would import TensorFlow even on jax
+        model = network(self.recipe.network, self.outputs)
+        return tuple([np.asarray(v.value) for v in variables] for variables in self._variables(model))
+
+    def _variables(self, model):
+        return model.trainable_variables, model.non_trainable_variables, self.optimizer.variables
 
     def _table(self, jobs):
         """Images and labels of the data, and after them each member's own: its keys and decoys."""
@@ -160,9 +159,10 @@ class _Fleet:
             before += count
         return orders
 
-    def train(self, jobs, tell):
-        """Train these members together; [(weights, history)]."""
-        states, table, histories, running = self._start(jobs), self._table(jobs), [[] for _ in jobs], np.ones(len(jobs), bool)
+    def train(self, jobs, states, tell):
+        """Train these members together, from their states on; [(weights, history)]."""
+        states = self.jax.tree.map(lambda *parts: self.jax.numpy.asarray(np.stack(parts)), *states)
+        table, histories, running = self._table(jobs), [[] for _ in jobs], np.ones(len(jobs), bool)
         for epoch in range(self.recipe.epochs):
             started = time.perf_counter()
             states, losses = self._epoch(states, table, jobs, epoch, running)
