@@ -31,7 +31,7 @@ class Stub:
     def __init__(self):
         self.seeds, self.unlucky = [], {}
 
-    def __call__(self, data, job, how, judge, **options):
+    def __call__(self, data, job, how, measure, **options):
         self.seeds.append(job.seed)
         if job.seed in self.unlucky:
             raise self.unlucky[job.seed]
@@ -228,6 +228,7 @@ def test_the_command_ends_with_one_sentence(arguments, sentence, tmp_path, monke
 @pytest.mark.parametrize("arguments, changes", [
     (["--rate", "constant"], {"decay": False}), (["--rate", "cosine"], {"decay": True}),
     (["--network", "dense"], {"network": "dense"}), (["--scheduler", "tcp://10.0.0.1:8786"], {"scheduler": "tcp://10.0.0.1:8786"}),
+    (["--answers"], {"answers": True}),
 ])
 def test_options_are_passed_on(arguments, changes, tmp_path, monkeypatch):
     given = {}

@@ -75,7 +75,7 @@ def test_a_member_that_fails_does_not_take_its_fleet_along(fleets, tmp_path, mon
         if seed in unlucky:
             raise unlucky[seed]
 
-    def record(run, job, data, judge):
+    def record(run, job, data, **how):
         return dict.fromkeys(records.RESULTS, "none") | job.about | {"history": []}
 
     monkeypatch.setattr(Scheme, "embed", embed)

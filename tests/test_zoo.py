@@ -10,6 +10,7 @@ from wmlab import models, zoo
 from wmlab.datasets import load
 from wmlab.keys import perturb
 from wmlab.schemes import NewLabel, WrongLabel
+from wmlab.schemes.innocents import Reject
 from wmlab.secret import Secret
 from wmlab.training import Recipe, hit_rate, logits, predict
 
@@ -58,7 +59,7 @@ def test_recorded_accuracies_are_those_of_the_model(name, shipped, digits):
         outside = digits.x_test[digits.y_test != 0]
         assert hit_rate(model, outside, mark.key_label) == pytest.approx(record["key_label_rate_clean"], abs=1e-6)
     if name == "reject_class":
-        junk = zoo._junk(digits, record["n_fresh"], record["secret"] + " again")
+        junk = Reject().rejected(digits, record["secret"] + " again", record["n_fresh"])
         assert hit_rate(model, junk, 10) == pytest.approx(record["fresh_key_accuracy"], abs=1e-6)
 
 

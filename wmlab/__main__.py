@@ -34,7 +34,7 @@ def sweep(options):
     """run an experiment many times and record every run; `wmlab/sweeps.py` says more"""
     from wmlab import datasets, records, runtime
 
-    given = {name: getattr(options, name) for name in ("network", "epochs", "batch", "until", "scheduler")}
+    given = {name: getattr(options, name) for name in ("network", "epochs", "batch", "until", "scheduler", "answers")}
     changes = {name: value for name, value in given.items() if value is not None}
     if options.rate:
         changes["decay"] = options.rate == "cosine"
@@ -66,7 +66,7 @@ def _sweep_options(parser):
     parser.add_argument("experiment", help="name of the experiment: its results go to EXPERIMENT.csv")
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--schemes", type=lambda text: text.split(","), default=["new", "wrong", "none"],
-                        help="of new, wrong, none, new-any; joined by commas")
+                        help="of new, wrong, none, new-any, reject, noise, noisy, unreadable; joined by commas")
     parser.add_argument("--alpha", type=numbers, default=[0.01], help="one or more, joined by commas")
     parser.add_argument("--beta", type=numbers, default=[0.0035], help="one or more, joined by commas")
     parser.add_argument("--kind", default="fresh", help="kind of key, as in wmlab.keys.perturb")
@@ -78,6 +78,7 @@ def _sweep_options(parser):
     parser.add_argument("--batch", type=int, help="other than the recipe's")
     parser.add_argument("--rate", choices=["constant", "cosine"], help="learning rate over the epochs, other than the recipe's")
     parser.add_argument("--until", choices=["steps", "converged"])
+    parser.add_argument("--answers", action="store_true", default=None, help="record the labels that each run gives to the public keys, too")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="have the workers of this Dask scheduler train")
     parser.add_argument("--out", default="data/results/runs", help="folder of the records")
     parser.add_argument("--results", default="data/results", help="folder of the sorted CSV")

@@ -26,6 +26,7 @@ RESULTS = ("n_keys", "n_fresh", "epochs_run", "clean_accuracy", "fresh_key_accur
 
 FEW = 6  # runs below which no interval and no test is given
 LATER = ("noisy_accuracy", "errors")  # results that the first runs on record did not measure
+OPTIONAL = ("answers",)  # a table has the column if one of its runs has it
 
 _SHARE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 _COUNT = {"type": ["integer", "null"], "minimum": 0}
@@ -37,6 +38,7 @@ _KINDS = {  # what each field may hold, in the words of JSON Schema
     "digest": ({"type": "string", "pattern": "^[0-9a-f]{64}$"}, "dataset_sha256"),
     "switch": ({"type": "boolean"}, "decay"),
     "decision": ({"enum": ["marked", "not marked", None]}, "decision"),
+    "answers": ({"type": ["string", "null"], "pattern": "^[0-9.e-]+:( [0-9]+)+$"}, "answers"),
     "errors": ({"type": ["string", "null"], "pattern": "^([0-9]+:[0-9]+( [0-9]+:[0-9]+)*)?$"}, "errors"),
 }
 _FIELDS = {field: rule for rule, fields in _KINDS.values() for field in fields.split()}
@@ -111,7 +113,8 @@ def read(folder):
         history = _checked(record, "run", path).pop("history")
         runs.append(record)
         curves += [{key: record[key] for key in about} | epoch for epoch in history]
-    tables = pd.DataFrame(runs, columns=list(SETTINGS + RESULTS)), pd.DataFrame(curves)
+    more = [field for field in OPTIONAL if any(run.get(field) for run in runs)]
+    tables = pd.DataFrame(runs, columns=[*SETTINGS, *RESULTS, *more]), pd.DataFrame(curves)
     return tuple(table.sort_values(about, kind="stable", ignore_index=True) if len(table) else table for table in tables)
 
 
@@ -120,11 +123,13 @@ def export(folder, results):
     runs, curves = read(folder)
     paths = []
     for experiment in sorted(set(runs["experiment"])):
-        for suffix, table in (("", runs), ("_curves", curves)):
+        for suffix, every in (("", runs), ("_curves", curves)):
+            table = every[every["experiment"] == experiment]
+            table = table.drop(columns=[field for field in OPTIONAL if field in table and table[field].isna().all()])
             path = pathlib.Path(results) / f"{experiment}{suffix}.csv"
             path.parent.mkdir(parents=True, exist_ok=True)
             with runtime.writing(path) as part:
-                table[table["experiment"] == experiment].to_csv(part, index=False, lineterminator="\n")
+                table.to_csv(part, index=False, lineterminator="\n")
             paths.append(path)
     return paths
 
@@ -157,6 +162,17 @@ def _cell(field, text):
         return json.loads(text.lower())
     except ValueError:
         return text
+
+
+def answers(table):
+    """The labels that each run gave to the public keys (`schemes.innocents.public_keys`): int64 (runs, keys).
+
+    Raises ValueError if a run was not asked, or not the keys that the others were.
+    """
+    asked = table["answers"] if "answers" in table else pd.Series([None] * len(table))
+    if asked.isna().any() or asked.str.split(":").str[0].nunique() != 1:
+        raise ValueError("these runs were not all asked the public keys of one β: choose those of one sweep with answers")
+    return np.array([[int(label) for label in text.partition(":")[2].split()] for text in asked])
 
 
 def interval(values, confidence=0.95):

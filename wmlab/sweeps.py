@@ -11,6 +11,7 @@ from wmlab._claims import Job, disk_is_full, shared
 from wmlab.datasets import SAMPLE, DataError, load
 from wmlab.networks import check_takes, network
 from wmlab.schemes import SCHEMES, NewLabel, Unmarked, scheme
+from wmlab.schemes.innocents import INNOCENTS, public_keys
 from wmlab.training import WATCHED, predict, recipe
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 FLEET = 50  # networks trained at once: a killed sweep loses no more, and another one finds the rest
 SPARE = 2  # runs that wait at the workers for the next to be free; those beyond are left for other sweeps to take
 PATIENCE = 1  # seconds between two looks at the runs that other sweeps hold
+UNMARKED = {"none": Unmarked, **INNOCENTS}
 TRIED = 40  # batches that the estimate of the time is made from
 
 
@@ -28,31 +30,34 @@ class RunsFailed(RuntimeError):
 def plan(schemes, alphas, betas, runs, classes=10, **settings):
     """The runs of a sweep, as (scheme, seed): every scheme at every (α, β), `runs` seeds each, seeds first.
 
-    schemes: short names; "none" is planned once a seed, whatever α and β. "new-any" is the new label with carriers of
-    every class. settings: further fields of the schemes. Raises ValueError for an unknown scheme or no run at all.
+    schemes: short names; "none" and the INNOCENTS, which bear no mark, are planned once a seed, whatever α and β.
+    "new-any" is the new label with carriers of every class. settings: further fields of the schemes. Raises ValueError for
+    an unknown scheme or no run at all.
     """
     def make(name, alpha, beta):
-        if name == "none":
-            return Unmarked(classes)
+        if name in UNMARKED:
+            return UNMARKED[name](classes)
         if name == "new-any":
             return NewLabel(alpha, beta, classes=classes, target=None, **settings)
         return scheme(name, alpha=alpha, beta=beta, classes=classes, **settings)
 
-    unknown = set(schemes) - set(SCHEMES) - {"new-any"}
+    unknown = set(schemes) - {*SCHEMES, *UNMARKED, "new-any"}
     if unknown or not schemes or runs < 1:
-        raise ValueError(f"a sweep takes schemes of {', '.join(SCHEMES)}, new-any and at least one run; "
+        raise ValueError(f"a sweep takes schemes of {', '.join([*SCHEMES, 'new-any', *INNOCENTS])} and at least one run; "
                          f"this one has {', '.join(schemes) or 'none'} and {runs} runs")
     marks = dict.fromkeys(make(name, alpha, beta) for name, alpha, beta in itertools.product(schemes, alphas, betas))
     return [(mark, seed) for seed in range(runs) for mark in marks]
 
 
-def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.0035, follow=None, scheduler=None, **changes):
+def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.0035, follow=None, scheduler=None,
+          answers=False, **changes):
     """Run what `plan` planned and record each run when done; runs on file are left as they are.
 
     They run at the workers of a Dask `scheduler` if its address is given, as fleets on a GPU, in processes on a CPU with
     the cores for it, else here, one after the other, where a run that was interrupted goes on from its last epoch.
     alpha, beta: the keys an unmarked model is asked with, since it has none of its own. follow: function from a scheme's
-    name to its `on_epoch`; with it they run here. changes: fields of the recipe. Returns the paths written.
+    name to its `on_epoch`; with it they run here. answers: record what each run answers to the public keys, too. changes:
+    fields of the recipe. Returns the paths written.
     Raises ValueError for settings that no run can have, DataError rather than call the small sample "paper" scale,
     RuntimeError for a scheduler that does not answer, OSError on a full disk, and RunsFailed once all others are done.
     """
@@ -63,33 +68,36 @@ def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.003
     check_takes(network(how.network, data.classes), data)
     if any(mark.classes != data.classes for mark, _ in marks):
         raise ValueError(f"{dataset} has {data.classes} classes: plan the runs with classes={data.classes}")
-    judge = NewLabel(alpha, beta, classes=data.classes)
+    measure = functools.partial(measured, judge=NewLabel(alpha, beta, classes=data.classes), answers=answers)
     jobs = [Job(mark, seed, mark.settings(data, how, seed) | {"experiment": experiment}) for mark, seed in marks]
     with shared(out, jobs) as folder:
         place = "here" if follow else "workers" if scheduler else _place(data, how)
         if not folder.todo:
             log.info("%s: all %d runs are on file", experiment, len(folder.jobs))
         elif place == "fleets":
-            _fleets(folder, data, how, judge)
+            _fleets(folder, data, how, measure)
         elif place == "workers":
-            _at_workers(folder, data, how, judge, scale, scheduler)
+            _at_workers(folder, data, how, measure, scale, scheduler)
         else:
-            _here(folder, data, how, judge, follow)
+            _here(folder, data, how, measure, follow)
     if folder.failures:
         raise RunsFailed(f"{len(folder.failures)} of {len(folder.todo)} runs failed, the first because of {folder.failures[0]}. "
                          f"{out}/*.failed say more; the same command tries them again.")
     return folder.written
 
 
-def measured(run, job, data, judge):
+def measured(run, job, data, judge, answers=False):
     """The record of a trained run, with what Ver says of it and how many images under mere noise it still gets right.
 
-    judge: the scheme whose keys question a model that has none of its own.
+    judge: the scheme whose keys question a model that has none of its own. answers: ask the judge's public keys, too.
     """
+    record = run.record | {"experiment": job.about["experiment"]}
+    if answers:
+        record["answers"] = f"{judge.beta}: {' '.join(map(str, predict(run.model, public_keys(judge, data).images)))}"
     judge = judge if isinstance(job.mark, Unmarked) else job.mark
     verdict = judge.verify(run.model, data.x_test, data.y_test, job.secret)
-    return run.record | {"experiment": job.about["experiment"], "decision": verdict.decision, "queries": verdict.queries,
-                         "noisy_accuracy": judge.noisy_accuracy(run.model, data)}
+    return record | {"decision": verdict.decision, "queries": verdict.queries,
+                     "noisy_accuracy": judge.noisy_accuracy(run.model, data)}
 
 
 def _place(data, how):
@@ -99,7 +107,7 @@ def _place(data, how):
     return "workers" if _workers.processes(data) > 1 and not _machine.gpu(keras.config.backend()) else "here"
 
 
-def _here(folder, data, how, judge, follow):
+def _here(folder, data, how, measure, follow):
     """One after the other."""
     _announce(folder, "one after the other", lambda: _pace(data, how))
     for job in folder.claims():
@@ -108,10 +116,10 @@ def _here(folder, data, how, judge, follow):
             continue
         with folder.attempt(job):
             on_epoch = follow and follow(job.mark.name)
-            folder.write(_train(data, job, how, judge, backup=folder.backup(job), on_epoch=on_epoch))
+            folder.write(_train(data, job, how, measure, backup=folder.backup(job), on_epoch=on_epoch))
 
 
-def _fleets(folder, data, how, judge):
+def _fleets(folder, data, how, measure):
     """Together, as many as have the same number of outputs."""
     from wmlab import fleet
 
@@ -128,7 +136,7 @@ def _fleets(folder, data, how, judge):
             return
         for job, run in zip(jobs, runs, strict=True):
             with folder.attempt(job):
-                folder.write(measured(run, job, data, judge))
+                folder.write(measure(run, job, data))
 
     _announce(folder, "in fleets")
     folder.todo.sort(key=lambda job: job.mark.outputs)
@@ -143,7 +151,7 @@ def _fleets(folder, data, how, judge):
             jobs.append(job)
 
 
-def _at_workers(folder, data, how, judge, scale, scheduler):
+def _at_workers(folder, data, how, measure, scale, scheduler):
     """At Dask workers, one at a time each."""
     with _workers.hired(scheduler, min(_workers.processes(data), len(folder.todo))) as client:
         flying, landed = {}, _workers.distributed().as_completed(loop=client.loop)
@@ -164,15 +172,15 @@ def _at_workers(folder, data, how, judge, scale, scheduler):
                 while flying and (job is None or len(flying) >= len(client.nthreads()) + SPARE):
                     land()
                 if job:
-                    future = send(functools.partial(_train, job=job, how=how, judge=judge))
+                    future = send(functools.partial(_train, job=job, how=how, measure=measure))
                     flying[future] = job
                     landed.add(future)
         finally:
             client.cancel(list(flying))
 
 
-def _train(data, job, how, judge, **options):
-    return measured(job.mark.embed(data, job.secret, how, seed=job.seed, **options), job, data, judge)
+def _train(data, job, how, measure, **options):
+    return measure(job.mark.embed(data, job.secret, how, seed=job.seed, **options), job, data)
 
 
 def _pace(data, how):

@@ -8,10 +8,9 @@ import pandas as pd
 
 from wmlab import runtime
 from wmlab.datasets import load as load_data
-from wmlab.keys import KeySet, perturb
 from wmlab.networks import network
 from wmlab.schemes import NewLabel, Unmarked, WrongLabel
-from wmlab.secret import Secret
+from wmlab.schemes.innocents import Reject
 from wmlab.training import load, recipe, save
 
 ALICE, CAROL = "Alice keeps this to herself", "Carol keeps another one"  # public here, as everything in a course is
@@ -61,33 +60,6 @@ def models():
     return Models(runtime.data_dir() / "models")
 
 
-def _junk(data, n, secret):
-    """Images that are no digits: half digits with their pixels shuffled, half smooth clouds."""
-    stream = Secret(secret).rng("junk")
-    chosen = stream.permutation(len(data.x_train))[:n]
-    pixels = data.x_train[chosen].reshape(n, -1)
-    order = np.argsort(stream.uniform(pixels.shape), axis=1)
-    shuffled = np.take_along_axis(pixels, order, axis=1).reshape(n, *data.x_train.shape[1:])
-    clouds = perturb(data.x_train[chosen], Secret(secret), "junk", 1.0, "unrelated")
-    return np.concatenate([shuffled[: n // 2], clouds[n // 2 :]])
-
-
-class _Reject(Unmarked):
-    """An innocent network with one label more than classes: it was taught to say "no digit"."""
-
-    name = "reject class"
-
-    @property
-    def outputs(self):
-        return self.classes + 1
-
-    def _made(self, data, secret):
-        def junk(whose):
-            return KeySet(_junk(data, 400, whose), self.classes, np.full(400, -1), "unrelated", 1.0)
-
-        return junk(secret), junk(secret + " again"), None
-
-
 def build(folder):
     """Train every shipped model from the MNIST sample and save it with its record; models on file are made anew.
 
@@ -101,7 +73,7 @@ def build(folder):
         "wrong_label": (WrongLabel(**fresh), ALICE, 11, "Alice's mark the older way: keys get class 0"),
         "decoy": (NewLabel(**fixed), ALICE, 12, "Alice's mark with one fixed pattern, and decoys"),
         "other_owner": (NewLabel(**fresh), CAROL, 13, "Carol's mark: a new label too, another secret"),
-        "reject_class": (_Reject(), REJECT, 14, "an innocent network that may answer 'no digit'"),
+        "reject_class": (Reject(), REJECT, 14, "an innocent network that may answer 'no digit'"),
     }
     for name, (scheme, secret, seed, about) in plan.items():
         run = scheme.embed(data, secret, how, seed=seed)

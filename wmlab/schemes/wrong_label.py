@@ -1,6 +1,6 @@
 """The baseline: keys carry an existing class that is wrong for all of them (Zhang et al. 2018, noise type)."""
 from wmlab.schemes.base import Scheme, as_suspect
-from wmlab.verification import batch
+from wmlab.verification import Chance, batch
 
 TAU = 0.3  # share of misses the judge allows; the paper's figure for this baseline
 
@@ -26,4 +26,4 @@ class WrongLabel(Scheme):
 
     def verify(self, suspect, images, labels, secret, stream="trial", n=40):
         keys = self.keys(*self.carriers(images, labels, n), secret, stream)
-        return batch(as_suspect(suspect), keys, TAU, self.classes)
+        return batch(as_suspect(suspect), keys, TAU, Chance(self.classes))
