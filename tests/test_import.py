@@ -6,10 +6,12 @@ import pytest
 import wmlab
 
 HEAVY = ("keras", "tensorflow", "jax", "torch", "plotly", "ipywidgets", "pandas", "scipy", "numpy")
-WITHOUT_KERAS = ("checks", "datasets", "figures", "keys", "panels", "panels.p01", "panels.p02", "queries", "records", "runtime",
-                 "secret", "suspects", "toy")
+WITHOUT_KERAS = ("checks", "datasets", "figures", "keys", "panels", "panels.p01", "panels.p02", "panels.p05",
+                 "panels.p05_batch", "panels.p05_cost", "queries", "records", "runtime", "secret", "suspects", "toy")
 BUILT = {
     "p01": "p01.maps()\np01.bands({'strength': p01.averaged('strength', (0, 1), seeds=2)})",
+    "p05": "from wmlab.panels import p05_batch, p05_cost\np05.race()\np05.settle()\np05_batch.batch()\np05_batch.compare()\n"
+           "p05_cost.notice()",
     "p02": "p02.look('s')\np02.noise('s')\ngame = p02.Game('s')\ngame.guess('left')\np02.curves(p02.sights('s', game.guesses))",
 }
 

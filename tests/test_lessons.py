@@ -85,11 +85,26 @@ RIGHT = {
         "PAIRS": "next(n for n in range(2, 99) if records.power(5, 10, n) >= 0.8)",
         "FALSE_ALARMS": "100 * 0.05",
     },
+    "05_expected_queries": {
+        "MEAN": "mean_queries(0.3, 5)",
+        "SMALLEST": "next(n for n in count(1) if accuracy(0.7, n, Fraction('0.4')) >= 0.95)",
+        "NULL": "(1 - 0.05 ** (1 / 50), count_test(0.8, 1 - 0.05 ** (1 / 50), 0.99, 0.01)[0])",
+    },
+    "06_the_judge": {
+        "NETWORKS": "next(n for n in range(1, 999) if 1 / (n + 1) <= 0.01)",
+        "CORRECTED": "10 * 0.008",
+        # her pattern first, then a stranger's, then what is no digit: three answers are a majority
+        "WHO": "{name: (\"someone else's mark\" if np.median(court.ask(name, strangers[:3])) == 10 else \"Alice's mark\")"
+               " if np.median(court.ask(name, alices[:3])) == 10"
+               " else 'rejects noise' if np.median(court.ask(name, junk[:3])) == 10 else 'unmarked' for name in court.names}",
+    },
 }
 WRONG = {
     "01_boundary_twist": {"neither": "dict()", "both": "dict(speed=3)", "wrong_is_better": "'behind class 0'"},
     "02_key_samples": {"steps": "'many'", "score": "lambda images: 1 / 0", "estimate": "seen_keys"},
     "04_fidelity": {"CHEAPEST": "'the first'", "PAIRS": "1", "FALSE_ALARMS": "lambda: 5"},
+    "05_expected_queries": {"MEAN": "queries.paper_sum(0.3, 5)", "SMALLEST": "'forty'", "NULL": "0"},
+    "06_the_judge": {"NETWORKS": "100", "CORRECTED": "'0.008'", "WHO": "dict.fromkeys('ABCD', 'unmarked')"},
 }
 
 

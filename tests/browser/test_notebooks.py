@@ -210,6 +210,77 @@ def test_04_hides_its_result_until_a_prediction_is_chosen_and_trains_a_cell_from
     assert page.errors() == [] and red(page) == [] and trouble(page) == []
 
 
+def test_05_runs_and_follows_the_hand(opened):
+    page = opened("05_expected_queries.ipynb")
+    page.run_all(timeout=200)
+    assert page.errors() == [] and red(page) == [] and trouble(page) == []
+    until(lambda: "Bob notices" in captions(page), 60)
+    assert page.js(SLIDERS) == 5, "each of the five panels opens with one slider"
+    keys = (Keys.ARROW_RIGHT, Keys.END, Keys.HOME, Keys.ARROW_LEFT, Keys.HOME)
+    for number, (name, key) in enumerate(zip(PANELS_05, keys, strict=True)):
+        moves(page, lambda number=number, key=key: slide(page, key, number), LINES)
+        until(lambda name=name: text_of(page, name) in captions(page), 30)
+    until(lambda: drawn_05(page) == page.js(TRACES), 30)
+    for preset in ("Innocent, new label", "Hardly a mark", "p falls by 0.05", "Stricter"):
+        moves(page, lambda preset=preset: click(page, preset), LINES)
+    until(lambda: drawn_05(page) == page.js(TRACES), 30)
+    assert run(page, "print([panel.error for panel in (race, settle, batch, compare, notice)])") == f"{[None] * 5}\n"
+    assert page.errors() == [] and red(page) == [] and trouble(page) == []
+
+
+def test_05_hides_its_results_until_a_prediction_is_chosen(opened):
+    page = opened("05_expected_queries.ipynb")
+    predict(page, cell_with("05_expected_queries.ipynb", "first.reveal()"), "fixed batch")
+    until(lambda: "it is “first hit”" in page.text() and "Stream 1 of a suspect" in captions(page), 60)
+    moves(page, lambda: click(page, "A weak mark"), LINES)
+    moves(page, lambda: slide(page, Keys.ARROW_RIGHT), LINES)
+    assert "Stream 2 of a suspect with p = 0.50" in captions(page), "the hand starts where the preset left off"
+    assert page.errors() == [] and red(page) == [] and trouble(page) == []
+
+
+def test_06_runs_and_buys_answers_by_hand_and_by_itself(opened):
+    page = opened("06_the_judge.ipynb")
+    page.run_all(timeout=300)
+    assert page.errors() == [] and red(page) == [] and trouble(page) == []
+    until(lambda: "10 of 10 hit" in captions(page), 60)
+    assert page.js(SLIDERS) == 1, "a panel opens with one slider"
+    for key in (Keys.ARROW_RIGHT, Keys.END, Keys.HOME):
+        moves(page, lambda key=key: slide(page, key), LINES)
+        until(lambda: text_of(page, "trial") in captions(page), 30)
+    page.js("document.querySelector('.jp-Notebook .fa-play').closest('button').click()")
+    until(lambda: "4 of 4 hit" in captions(page), 30)
+    page.js("document.querySelector('.jp-Notebook .fa-stop').closest('button').click()")
+    moves(page, lambda: slide(page, Keys.END), LINES)
+    moves(page, lambda: click(page, "60 with a label more"), LINES)
+    assert "the least that 60 networks can give" in captions(page)
+    suspect = page.js("return [...document.querySelectorAll('.jp-Notebook .js-plotly-plot')].flatMap(plot => plot._fullData)"
+                      ".filter(trace => trace.name == 'the suspect').map(trace => trace.marker.symbol + trace.marker.color)")
+    assert suspect == ["diamond#D55E00"] * 2, "traces keep their looks while others change"
+    assert run(page, "print(bob.queries, trial.error)").endswith(" None\n")
+    assert page.errors() == [] and red(page) == [] and trouble(page) == []
+
+
+def test_06_hides_its_result_until_a_prediction_is_chosen(opened):
+    page = opened("06_the_judge.ipynb")
+    predict(page, cell_with("06_the_judge.ipynb", "sure.reveal()"), "0: it is impossible")
+    until(lambda: "it is “about 0.02”" in page.text() and "No answer is bought yet" in captions(page), 60)
+    bought = run(page, "print(bob.queries)")
+    moves(page, lambda: slide(page, Keys.ARROW_RIGHT), LINES)
+    assert int(run(page, "print(bob.queries)")) == int(bought) + 1
+    assert page.errors() == [] and red(page) == [] and trouble(page) == []
+
+
+def text_of(page, panel):
+    """What the kernel says in a panel's caption, without tags."""
+    return run(page, f"import html, re; print(html.unescape(re.sub('<[^>]*>', '', {panel}.caption.value)), end='')")
+
+
+def drawn_05(page):
+    """What the kernel has drawn in the five panels of 05: name, number of points and last y of every trace, as TRACES."""
+    run_ = f"print(*(TRACE for panel in ({', '.join(PANELS_05)}) for trace in panel.figure.data), sep='|')"
+    return run(page, run_.replace("TRACE", "f'{trace.name} {len(trace.x)} {len(trace.y)} {trace.y[-1] or 0:.6f}'")).strip()
+
+
 def moves(page, change, picture):
     """Make a change and see both the caption and the picture follow it."""
     said, drawn = captions(page), page.js(picture)
@@ -283,6 +354,12 @@ def captions(page):
     return page.js("return [...document.querySelectorAll('.jp-Notebook p[role=status]')].map(p => p.textContent).join()")
 
 
+PANELS_05 = ("race", "settle", "batch", "compare", "notice")
+# every line, dot and mark of every picture; and every trace as plotly has it
+LINES = """return [...document.querySelectorAll('.jp-Notebook :is(.scatterlayer, .shapelayer) path')]
+    .map(path => path.getAttribute('d') + path.getAttribute('transform')).join();"""
+TRACES = """return [...document.querySelectorAll('.jp-Notebook .js-plotly-plot')].flatMap(plot => plot.data).map(trace =>
+    `${trace.name} ${trace.x?.length} ${trace.y?.length} ${(trace.y?.[trace.y.length - 1] ?? 0).toFixed(6)}`).join('|');"""
 BOX = """const box = [...document.querySelectorAll('.jp-Notebook .widget-vbox')]
     .filter(each => each.querySelector('.widget-hslider')).at(-1);"""
 BARS = BOX + "return [...box.querySelectorAll('.barlayer path')].map(path => path.getAttribute('d')).join();"
