@@ -31,7 +31,7 @@ def arms(table, alpha, beta, column="fresh_key_accuracy"):
         figure.add_scatter(x=[], y=[], mode="lines", name=f"{name}, mean", line=drawn["line"], showlegend=place == 1, **at)
         figure.add_scatter(x=[], y=[], mode="markers", name=f"{name}, a run", showlegend=place == 1, opacity=0.6,
                            marker=drawn["marker"] | {"color": look[name]["color"]}, **at)
-    figure.update_layout(template=figures.TEMPLATE, height=420, margin=dict(b=130))
+    figure.update_layout(template=figures.TEMPLATE, height=420, margin=dict(b=130, l=85))
     for place, name in enumerate(records.CELL, 1):
         values = sorted(table[table[name] > 0][name].unique())
         figure.update_xaxes(type="log", tickangle=-60, tickvals=values, ticktext=[f"{v:g}" for v in values],
@@ -233,7 +233,7 @@ def verdicts(table, column="fresh_key_accuracy"):
 def spread(shares, title):
     """Groups of shares, {name: list}, as dots beside each other with a line at their mean, which stands under them."""
     means = {name: f"<br>mean {np.mean(values):.2%}" if values else "" for name, values in shares.items()}
-    figure = figures.blank(showlegend=False, yaxis=dict(title=title, tickformat=".1%", rangemode="tozero"), margin=dict(b=70),
+    figure = figures.blank(showlegend=False, yaxis=dict(title=title, tickformat=".1%", rangemode="tozero"), margin=dict(b=70, l=85),
                            xaxis=dict(range=[-0.6, len(shares) - 0.4], tickvals=list(range(len(shares))),
                                       ticktext=[name + mean for name, mean in means.items()]))
     for place, (name, values) in enumerate(shares.items()):
