@@ -116,6 +116,7 @@ def test_neural_cleanse_finds_a_planted_trapdoor(data):
     table = attacks.neural_cleanse(model, few, tuning=Tuning(3, 40, 0.2))
     assert table.index.tolist() == list(range(6)) and table["norm"].idxmin() == 5
     assert table["flagged"].tolist() == [False] * 5 + [True] and (table["success"] >= 0.95).all()
+    assert table["norm"][5] < 0.5 * 784 / (1 + np.exp(3)), "the mask has not shrunk from where it started"
     deviations = (table["norm"] - table["norm"].median()).abs()
     assert table["anomaly"].abs().tolist() == pytest.approx((deviations / (1.4826 * deviations.median())).tolist())
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True)) and model.trainable

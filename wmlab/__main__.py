@@ -78,7 +78,7 @@ def _sweep_options(parser):
     parser.add_argument("--batch", type=int, help="other than the recipe's")
     parser.add_argument("--rate", choices=["constant", "cosine"], help="learning rate over the epochs, other than the recipe's")
     parser.add_argument("--until", choices=["steps", "converged"])
-    parser.add_argument("--answers", action="store_true", default=None, help="record the labels that each run gives to the public keys, too")
+    parser.add_argument("--answers", action="store_true", default=None, help="record what each run answers to the public keys")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="have the workers of this Dask scheduler train")
     parser.add_argument("--out", default="data/results/runs", help="folder of the records")
     parser.add_argument("--results", default="data/results", help="folder of the sorted CSV")

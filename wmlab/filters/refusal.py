@@ -26,7 +26,7 @@ class Rejecting(Filter):
         self.flagged += int(flags.sum())
         if self.classes is None:
             if flags.any():
-                raise SuspectError(f"the service refuses {flags.sum()} of {len(images)} images: they do not look like photographs")
+                raise SuspectError(f"the service refuses {flags.sum()} of {len(images)} images: they do not look like clean ones")
             return ask(self.suspect, images)
         labels = ask(self.suspect, images)
         labels[flags] = self.rng.integers(self.classes, size=flags.sum())
