@@ -80,7 +80,8 @@ def no_child_stays():
 
 
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background starts with it ignored
 sys.path[:0] = sys.argv[1:]
 from test_child import talks
 from wmlab._child import on_jax
