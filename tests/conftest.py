@@ -1,4 +1,5 @@
 """What several test files use."""
+import functools
 import logging
 import os
 import subprocess
@@ -23,6 +24,15 @@ def as_quiet_as_before():
     before = log.level
     yield
     log.setLevel(before)
+
+
+@pytest.fixture
+def without_compilation(monkeypatch, request):
+    """A few steps are quicker as they come than compiled first; the slow tests and the lessons compile."""
+    import keras
+
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr(keras.Model, "compile", functools.partialmethod(keras.Model.compile, run_eagerly=True))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Attacks on the weights: pruning, fine-tuning, quantisation, noise; and what all attacks have in common."""
 import dataclasses
-import functools
 import inspect
 import math
 
@@ -18,6 +17,7 @@ from wmlab.schemes import NewLabel
 from wmlab.training import Recipe, hit_rate, logits, predict, probabilities, save
 from wmlab.training import load as load_model
 
+pytestmark = pytest.mark.usefixtures("without_compilation")
 QUICK = Tuning(1, 64)
 SLOW_RATE = Tuning(1, 64, 1e-9)
 ATTACKS = {
@@ -36,13 +36,6 @@ ATTACKS = {
     "overwrite": lambda model, data, seed: attacks.overwrite(model, data, NewLabel(0.2, 0.05), "Bob", epochs=1, seed=seed),
 }
 CHANCE = {"fine-prune", "RTLL", "refit", "noise", "extract", "overwrite"}  # the seed makes a difference
-
-
-@pytest.fixture(autouse=True)
-def without_compilation(monkeypatch, request):
-    """A few steps are quicker as they come than compiled first; the slow tests and the lessons compile."""
-    if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr(keras.Model, "compile", functools.partialmethod(keras.Model.compile, run_eagerly=True))
 
 
 @pytest.fixture(scope="module")

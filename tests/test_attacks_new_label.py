@@ -1,6 +1,5 @@
 """Attacks on the new label, copies from answers, and second marks."""
 import dataclasses
-import functools
 
 import keras
 import numpy as np
@@ -13,14 +12,8 @@ from wmlab.schemes import NewLabel, WrongLabel
 from wmlab.suspects import LocalSuspect, SuspectError
 from wmlab.training import Recipe, hit_rate, logits, predict, probabilities
 
+pytestmark = pytest.mark.usefixtures("without_compilation")
 SECRETS = {"new_label": {}, "decoy": {"kind": "fixed", "decoys": 600}, "other_owner": {}}
-
-
-@pytest.fixture(autouse=True)
-def without_compilation(monkeypatch, request):
-    """A few steps are quicker as they come than compiled first; the slow tests and the lessons compile."""
-    if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr(keras.Model, "compile", functools.partialmethod(keras.Model.compile, run_eagerly=True))
 
 
 @pytest.fixture(scope="module")

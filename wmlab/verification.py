@@ -11,6 +11,7 @@ import functools
 import numpy as np
 from scipy import stats
 
+from wmlab import queries
 from wmlab.suspects import ask
 
 CONFIDENCE, UNEVEN = 0.95, 0.01  # of the bound on a share; p-value below which networks count as varying too much
@@ -85,7 +86,7 @@ class Chance:
 
     def weigh(self, hits, n, keys):
         """(exact binomial tail, note) of so many hits in n answers; keys: those that the suspect was to be asked."""
-        return float(stats.binom.sf(hits - 1, n, 1 / self.classes)), _one_source(keys)
+        return queries.p_value(hits, n, 1 / self.classes), _one_source(keys)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -130,7 +131,7 @@ class Measured:
             if rank >= fisher:
                 says += [f"It is the smallest that {networks} networks can give, 1/{networks + 1}; more of them, not more keys, "
                          "would make it smaller."]
-            share = stats.beta.ppf(CONFIDENCE, 1, networks)  # Clopper and Pearson's bound, 1 - 0.05^(1/networks)
+            share = queries.clopper_pearson(0, networks, 2 * CONFIDENCE - 1)[1]  # the upper end alone: 1 - 0.05^(1/networks)
             says += [f"0 in {networks} bounds the share of such networks at {share:.1%} ({CONFIDENCE:.0%} confidence)."]
         return max(rank, fisher), " ".join([*says, _one_source(keys) or self._uneven]).rstrip()
 
