@@ -13,9 +13,10 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "wmlab"
 
 # A module imports from rows above it, or from the left in its own row.
 ROWS = (
-    ("_files", "_machine", "_child", "_downloads", "runtime", "secret", "keys", "datasets", "toy", "queries", "records",
+    ("_files", "_machine", "_child", "_downloads", "runtime", "secret", "keys", "datasets", "toy", "queries", "_schema", "records",
      "_claims", "_workers"),
-    ("networks", "training", "_service", "suspects", "verification", "schemes", "zoo", "attacks", "filters", "fleet", "sweeps"),
+    ("networks", "training", "_service", "suspects", "verification", "schemes", "zoo", "attacks", "filters", "campaign",
+     "fleet", "sweeps"),
     ("figures",),
     ("checks", "panels"),
 )

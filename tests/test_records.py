@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from wmlab import records, runtime
+from wmlab import _schema, records, runtime
 from wmlab.records import RESULTS, SETTINGS
 
 
@@ -245,7 +245,7 @@ def test_a_wrong_value_in_the_history_is_named(tmp_path, field, value):
         records.read(tmp_path)
 
 
-@pytest.mark.parametrize("field", [field for field in (*SETTINGS, *RESULTS, "history") if field not in records.LATER])
+@pytest.mark.parametrize("field", [field for field in (*SETTINGS, *RESULTS, "history") if field not in _schema.LATER])
 def test_a_record_that_lost_a_field_names_it(tmp_path, field):
     path = spoilt(tmp_path, lambda text: json.dumps({key: value for key, value in json.loads(text).items() if key != field}))
     with pytest.raises(ValueError, match=f"{re.escape(str(path))} is no record of a run .data must contain .'{field}'. properties"):
@@ -253,9 +253,9 @@ def test_a_record_that_lost_a_field_names_it(tmp_path, field):
 
 
 def test_the_schema_knows_every_field():
-    schema = records.SCHEMAS["run"]
+    schema = _schema.SCHEMAS["run"]
     assert {*SETTINGS, *RESULTS, "history"} <= set(schema["properties"])
-    assert {*SETTINGS, *RESULTS, "history"} - set(schema["required"]) == set(records.LATER) == {"noisy_accuracy", "errors"}
+    assert {*SETTINGS, *RESULTS, "history"} - set(schema["required"]) == set(_schema.LATER) == {"noisy_accuracy", "errors"}
 
 
 @pytest.mark.parametrize("change", [lambda text: text[: len(text) // 2], lambda text: "", lambda text: "seed,alpha\n0,0.1\n"],
@@ -282,12 +282,12 @@ def test_json_that_is_no_record_is_named(tmp_path, text):
 
 def test_records_of_the_first_runs_are_read_beside_later_ones(tmp_path):
     first = record(seed=0)
-    made = [spoilt(tmp_path, lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k not in records.LATER})),
+    made = [spoilt(tmp_path, lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k not in _schema.LATER})),
             records.write(record(seed=1), tmp_path)]
     assert made[0].name == records.name(first), "what was measured later does not change who a run is"
     runs, curves = records.read(tmp_path)
     assert runs["errors"].tolist()[1] == "7:9 12:10 999:0" and runs["noisy_accuracy"].tolist()[1] == 0.95
-    assert runs[list(records.LATER)].isna().all(axis=1).tolist() == [True, False]
+    assert runs[list(_schema.LATER)].isna().all(axis=1).tolist() == [True, False]
     assert runs["clean_accuracy"].tolist() == [0.9812, 0.9812] and len(curves) == 4
 
 
@@ -317,9 +317,9 @@ def test_a_table_is_read_as_it_was_written(results):
 
 
 def test_a_table_of_the_first_runs_has_no_mistakes_and_is_read(results):
-    table = pd.read_csv(results / "toy.csv").drop(columns=list(records.LATER))
+    table = pd.read_csv(results / "toy.csv").drop(columns=list(_schema.LATER))
     table.to_csv(results / "toy.csv", index=False)
-    assert list(records.load("toy").columns) == [field for field in (*SETTINGS, *RESULTS) if field not in records.LATER]
+    assert list(records.load("toy").columns) == [field for field in (*SETTINGS, *RESULTS) if field not in _schema.LATER]
 
 
 @pytest.mark.parametrize("row", [0, 3, 5])

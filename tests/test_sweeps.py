@@ -229,6 +229,7 @@ def test_the_command_ends_with_one_sentence(arguments, sentence, tmp_path, monke
     (["--rate", "constant"], {"decay": False}), (["--rate", "cosine"], {"decay": True}),
     (["--network", "dense"], {"network": "dense"}), (["--scheduler", "tcp://10.0.0.1:8786"], {"scheduler": "tcp://10.0.0.1:8786"}),
     (["--answers"], {"answers": True}),
+    (["--attacks", "pruning,table1"], {"attacks": ["pruning", "table1"]}),
 ])
 def test_options_are_passed_on(arguments, changes, tmp_path, monkeypatch):
     given = {}

@@ -34,7 +34,7 @@ def sweep(options):
     """run an experiment many times and record every run; `wmlab/sweeps.py` says more"""
     from wmlab import datasets, records, runtime
 
-    given = {name: getattr(options, name) for name in ("network", "epochs", "batch", "until", "scheduler", "answers")}
+    given = {name: getattr(options, name) for name in ("network", "epochs", "batch", "until", "scheduler", "answers", "attacks")}
     changes = {name: value for name, value in given.items() if value is not None}
     if options.rate:
         changes["decay"] = options.rate == "cosine"
@@ -79,6 +79,8 @@ def _sweep_options(parser):
     parser.add_argument("--rate", choices=["constant", "cosine"], help="learning rate over the epochs, other than the recipe's")
     parser.add_argument("--until", choices=["steps", "converged"])
     parser.add_argument("--answers", action="store_true", default=None, help="record what each run answers to the public keys")
+    parser.add_argument("--attacks", type=lambda text: text.split(","), help="attack each run, too, and record what is left: of "
+                        "pruning, table1, rates, others, filters; joined by commas")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="have the workers of this Dask scheduler train")
     parser.add_argument("--out", default="data/results/runs", help="folder of the records")
     parser.add_argument("--results", default="data/results", help="folder of the sorted CSV")

@@ -5,55 +5,18 @@ write to the same file. Results ship as data/results/NAME.csv, made by `python -
 checked against a JSON schema.
 """
 import csv
-import functools
 import hashlib
 import json
 import pathlib
 
-import fastjsonschema
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from wmlab import runtime
-
-# what decides a run; a file is named by these
-SETTINGS = ("experiment", "dataset", "dataset_sha256", "scheme", "alpha", "beta", "kind", "reading", "target", "decoys",
-            "seed", "network", "epochs", "batch", "learning_rate", "decay", "until", "n_train", "n_test")
-# what a run measured: accuracies are shares in [0, 1], NaN where a model has no key
-RESULTS = ("n_keys", "n_fresh", "epochs_run", "clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy",
-           "key_label_rate_clean", "noisy_accuracy", "errors", "decision", "queries", "seconds", "device", "versions")
+from wmlab._schema import LISTS, OPTIONAL, RESULTS, SETTINGS, checked, from_csv
 
 FEW = 6  # runs below which no interval and no test is given
-LATER = ("noisy_accuracy", "errors")  # results that the first runs on record did not measure
-OPTIONAL = ("answers",)  # a table has the column if one of its runs has it
-
-_SHARE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
-_COUNT = {"type": ["integer", "null"], "minimum": 0}
-_KINDS = {  # what each field may hold, in the words of JSON Schema
-    "text": ({"type": "string"}, "experiment dataset scheme kind reading network until device versions"),
-    "count": (_COUNT, "target decoys seed epochs batch n_train n_test n_keys n_fresh epochs_run queries epoch"),
-    "share": (_SHARE, "alpha beta clean_accuracy fresh_key_accuracy embedded_key_accuracy key_label_rate_clean noisy_accuracy"),
-    "number": ({"type": ["number", "null"]}, "learning_rate seconds loss"),
-    "digest": ({"type": "string", "pattern": "^[0-9a-f]{64}$"}, "dataset_sha256"),
-    "switch": ({"type": "boolean"}, "decay"),
-    "decision": ({"enum": ["marked", "not marked", None]}, "decision"),
-    "answers": ({"type": ["string", "null"], "pattern": "^[0-9.e-]+:( [0-9]+)+$"}, "answers"),
-    "errors": ({"type": ["string", "null"], "pattern": "^([0-9]+:[0-9]+( [0-9]+:[0-9]+)*)?$"}, "errors"),
-}
-_FIELDS = {field: rule for rule, fields in _KINDS.values() for field in fields.split()}
-_EPOCH = ("epoch", "loss", "clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy", "seconds")
-
-
-def _table(required, **more):
-    return {"type": "object", "required": [field for field in required if field not in LATER], "properties": _FIELDS | more}
-
-
-SCHEMAS = {  # of a run's file, and of a row in the two kinds of shipped tables
-    "run": _table(SETTINGS + RESULTS + ("history",), history={"type": "array", "items": _table(_EPOCH)}),
-    "row": _table(SETTINGS + RESULTS),
-    "curve": _table(_EPOCH),
-}
 
 
 def name(record):
@@ -65,6 +28,7 @@ def name(record):
 def write(record, folder):
     """Write one record (a dict with SETTINGS and RESULTS, and `history`, a list of dicts) into `folder`; returns the path.
 
+    `attacks`, a list of dicts, may be in it too.
     Written to the side and moved into place. Raises ValueError naming a field that is missing, OSError on a full disk.
     """
     missing = [key for key in SETTINGS + RESULTS + ("history",) if key not in record]
@@ -79,20 +43,6 @@ def write(record, folder):
     return path
 
 
-@functools.cache
-def _check(kind):
-    return fastjsonschema.compile(SCHEMAS[kind])
-
-
-def _checked(row, kind, where):
-    """The row itself, if it keeps to the schema of its kind; else a ValueError that says where and what."""
-    try:
-        return _check(kind)(row)
-    except fastjsonschema.JsonSchemaValueException as error:
-        what = error.message.removeprefix("data.")
-        raise ValueError(f"{where} is no record of a run ({what}): restore the file, or delete it to run it again") from error
-
-
 def done(record, folder):
     """True if a run with these settings is on file in `folder`."""
     return (pathlib.Path(folder) / name(record)).exists()
@@ -103,30 +53,40 @@ def read(folder):
 
     Raises ValueError naming a file that is no record.
     """
+    tables = _tables(folder)
+    return tables["runs"], tables["curves"]
+
+
+def _tables(folder):
     about = ["experiment", "dataset", "scheme", "alpha", "beta", "decoys", "decay", "seed"]
-    runs, curves = [], []
+    runs, rows = [], {name: [] for name in LISTS.values()}
     for path in sorted(pathlib.Path(folder).glob("[!.]*.json")):  # one with a dot is half written
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} is no JSON ({error}): restore the file, or delete it to run it again") from error
-        history = _checked(record, "run", path).pop("history")
-        runs.append(record)
-        curves += [{key: record[key] for key in about} | epoch for epoch in history]
+        runs.append(checked(record, "run", path))
+        for field, table in LISTS.items():
+            rows[table] += [{key: record[key] for key in about} | row for row in record.pop(field, [])]
     more = [field for field in OPTIONAL if any(run.get(field) for run in runs)]
-    tables = pd.DataFrame(runs, columns=[*SETTINGS, *RESULTS, *more]), pd.DataFrame(curves)
-    return tuple(table.sort_values(about, kind="stable", ignore_index=True) if len(table) else table for table in tables)
+    tables = {"runs": pd.DataFrame(runs, columns=[*SETTINGS, *RESULTS, *more])} | {k: pd.DataFrame(v) for k, v in rows.items()}
+    return {name: table.sort_values(about, kind="stable", ignore_index=True) if len(table) else table
+            for name, table in tables.items()}
 
 
 def export(folder, results):
-    """Write `results`/EXPERIMENT.csv and EXPERIMENT_curves.csv from the records in `folder`; returns the paths."""
-    runs, curves = read(folder)
-    paths = []
-    for experiment in sorted(set(runs["experiment"])):
-        for suffix, every in (("", runs), ("_curves", curves)):
-            table = every[every["experiment"] == experiment]
+    """Write `results`/EXPERIMENT.csv and EXPERIMENT_curves.csv from the records in `folder`; returns the paths.
+
+    Where models were attacked, EXPERIMENT_attacks.csv too: a row for each attack on each of them.
+    """
+    tables, paths = _tables(folder), []
+    for experiment in sorted(set(tables["runs"]["experiment"])):
+        for name, every in tables.items():
+            table = every[every["experiment"] == experiment] if len(every) else every
+            if table.empty and name == "attacks":
+                continue
             table = table.drop(columns=[field for field in OPTIONAL if field in table and table[field].isna().all()])
-            path = pathlib.Path(results) / f"{experiment}{suffix}.csv"
+            path = pathlib.Path(results) / (f"{experiment}.csv" if name == "runs" else f"{experiment}_{name}.csv")
             path.parent.mkdir(parents=True, exist_ok=True)
             with runtime.writing(path) as part:
                 table.to_csv(part, index=False, lineterminator="\n")
@@ -135,7 +95,7 @@ def export(folder, results):
 
 
 def load(experiment):
-    """A shipped table of results, data/results/EXPERIMENT.csv, or of its curves, EXPERIMENT_curves.
+    """A shipped table of results, data/results/EXPERIMENT.csv, or of its curves or attacks, EXPERIMENT_curves, EXPERIMENT_attacks.
 
     Raises ValueError listing what there is, or naming the row that is no record.
     """
@@ -143,25 +103,14 @@ def load(experiment):
     path = folder / f"{experiment}.csv"
     if not path.exists():
         raise ValueError(f"no results called {experiment!r}: there are {', '.join(sorted(p.stem for p in folder.glob('*.csv')))}")
-    kind = "curve" if experiment.endswith("_curves") else "row"
+    kind = next((name for name in LISTS.values() if experiment.endswith(f"_{name}")), "rows")
     with open(path, encoding="utf-8", newline="") as file:
         for line, row in enumerate(csv.DictReader(file), 2):
-            _checked({field: _cell(field, text) for field, text in row.items()}, kind, f"{path.name}, line {line},")
+            checked({field: from_csv(field, text) for field, text in row.items()}, kind, f"{path.name}, line {line},")
     table = pd.read_csv(path)
     if "errors" in table:  # a CSV does not tell no mistakes from mistakes that were not recorded
         table["errors"] = table["errors"].mask(table["errors"].isna() & (table["clean_accuracy"] == 1), "")
     return table
-
-
-def _cell(field, text):
-    """A cell of a CSV as JSON has it: text, number or boolean; None if it is empty. What is none of these stays text."""
-    rule = _FIELDS.get(field, {})
-    if not text or "string" in rule.get("type", ()) or "enum" in rule:
-        return text or None
-    try:
-        return json.loads(text.lower())
-    except ValueError:
-        return text
 
 
 def answers(table):

@@ -8,6 +8,7 @@ import keras
 
 from wmlab import _machine, _workers
 from wmlab._claims import Job, disk_is_full, shared
+from wmlab.campaign import attacked, trials
 from wmlab.datasets import SAMPLE, DataError, load
 from wmlab.networks import check_takes, network
 from wmlab.schemes import SCHEMES, NewLabel, Unmarked, scheme
@@ -50,15 +51,15 @@ def plan(schemes, alphas, betas, runs, classes=10, **settings):
 
 
 def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.0035, follow=None, scheduler=None,
-          answers=False, **changes):
+          answers=False, attacks=(), **changes):
     """Run what `plan` planned and record each run when done; runs on file are left as they are.
 
     They run at the workers of a Dask `scheduler` if its address is given, as fleets on a GPU, in processes on a CPU with
     the cores for it, else here, one after the other, where a run that was interrupted goes on from its last epoch.
     alpha, beta: the keys an unmarked model is asked with, since it has none of its own. follow: function from a scheme's
-    name to its `on_epoch`; with it they run here. answers: record what each run answers to the public keys, too. changes:
-    fields of the recipe. Returns the paths written.
-    Raises ValueError for settings that no run can have, DataError rather than call the small sample "paper" scale,
+    name to its `on_epoch`; with it they run here. answers: record what each run answers to the public keys, too. attacks: names of
+    `campaign.GROUPS`, to attack each run and record what is left of it. changes: fields of the recipe. Returns the paths
+    written. Raises ValueError for settings that no run can have, DataError rather than call the small sample "paper" scale,
     RuntimeError for a scheduler that does not answer, OSError on a full disk, and RunsFailed once all others are done.
     """
     data = load(dataset, scale)
@@ -68,7 +69,9 @@ def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.003
     check_takes(network(how.network, data.classes), data)
     if any(mark.classes != data.classes for mark, _ in marks):
         raise ValueError(f"{dataset} has {data.classes} classes: plan the runs with classes={data.classes}")
-    measure = functools.partial(measured, judge=NewLabel(alpha, beta, classes=data.classes), answers=answers)
+    trials(attacks)  # before anything is trained
+    measure = functools.partial(measured, judge=NewLabel(alpha, beta, classes=data.classes), answers=answers,
+                                attacks=attacks)
     jobs = [Job(mark, seed, mark.settings(data, how, seed) | {"experiment": experiment}) for mark, seed in marks]
     with shared(out, jobs) as folder:
         place = "here" if follow else "workers" if scheduler else _place(data, how)
@@ -86,15 +89,18 @@ def sweep(experiment, dataset, marks, out, scale="paper", alpha=0.01, beta=0.003
     return folder.written
 
 
-def measured(run, job, data, judge, answers=False):
+def measured(run, job, data, judge, answers=False, attacks=()):
     """The record of a trained run, with what Ver says of it and how many images under mere noise it still gets right.
 
     judge: the scheme whose keys question a model that has none of its own. answers: ask the judge's public keys, too.
+    attacks: groups of `campaign`, launched at the run.
     """
     record = run.record | {"experiment": job.about["experiment"]}
     if answers:
         record["answers"] = f"{judge.beta}: {' '.join(map(str, predict(run.model, public_keys(judge, data).images)))}"
     judge = judge if isinstance(job.mark, Unmarked) else job.mark
+    if attacks:
+        record["attacks"] = attacked(run.model, judge, data, job.secret, job.seed, attacks)
     verdict = judge.verify(run.model, data.x_test, data.y_test, job.secret)
     return record | {"decision": verdict.decision, "queries": verdict.queries,
                      "noisy_accuracy": judge.noisy_accuracy(run.model, data)}
