@@ -16,6 +16,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
+from hands import NOTEBOOKS
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -96,6 +97,17 @@ def start_lab(chrome, tmp_path_factory):
         except subprocess.TimeoutExpired:
             server.kill()
         log.close()
+
+
+@pytest.fixture
+def opened(start_lab, tmp_path):
+    def open_notebook(name):
+        shutil.copy(NOTEBOOKS / name, tmp_path)
+        page = start_lab(tmp_path)
+        page.open(name)
+        return page
+
+    return open_notebook
 
 
 def _wait_for_server(address, server, log, timeout=90):

@@ -1,11 +1,8 @@
 """The notebooks as a student meets them: run in JupyterLab, looked at, and touched."""
-import pathlib
-import shutil
 import time
 
-import nbformat
 import pytest
-from selenium.webdriver.common.action_chains import ActionChains
+from hands import BOX, caption, captions, cell_with, click, drag, moves, predict, red, run, slide, text_of, told, trouble, until
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -13,35 +10,6 @@ from wmlab import records
 from wmlab.panels import p04
 
 pytestmark = pytest.mark.browser
-NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
-BADGE = "colab-badge.svg"  # the one thing in a notebook that comes from the network
-
-
-@pytest.fixture
-def opened(start_lab, tmp_path):
-    def open_notebook(name):
-        shutil.copy(NOTEBOOKS / name, tmp_path)
-        page = start_lab(tmp_path)
-        page.open(name)
-        return page
-
-    return open_notebook
-
-
-def red(page):
-    """What a student would see in red: text on stderr, but for the kernel's own progress."""
-    return [out["text"] for cell in page.outputs() for out in cell if out.get("name") == "stderr"]
-
-
-def trouble(page):
-    return [line for line in page.console_errors() if BADGE not in line]
-
-
-def until(condition, timeout=60):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} s"
-        time.sleep(0.1)
 
 
 def test_00_reaches_a_verdict_within_a_minute(opened):
@@ -270,88 +238,10 @@ def test_06_hides_its_result_until_a_prediction_is_chosen(opened):
     assert page.errors() == [] and red(page) == [] and trouble(page) == []
 
 
-def text_of(page, panel):
-    """What the kernel says in a panel's caption, without tags."""
-    return run(page, f"import html, re; print(html.unescape(re.sub('<[^>]*>', '', {panel}.caption.value)), end='')")
-
-
 def drawn_05(page):
     """What the kernel has drawn in the five panels of 05: name, number of points and last y of every trace, as TRACES."""
     run_ = f"print(*(TRACE for panel in ({', '.join(PANELS_05)}) for trace in panel.figure.data), sep='|')"
     return run(page, run_.replace("TRACE", "f'{trace.name} {len(trace.x)} {len(trace.y)} {trace.y[-1] or 0:.6f}'")).strip()
-
-
-def moves(page, change, picture):
-    """Make a change and see both the caption and the picture follow it."""
-    said, drawn = captions(page), page.js(picture)
-    change()
-    until(lambda: captions(page) != said and page.js(picture) != drawn, 30)
-
-
-def predict(page, index, prediction):
-    """Run a notebook up to the question before cell `index`, and commit to a prediction."""
-    page.js(f"notebook.activeCellIndex = {index}; window.jupyterapp.commands.execute('notebook:run-all-above')")
-    until(lambda: "Choose first" in page.text(), 90)
-    click(page, prediction)
-
-
-def run(page, source):
-    """Run code in the notebook's kernel, in a cell of its own, and return what it printed."""
-    page.js("window.ran = null; notebook.activeCellIndex = notebook.widgets.length - 1;"
-            "window.jupyterapp.commands.execute('notebook:insert-cell-below').then(() => {"
-            "notebook.activeCell.model.sharedModel.setSource(arguments[0]);"
-            "return window.jupyterapp.commands.execute('notebook:run-cell'); }).then(() => { window.ran = true; });", source)
-    page.wait("return window.ran !== null && session.session.kernel.status == 'idle'", 120)
-    return "".join(out.get("text", "") for out in page.outputs()[-1])
-
-
-def click(page, text):
-    found = page.chrome.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jupyter-button")
-    button = next(b for b in found if b.text == text)
-    page.js("arguments[0].scrollIntoView({block: 'center'})", button)
-    button.click()
-
-
-def slide(page, key, number=0):
-    """Press a key on a slider of the notebook, the first unless said otherwise."""
-    handle = page.chrome.find_elements(By.CSS_SELECTOR, ".jp-Notebook .widget-hslider .noUi-handle")[number]
-    page.js("arguments[0].scrollIntoView({block: 'center'})", handle)
-    handle.send_keys(key)
-
-
-def drag(page, halfway):
-    """Drag the first slider with the mouse for a second; `halfway` happens meanwhile."""
-    handle = page.chrome.find_element(By.CSS_SELECTOR, ".jp-Notebook .widget-hslider .noUi-handle")
-    page.js("arguments[0].scrollIntoView({block: 'center'})", handle)
-    mouse = ActionChains(page.chrome, duration=0).click_and_hold(handle)
-    for _ in range(20):
-        mouse.move_by_offset(3, 0)
-    mouse.perform()
-    halfway()
-    mouse = ActionChains(page.chrome, duration=0)
-    for _ in range(20):
-        mouse.move_by_offset(-2, 0)
-    mouse.release().perform()
-
-
-def cell_with(notebook, source):
-    """The number of the cell that has this in its source."""
-    cells = nbformat.read(NOTEBOOKS / notebook, as_version=4).cells
-    return next(number for number, cell in enumerate(cells) if source in cell.source)
-
-
-def told(page, *settings):
-    """The settings of the notebook's `panel`, as its kernel has them."""
-    return run(page, f"print(*(panel.settings()[name] for name in {settings}))").strip()
-
-
-def caption(page):
-    """What stands below the figure of the panel that has sliders."""
-    return page.js(BOX + "return box?.querySelector('p[role=status]')?.textContent ?? ''").strip()
-
-
-def captions(page):
-    return page.js("return [...document.querySelectorAll('.jp-Notebook p[role=status]')].map(p => p.textContent).join()")
 
 
 PANELS_05 = ("race", "settle", "batch", "compare", "notice")
@@ -360,8 +250,6 @@ LINES = """return [...document.querySelectorAll('.jp-Notebook :is(.scatterlayer,
     .map(path => path.getAttribute('d') + path.getAttribute('transform')).join();"""
 TRACES = """return [...document.querySelectorAll('.jp-Notebook .js-plotly-plot')].flatMap(plot => plot.data).map(trace =>
     `${trace.name} ${trace.x?.length} ${trace.y?.length} ${(trace.y?.[trace.y.length - 1] ?? 0).toFixed(6)}`).join('|');"""
-BOX = """const box = [...document.querySelectorAll('.jp-Notebook .widget-vbox')]
-    .filter(each => each.querySelector('.widget-hslider')).at(-1);"""
 BARS = BOX + "return [...box.querySelectorAll('.barlayer path')].map(path => path.getAttribute('d')).join();"
 # Every dot of the panel that has sliders: its shape and its place.
 DOTS = BOX + """return [...box.querySelectorAll('.scatterlayer .point')]

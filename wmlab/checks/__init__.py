@@ -1,9 +1,10 @@
 """Checks of exercises: they say whether an answer is right and, when it is not, what to think of next. A file a notebook."""
 import html
 
-from wmlab.checks import c00, c01, c02, c03, c04, c05, c06
+from wmlab.checks import c00, c01, c02, c03, c04, c05, c06, c07, c08, c09, c10
 
-CHECKS = {number: judge for lesson in (c00, c01, c02, c03, c04, c05, c06) for number, judge in lesson.CHECKS.items()}
+LESSONS = (c00, c01, c02, c03, c04, c05, c06, c07, c08, c09, c10)
+CHECKS = {number: judge for lesson in LESSONS for number, judge in lesson.CHECKS.items()}
 
 
 def check(exercise, answer, *context):

@@ -1,0 +1,3 @@
+"""Checks of notebook 07, pruning."""
+
+CHECKS = {}

@@ -1,0 +1,3 @@
+"""Checks of notebook 08, fine-tuning."""
+
+CHECKS = {}

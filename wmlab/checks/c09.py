@@ -1,0 +1,3 @@
+"""Checks of notebook 09, evasion."""
+
+CHECKS = {}
