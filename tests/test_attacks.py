@@ -349,3 +349,20 @@ def test_noise_is_gaussian_and_as_strong_as_said(strength, stolen, data):
 def test_bad_input(attack, says, stolen, data):
     with pytest.raises(ValueError, match=says):
         attack(stolen, data)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_head_started_anew_does_not_start_where_the_owner_started_hers(trained, data, seed):
+    """The network was trained with seed 1: with the same dice its last layer would be back at once."""
+    tuned = attacks.fine_tune(trained.model, data, "RTLL", SLOW_RATE, seed=seed)
+    theirs, hers = (model.layers[-1].get_weights()[0].ravel() for model in (tuned, trained.model))
+    assert abs(np.corrcoef(theirs, hers)[0, 1]) < 0.2
+    keras.utils.set_random_seed(1)
+    again = network("dense", 11)
+    assert np.corrcoef(again.layers[-1].get_weights()[0].ravel(), hers)[0, 1] > 0.5  # so the seed matters
+
+
+def test_a_copy_made_from_answers_does_not_start_where_the_original_did(trained, data):
+    copy = attacks.extract(trained.model, data, "scores", Recipe("dense", 1, 300, 1e-9), seed=1)
+    theirs, hers = (model.layers[-1].get_weights()[0].ravel() for model in (copy, trained.model))
+    assert abs(np.corrcoef(theirs, hers)[0, 1]) < 0.2

@@ -76,6 +76,12 @@ def _overwritten(name, again):
     return Trial(name, None, launch, 4, 1.0, extra=again)
 
 
+def _without_extras(model, bob, seed):
+    while model.output_shape[-1] > bob.classes:
+        model = attacks.drop_output(model, bob)
+    return model
+
+
 def _second_best(model, bob, seed):
     return attacks.SecondBest(model)
 
@@ -110,6 +116,7 @@ GROUPS = {
                *map(_extracted, ("labels", "scores", "scores without the last")),
                _overwritten("overwriting, another label", False), _overwritten("overwriting, the same label", True),
                *_plain("drop the output", attacks.drop_output, None, (None,), extra=True),
+               Trial("drop all extra outputs", None, _without_extras, extra=True),
                *_plain("lower its bias", attacks.lower_bias, "by", (1, 2, 4, 8, 16), extra=True),
                Trial("second best", None, _second_best, extra=True)],
     "filters": [*_filtered("JPEG", filters.jpeg, "quality", (90, 75, 50, 25, 10)),

@@ -231,7 +231,7 @@ class _Fleet:
             longest = max(map(len, keys))
             padded = np.stack([np.concatenate([k, np.zeros((longest - len(k), *k.shape[1:]), np.float32)]) for k in keys])
             labels = self._labels(states, padded) if longest else np.empty((len(jobs), 0))
-            shares[name] = [float(np.mean(row[: len(k)] == job[at].key_label)) if len(k) else math.nan
+            shares[name] = [float(np.mean(row[: len(k)] == job[at].labels[: len(k)])) if len(k) else math.nan
                             for row, k, job in zip(labels, keys, jobs, strict=True)]
         return [{name: float(share[row]) for name, share in shares.items()} for row in range(len(jobs))]
 

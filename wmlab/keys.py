@@ -26,7 +26,7 @@ _LOGO = np.array([[c == "#" for c in row] for row in (
 
 @dataclasses.dataclass(frozen=True)
 class KeySet:
-    """Key samples K with one label, and how they were made.
+    """Key samples K, and how they were made: with one label, or, in a few schemes, each with its own.
 
     images: float32 (n, height, width, channels) on the grid of 1/255.
     key_label: the label they are to receive: Δ - 1 for a new label, an existing class for a wrong one.
@@ -34,6 +34,7 @@ class KeySet:
     kind, beta, reading: the perturbation, as in `perturb`.
     alpha: |D₁| / |D| if these keys were drawn to be embedded, else None.
     commitment: a `Commitment` to secret and keys, see `commit`; None before that.
+    own_labels: int64 (n,), the label of each key where they differ; None if all have `key_label`.
     """
 
     images: np.ndarray
@@ -44,14 +45,16 @@ class KeySet:
     reading: str = "variance"
     alpha: float | None = None
     commitment: object = None
+    own_labels: np.ndarray | None = None
 
     def __len__(self):
         return len(self.images)
 
     def __getitem__(self, chosen):
         """The keys of a slice, without the commitment, which was to all of them."""
+        own = None if self.own_labels is None else self.own_labels[chosen]
         return dataclasses.replace(self, images=self.images[chosen], carrier_labels=self.carrier_labels[chosen],
-                                   commitment=None)
+                                   commitment=None, own_labels=own)
 
     def __repr__(self):
         return (f"KeySet({len(self)} keys {self.kind}, label {self.key_label}, beta {self.beta} ({self.reading}), "
@@ -60,13 +63,14 @@ class KeySet:
     @property
     def labels(self):
         """The label of every key: int64 (n,)."""
-        return np.full(len(self), self.key_label, np.int64)
+        return np.full(len(self), self.key_label, np.int64) if self.own_labels is None else self.own_labels
 
     @functools.cached_property
     def digest(self):
-        """SHA-256 in hex over shape, key label and the 8-bit pixels of the keys."""
+        """SHA-256 in hex over shape, key label (or the label of each) and the 8-bit pixels of the keys."""
         pixels = np.round(self.images * 255).astype(np.uint8)
-        return hashlib.sha256(f"{pixels.shape} {self.key_label} ".encode() + pixels.tobytes()).hexdigest()
+        label = self.key_label if self.own_labels is None else self.own_labels.tolist()
+        return hashlib.sha256(f"{pixels.shape} {label} ".encode() + pixels.tobytes()).hexdigest()
 
     def commit(self, secret):
         """The same keys with a fresh commitment to them and to the secret."""

@@ -164,7 +164,7 @@ class _Watch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         rates = {"clean_accuracy": hit_rate(self.model, self.data.x_test[:WATCHED], self.data.y_test[:WATCHED])}
         for name, keys in (("fresh_key_accuracy", self.fresh), ("embedded_key_accuracy", self.keys)):
-            rates[name] = hit_rate(self.model, keys.images[:WATCHED], keys.key_label) if keys else math.nan
+            rates[name] = hit_rate(self.model, keys.images[:WATCHED], keys.labels[:WATCHED]) if keys else math.nan
         seconds = time.perf_counter() - self.started
         self.history.append({"epoch": epoch + 1, "loss": float(logs["loss"]), **rates, "seconds": round(seconds, 2)})
         shown = {"loss": f"{logs['loss']:.3f}", "clean": f"{rates['clean_accuracy']:.3f}"}

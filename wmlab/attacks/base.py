@@ -12,6 +12,7 @@ import numpy as np
 
 from wmlab.networks import check_takes
 
+BOB = 2**31  # added to his seeds
 
 def output_layer(model):
     """The last layer, one column of weights for each label. Raises ValueError if that is no dense layer."""
@@ -92,8 +93,12 @@ def fit(model, images, targets, tuning, loss):
 
 
 def seeded(seed):
-    """Make all that follows depend on the seed: new weights, dropout, the order of batches."""
-    keras.utils.set_random_seed(seed)
+    """Make all that follows depend on the seed: new weights, dropout, the order of batches.
+
+    Bob's dice are not Alice's: with her very seed, a layer that he starts anew would start where hers did, which is most of
+    the way to where it ended.
+    """
+    keras.utils.set_random_seed(BOB + seed)
 
 
 def hard_loss():

@@ -122,9 +122,9 @@ class Scheme:
                    "n_fresh": len(fresh or ()), "fresh_key_accuracy": None, "embedded_key_accuracy": None,
                    "key_label_rate_clean": None}
         if run.keys:
-            results |= {"fresh_key_accuracy": hit_rate(run.model, fresh.images, fresh.key_label),
-                        "embedded_key_accuracy": hit_rate(run.model, run.keys.images, run.keys.key_label),
-                        "key_label_rate_clean": float(np.mean(labels[data.y_test != self.target] == run.keys.key_label))}
+            results |= {"fresh_key_accuracy": hit_rate(run.model, fresh.images, fresh.labels),
+                        "embedded_key_accuracy": hit_rate(run.model, run.keys.images, run.keys.labels),
+                        "key_label_rate_clean": float(np.mean(np.isin(labels[data.y_test != self.target], run.keys.labels)))}
         return results | {
             "errors": " ".join(f"{i}:{labels[i]}" for i in wrong), "noisy_accuracy": None,
             "epochs_run": len(run.history), "decision": None, "queries": None, "seconds": round(run.seconds, 1),
