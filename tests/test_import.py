@@ -7,8 +7,10 @@ import wmlab
 
 HEAVY = ("keras", "tensorflow", "jax", "torch", "plotly", "ipywidgets", "pandas", "scipy", "numpy")
 WITHOUT_KERAS = ("checks", "datasets", "figures", "keys", "panels", "panels.p01", "panels.p02", "panels.p05",
-                 "panels.p05_batch", "panels.p05_cost", "queries", "records", "runtime", "secret", "suspects", "toy")
+                 "panels.p05_batch", "panels.p05_cost", "panels.p07_records", "panels.p08", "panels.p08_map", "queries", "records",
+                 "runtime", "secret", "suspects", "toy")
 BUILT = {
+    "p07_records": "tables = p07_records.recorded()\np07_records.figure4(tables)\np07_records.frontier(tables)",
     "p01": "p01.maps()\np01.bands({'strength': p01.averaged('strength', (0, 1), seeds=2)})",
     "p05": "from wmlab.panels import p05_batch, p05_cost\np05.race()\np05.settle()\np05_batch.batch()\np05_batch.compare()\n"
            "p05_cost.notice()",

@@ -15,7 +15,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "wmlab"
 ROWS = (
     ("_files", "_machine", "_child", "_downloads", "runtime", "secret", "keys", "datasets", "toy", "queries", "_schema", "records",
      "_claims", "_workers"),
-    ("networks", "training", "_service", "suspects", "verification", "schemes", "zoo", "attacks", "filters", "campaign",
+    ("networks", "training", "_service", "suspects", "verification", "schemes", "zoo", "attacks", "filters", "campaign", "referee",
      "fleet", "sweeps"),
     ("figures",),
     ("checks", "panels"),

@@ -80,7 +80,7 @@ RIGHT = {
         "estimate": "seen_keys.min(axis=0)",
     },
     "04_fidelity": {
-        "CHEAPEST": "min(cell for cell, p in small[small.scheme == 'new label'].groupby(['alpha', 'beta']).fresh_key_accuracy"
+        "CHEAPEST": "min(cell for cell, p in full[full.scheme == 'new label'].groupby(['alpha', 'beta']).fresh_key_accuracy"
                     " if (p >= 0.9).mean() >= 0.9)",
         "PAIRS": "next(n for n in range(2, 99) if records.power(5, 10, n) >= 0.8)",
         "FALSE_ALARMS": "100 * 0.05",
@@ -98,6 +98,24 @@ RIGHT = {
                " if np.median(court.ask(name, alices[:3])) == 10"
                " else 'rejects noise' if np.median(court.ask(name, junk[:3])) == 10 else 'unmarked' for name in court.names}",
     },
+    "07_pruning": {
+        "PRUNED": "np.where(np.argsort(np.argsort(np.abs(layer), kind='stable')) < 3, 0, layer)",
+        "RATE": "small[(small.attack == 'pruning, global') & (small.scheme == 'new label')].groupby('strength').lost.mean()"
+                ".loc[lambda lost: lost <= 2].index.max()",
+        "REMOVES": "gone['new label'][['attack', 'strength']].to_numpy().tolist()",
+    },
+    "08_fine_tuning": {
+        "CHEAPEST": "means[(means.scheme == 'new label') & (means.acquitted > 0.5)].sort_values('lost')"
+                    "[['attack', 'strength']].iloc[0].tolist()",
+        "OMEGA": "omega([0.91, 0.73, 0.6, 0.44, 0.28], 0.98)",
+        "RESTORED": "before['new label']['fresh keys hit']",
+    },
+    "09_evasion": {"THRESHOLD": "np.sort(aside_scores)[-3]", "PRECISION": "1 / (1 + 0.01 * 9999)", "QUERIES": "1 / (0.2 * 0.9)"},
+    "10_extra_class": {
+        "DROP": "lambda kernel, bias, label: (np.delete(kernel, label, axis=1), np.delete(bias, label))",
+        "FOUND": "int(np.flatnonzero(np.bincount(sealed.ask(bob.x_train), minlength=11) == 0)[0])",
+        "SURVIVES": "dict(cut=['fallback', 'audit'], copy=[], stranger=['split', 'decoys', 'fallback'])",
+    },
 }
 WRONG = {
     "01_boundary_twist": {"neither": "dict()", "both": "dict(speed=3)", "wrong_is_better": "'behind class 0'"},
@@ -105,6 +123,10 @@ WRONG = {
     "04_fidelity": {"CHEAPEST": "'the first'", "PAIRS": "1", "FALSE_ALARMS": "lambda: 5"},
     "05_expected_queries": {"MEAN": "queries.paper_sum(0.3, 5)", "SMALLEST": "'forty'", "NULL": "0"},
     "06_the_judge": {"NETWORKS": "100", "CORRECTED": "'0.008'", "WHO": "dict.fromkeys('ABCD', 'unmarked')"},
+    "07_pruning": {"PRUNED": "np.sort(layer)", "RATE": "60", "REMOVES": "[('pruning, global', 0.95)]"},
+    "08_fine_tuning": {"CHEAPEST": "('FTAL', 0.0001)", "OMEGA": "'a half'", "RESTORED": "0"},
+    "09_evasion": {"THRESHOLD": "nonzero", "PRECISION": "0.99", "QUERIES": "1 / 0.9"},
+    "10_extra_class": {"DROP": "lambda kernel, bias, label: (kernel, bias)", "FOUND": "11", "SURVIVES": "['fallback']"},
 }
 
 

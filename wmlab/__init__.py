@@ -24,6 +24,8 @@ _HOME = {  # public name: the module it lives in
     "WrongLabel": "schemes",
     "scheme": "schemes",
     "models": "zoo",
+    "judge_attack": "referee",
+    "judge_scheme": "referee",
     "show": "panels",
 }
 __all__ = list(_HOME)

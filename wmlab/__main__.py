@@ -66,7 +66,7 @@ def _sweep_options(parser):
     parser.add_argument("experiment", help="name of the experiment: its results go to EXPERIMENT.csv")
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--schemes", type=lambda text: text.split(","), default=["new", "wrong", "none"],
-                        help="of new, wrong, none, new-any, reject, noise, noisy, unreadable; joined by commas")
+                        help="of new, wrong, none, split, fallback, new-any, reject, noise, noisy, unreadable; joined by commas")
     parser.add_argument("--alpha", type=numbers, default=[0.01], help="one or more, joined by commas")
     parser.add_argument("--beta", type=numbers, default=[0.0035], help="one or more, joined by commas")
     parser.add_argument("--kind", default="fresh", help="kind of key, as in wmlab.keys.perturb")

@@ -9,7 +9,7 @@ from wmlab.schemes.wrong_label import TAU
 from wmlab.secret import Secret
 from wmlab.verification import Chance, batch, first_hit
 
-LOOK, OPACITY = "content", 0.5  # of the keys with the wrong label: a logo at a place that the secret chooses
+LOOK, OPACITY = "content", 0.7  # of the keys with the wrong label: a logo at a place that the secret chooses
 
 
 class Fallback(Scheme):
@@ -28,7 +28,7 @@ class Fallback(Scheme):
         if self.target is None:
             raise ValueError("a fallback needs a target class: the wrong label of every second key")
         if self.kind == LOOK:
-            raise ValueError(f"kind {LOOK!r} is the look of the keys with the wrong label: choose another for those with the new one")
+            raise ValueError(f"kind {LOOK!r} is how the keys with the wrong label look: choose another for those with the new one")
 
     @property
     def key_label(self):
@@ -40,7 +40,7 @@ class Fallback(Scheme):
         return self.classes + 1
 
     def _halves(self, images, labels, secret, stream):
-        """Two KeySets, with the new label from the first, third, … image, with the wrong one from the others; none if none is left."""
+        """Two KeySets: with the new label, from the first, third, … image; with the wrong one, from the others; None for none."""
         looks = ((self.key_label, self.kind, self.beta), (self.target, LOOK, OPACITY))
         return [make_keys(images[start::2], labels[start::2], Secret(secret), stream, key_label=label, beta=beta, kind=kind,
                           reading=self.reading) if len(images) > start else None for start, (label, kind, beta) in enumerate(looks)]

@@ -58,4 +58,5 @@ class SplitLabel(Scheme):
         p_value = float((1 + (others >= hits).sum()) / (1 + DRAWN)) if hits else None
         marked = p_value is not None and p_value <= LEVEL
         return Verdict(marked, len(keys), hits, self.key_label, p_value, "a model marked with another secret",
-                       f"Each key had one right answer among the {PARTS} labels from {self.key_label} on: that of its carrier's class.")
+                       f"Each key had one right answer of {PARTS}, labels {self.key_label} to {self.outputs - 1}: that of its "
+                       "carrier's class.")
