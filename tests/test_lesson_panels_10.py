@@ -194,6 +194,12 @@ class TestRecords:
         lost = table[(table.attack == "JPEG") & (table.mark != "unmarked")].lost.mean()
         assert shown.loc["jpeg", "Bob loses, points"] == f"{100 * lost:.1f}"
 
+    def test_a_seed_counts_once_whatever_sweeps_it_is_in(self, table):
+        twice = pd.concat([table, table.assign(experiment="toy again")], ignore_index=True)
+        chosen = {("no attack", None): "none"}
+        assert p10_frontier.replies(twice, chosen).equals(p10_frontier.replies(table, chosen))
+        assert p10_frontier.homecoming(twice).equals(p10_frontier.homecoming(table))
+
     def test_few_runs_have_no_interval(self):
         shown = p10_frontier.replies(p10_frontier.prepared(rows(2)), {("JPEG", 50): "jpeg"})
         assert re.fullmatch(r"0\.\d\d, \d of 2", shown.loc["jpeg", "new label"])
@@ -267,7 +273,7 @@ class TestFrontier:
     def test_the_line_is_where_the_slider_is_and_can_be_dragged(self, panel):
         area, line = panel.figure.layout.shapes
         assert (area.x1, line.x0, line.x1) == (2, 2, 2) and line.editable
-        for to, at in ((6.8, 7), (-3, 0), (44, 10), (2.2, 2)):
+        for to, at in ((6.8, 7), (6.6, 6.5), (-3, 0), (44, 10), (2.2, 2)):
             panel.figure.layout.shapes[1].x0 = to  # as a hand does
             assert panel.settings()["loss"] == at
             assert (panel.figure.layout.shapes[0].x1, panel.figure.layout.shapes[1].x1) == (at, at)

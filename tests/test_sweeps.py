@@ -91,7 +91,7 @@ def test_plan_passes_settings_on():
     (["new"], 0, "0 runs"), (["new"], -1, "-1 runs"),
 ])
 def test_plans_of_nothing_are_refused(schemes, runs, part):
-    with pytest.raises(ValueError, match=f"a sweep takes schemes of new, wrong, none, new-any.*{part}"):
+    with pytest.raises(ValueError, match=f"a sweep takes schemes of new, wrong, none, split, fallback, new-any.*{part}"):
         plan(schemes, [0.1], [0.01], runs)
 
 

@@ -11,7 +11,7 @@ LESSON = "07_pruning.ipynb"
 DRAWN = """return [...document.querySelectorAll('.jp-Notebook :is(.barlayer, .scatterlayer, .shapelayer) path')]
     .map(path => path.getAttribute('d') + path.getAttribute('transform')).join();"""
 # pictures that are drawn
-PLOTS = "return [...document.querySelectorAll('.jp-Notebook .js-plotly-plot')].filter(plot => plot.querySelector('.plot')).length"
+PLOTS = "return [...document.querySelectorAll('.jp-Notebook .js-plotly-plot')].filter(plot => plot.querySelector('.cartesianlayer .subplot')).length"
 # where the first plot of the map has its line, where 8 points are, and a height between points
 PLACES = """const map = [...document.querySelectorAll('.jp-Notebook .js-plotly-plot')].at(-1);
     map.scrollIntoView({block: 'center'});
@@ -32,9 +32,9 @@ def test_07_runs_and_follows_the_hand(opened):
         for key in (Keys.END, Keys.ARROW_LEFT):
             moves(page, lambda number=number, key=key: slide(page, key, number), DRAWN)
             until(lambda panel=panel: text_of(page, panel).strip() in captions(page), 30)
-    for preset in ("Global, 80 %", "First layer, global", "Per layer, 90 %", "Global, 90 %", "5 points"):
+    for preset in ("Global, 80 %", "First layer, global", "Global, 90 %", "Per layer, 90 %", "5 points"):
         moves(page, lambda preset=preset: click(page, preset), DRAWN)
-    assert run(page, "print(panel.settings()['layer'], fourth.settings()['attack'])") == "convolution 1 pruning, global\n"
+    assert run(page, "print(panel.settings()['layer'], fourth.settings()['attack'])") == "convolution 1 pruning, per layer\n"
     assert run(page, "print([each.error for each in (panel, fourth, price)])") == f"{[None] * 3}\n"
     assert page.errors() == [] and red(page) == [] and trouble(page) == []
 

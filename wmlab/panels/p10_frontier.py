@@ -81,8 +81,9 @@ def replies(table, chosen):
     rows, marks = {}, [mark for mark in dict.fromkeys(table.mark) if mark != "unmarked"]
     for (attack, strength), title in chosen.items():
         alike = table.strength.isna() if strength is None else np.isclose(table.strength, strength)
-        of = table[(table.attack == attack) & alike]
+        of = table[(table.attack == attack) & alike]  # two sweeps may have the same seed: those are no two networks to count
         of = of[(of.images == of.images.max()) & (~of.epochs.isin([EPOCHS]).any() | (of.epochs == EPOCHS))]
+        of = of.drop_duplicates(["mark", "seed"])
         cells = {mark: _cell(of[of.mark == mark]) for mark in marks if (of.mark == mark).any()}
         if cells:
             rows[title] = {"Bob loses, points": f"{100 * of[of.mark != 'unmarked'].lost.mean():.1f}"} | cells
@@ -160,7 +161,7 @@ def frontier(tables):
     def dragged(_, shapes):
         """The line, dragged in the picture, moves the slider to the nearest half point."""
         if shapes[1].x0 != controls["loss"].value:
-            panel.set(loss=float(np.clip(round(shapes[1].x0), 0, MOST)))
+            panel.set(loss=float(np.clip(round(2 * shapes[1].x0) / 2, 0, MOST)))
 
     panel.figure.layout.on_change(dragged, "shapes")
     panel.add = add
@@ -199,7 +200,7 @@ def homecoming(table):
     rows = {}
     for mark in dict.fromkeys(table.mark):
         attack = UNTOUCHED if mark in ("unmarked", "wrong label") else "drop the output"
-        runs = table[(table.mark == mark) & (table.attack == attack)]
+        runs = table[(table.mark == mark) & (table.attack == attack)].drop_duplicates("seed")
         if len(runs):
             mean, low, high = records.interval(runs.true_label_rate)
             interval = f"{max(low, 0):.1%} to {min(high, 1):.1%}" if len(runs) >= records.FEW else "too few"
