@@ -11,7 +11,8 @@ LESSON = "07_pruning.ipynb"
 DRAWN = """return [...document.querySelectorAll('.jp-Notebook :is(.barlayer, .scatterlayer, .shapelayer) path')]
     .map(path => path.getAttribute('d') + path.getAttribute('transform')).join();"""
 # pictures that are drawn
-PLOTS = "return [...document.querySelectorAll('.jp-Notebook .js-plotly-plot')].filter(plot => plot.querySelector('.cartesianlayer .subplot')).length"
+PLOTS = """return [...document.querySelectorAll('.jp-Notebook .js-plotly-plot')]
+    .filter(plot => plot.querySelector('.cartesianlayer .subplot')).length"""
 # where the first plot of the map has its line, where 8 points are, and a height between points
 PLACES = """const map = [...document.querySelectorAll('.jp-Notebook .js-plotly-plot')].at(-1);
     map.scrollIntoView({block: 'center'});

@@ -4,7 +4,8 @@ import dataclasses
 import numpy as np
 
 from wmlab.keys import make_keys
-from wmlab.schemes.base import Scheme, as_suspect
+from wmlab.schemes.base import as_suspect
+from wmlab.schemes.new_label import NewLabel
 from wmlab.schemes.wrong_label import TAU
 from wmlab.secret import Secret
 from wmlab.verification import Chance, batch, first_hit
@@ -12,7 +13,7 @@ from wmlab.verification import Chance, batch, first_hit
 LOOK, OPACITY = "content", 0.7  # of the keys with the wrong label: a logo at a place that the secret chooses
 
 
-class Fallback(Scheme):
+class Fallback(NewLabel):
     """Keys turn about: the first gets the new label, the next a wrong one, and so on (ours, not the paper's).
 
     The two kinds must look different, or the labels fight over the same pictures: those with the new label carry the
@@ -29,15 +30,6 @@ class Fallback(Scheme):
             raise ValueError("a fallback needs a target class: the wrong label of every second key")
         if self.kind == LOOK:
             raise ValueError(f"kind {LOOK!r} is how the keys with the wrong label look: choose another for those with the new one")
-
-    @property
-    def key_label(self):
-        """The new label; every second key has `target` instead."""
-        return self.classes
-
-    @property
-    def outputs(self):
-        return self.classes + 1
 
     def _halves(self, images, labels, secret, stream):
         """Two KeySets: with the new label, from the first, third, … image; with the wrong one, from the others; None for none."""
