@@ -70,14 +70,14 @@ def test_the_readme_shows_the_new_label_as_it_is():
 
 RIGHT = {
     "01_boundary_twist": {
-        "neither": "dict(strength=0.1, count=10)",
-        "both": "dict(distance=2, angle=90, strength=1, count=120, overlap=1.5)",
-        "wrong_is_better": "dict(angle=90)",
+        "NEITHER": "dict(strength=0.1, count=10)",
+        "BOTH": "dict(distance=2, angle=90, strength=1, count=120, overlap=1.5)",
+        "WRONG_IS_BETTER": "dict(angle=90)",
     },
     "02_key_samples": {
-        "steps": "25.5",
-        "score": "lambda images: (images > 0).sum(axis=(1, 2, 3))",
-        "estimate": "seen_keys.min(axis=0)",
+        "STEPS": "25.5",
+        "SCORE": "lambda images: (images > 0).sum(axis=(1, 2, 3))",
+        "ESTIMATE": "seen_keys.min(axis=0)",
     },
     "04_fidelity": {
         "CHEAPEST": "min(cell for cell, p in full[full.scheme == 'new label'].groupby(['alpha', 'beta']).fresh_key_accuracy"
@@ -118,8 +118,8 @@ RIGHT = {
     },
 }
 WRONG = {
-    "01_boundary_twist": {"neither": "dict()", "both": "dict(speed=3)", "wrong_is_better": "'behind class 0'"},
-    "02_key_samples": {"steps": "'many'", "score": "lambda images: 1 / 0", "estimate": "seen_keys"},
+    "01_boundary_twist": {"NEITHER": "dict()", "BOTH": "dict(speed=3)", "WRONG_IS_BETTER": "'behind class 0'"},
+    "02_key_samples": {"STEPS": "'many'", "SCORE": "lambda images: 1 / 0", "ESTIMATE": "seen_keys"},
     "04_fidelity": {"CHEAPEST": "'the first'", "PAIRS": "1", "FALSE_ALARMS": "lambda: 5"},
     "05_expected_queries": {"MEAN": "queries.paper_sum(0.3, 5)", "SMALLEST": "'forty'", "NULL": "0"},
     "06_the_judge": {"NETWORKS": "100", "CORRECTED": "'0.008'", "WHO": "dict.fromkeys('ABCD', 'unmarked')"},

@@ -16,7 +16,6 @@ EXPERIMENTS = {"4,000 digits": "attacks_class", "60,000 digits": "attacks_mnist"
 UNTOUCHED, PER_LAYER, GLOBAL, FINE = "no attack", "pruning, per layer", "pruning, global", "fine-pruning"
 MEASURES = {"fresh keys hit": "fresh_key_accuracy", "clean images right": "clean_accuracy",
             "clean images given the key label": "key_label_rate_clean"}
-HIGH = (0.8, 0.9, 0.95)  # "high rates", which the paper does not put a number to
 KEYS, NEEDED = 40, {"new label": 1, "wrong label": 29}  # hits of 40 that Ver asks for: one; fewer misses than 0.3 * 40
 FARTHEST = 30  # points of clean accuracy lost beyond which the map does not tell losses apart
 
