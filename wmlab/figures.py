@@ -3,14 +3,19 @@ import base64
 import html
 import io
 import itertools
+import textwrap
 
 import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 from plotly.subplots import make_subplots
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers; each goes with a dash and a marker of its own
-COLOURS = {"unmarked": "#0072B2", "wrong label": "#D55E00", "new label": "#009E73", "other": "#CC79A7", "grey": "#7F7F7F"}
+# Okabe and Ito's colours, which stay apart for colour-blind readers; each goes with a dash and a marker of its own. Their orange
+# (#E69F00) and sky blue (#56B4E9) are darker here, as far as it takes for lines and marks to reach a contrast of 3 on white.
+BLACK, ORANGE, SKY, GREEN, YELLOW = "#000000", "#C68800", "#389DD1", "#009E73", "#F0E442"
+BLUE, VERMILLION, PURPLE, GREY, DARK, PALE = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F", "#4D4D4D", "#BDBDBD"
+PALETTE = (BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE, GREY, DARK, PALE)  # yellow and pale for fills with a rim
+COLOURS = {"unmarked": BLUE, "wrong label": VERMILLION, "new label": GREEN, "other": PURPLE, "grey": GREY}
 DASHES = {"unmarked": "solid", "wrong label": "dash", "new label": "dot", "other": "dashdot"}
 PATTERNS = ("", "/", ".", "x", "-")  # of bars, in order
 MARKERS = {"unmarked": "circle", "wrong label": "square", "new label": "diamond", "other": "cross"}
@@ -18,15 +23,19 @@ MARKERS = {"unmarked": "circle", "wrong label": "square", "new label": "diamond"
 EVERY_BUTTON = ("sendChartToCloud", "select", "lasso", "zoom", "pan", "zoomIn", "zoomOut", "autoScale", "resetScale", "toImage")
 
 # what has none of those names: as many looks as lines can be told apart by
-SPARE = [dict(color="#CC79A7", dash="dashdot", symbol="cross"), dict(color="#E69F00", dash="longdash", symbol="triangle-up"),
-         dict(color="#56B4E9", dash="longdashdot", symbol="star"), dict(color="#4D4D4D", dash="solid", symbol="x")]
+SPARE = [dict(color=PURPLE, dash="dashdot", symbol="cross"), dict(color=ORANGE, dash="longdash", symbol="triangle-up"),
+         dict(color=SKY, dash="longdashdot", symbol="star"), dict(color=DARK, dash="solid", symbol="x")]
 
+GRID = dict(gridcolor="#DDDDDD", linecolor=GREY, showline=True, mirror=True, zeroline=False, automargin=True,
+            title=dict(standoff=8))
 TEMPLATE = go.layout.Template(layout=dict(
-    font=dict(size=14), title=dict(font=dict(size=16), x=0, xref="paper"), margin=dict(l=70, r=30, t=60, b=90),
-    paper_bgcolor="white", plot_bgcolor="#F4F4F4",
-    xaxis=dict(gridcolor="rgba(127,127,127,0.25)", zeroline=False), yaxis=dict(gridcolor="rgba(127,127,127,0.25)", zeroline=False),
+    font=dict(size=14, color="#333333"), margin=dict(l=70, r=30, t=60, b=90),
+    title=dict(font=dict(size=16), x=0, xref="paper"),
+    # white in the dark theme too: no grey of letters reaches a contrast of 4.5 both on white and on the dark page
+    paper_bgcolor="white", plot_bgcolor="white",
+    xaxis=GRID, yaxis=GRID,
     legend=dict(orientation="h", yref="container", y=0.02, yanchor="bottom"),
-    modebar=dict(remove=["sendChartToCloud", "select", "lasso"], bgcolor="rgba(0,0,0,0)", color="#7F7F7F", activecolor="#0072B2"),
+    modebar=dict(remove=["sendChartToCloud", "select", "lasso"], bgcolor="rgba(0,0,0,0)", color=GREY, activecolor=BLUE),
 ))
 
 
@@ -45,6 +54,11 @@ def line(look, **layout):
 def blank(height=380, **layout):
     """An empty figure in the course's look; `layout` goes to plotly's layout."""
     return go.Figure(layout=dict(template=TEMPLATE, height=height, **layout))
+
+
+def _narrow(titles):
+    """Titles of plots beside each other, in lines that fit when they share half a screen."""
+    return ["<br>".join(textwrap.wrap(title, 40 // len(titles))) for title in titles]
 
 
 def curves(names=("unmarked", "wrong label", "new label"), epochs=4):
@@ -67,7 +81,7 @@ def recorded_curves(plots):
 
     plots: {title: (table, column)}; a table has rows with scheme, seed, epoch and `column`, a share in [0, 1].
     """
-    figure, named = make_subplots(1, len(plots), subplot_titles=list(plots), shared_yaxes=True), set()
+    figure, named = make_subplots(1, len(plots), subplot_titles=_narrow(plots), shared_yaxes=True), set()
     look = looks(name for table, _ in plots.values() for name in table["scheme"])
     for number, (table, column) in enumerate(plots.values(), 1):
         for name, rows in table.dropna(subset=[column]).groupby("scheme"):
@@ -87,14 +101,14 @@ def confidences(groups, label, bins=20):
     groups: {title: {network: probabilities (n,) in [0, 1]}}. Height is the share of images in a bin.
     """
     edges = np.linspace(0, 1, bins + 1)
-    figure = make_subplots(1, len(groups), subplot_titles=list(groups), shared_yaxes=True)
+    figure = make_subplots(1, len(groups), subplot_titles=_narrow(groups), shared_yaxes=True)
     look = looks(name for networks in groups.values() for name in networks)
     for column, networks in enumerate(groups.values(), 1):
         for name, values in networks.items():
             share = np.histogram(values, edges)[0] / max(len(values), 1)
             figure.add_scatter(x=(edges[:-1] + edges[1:]) / 2, y=share, name=name, legendgroup=name, showlegend=column == 1,
                                mode="lines+markers", **line(look[name], shape="hvh"), row=1, col=column)
-    figure.update_xaxes(title=label, range=[-0.02, 1.02], tickformat=".0%")
+    figure.update_xaxes(title=_narrow([label, label])[0], range=[-0.02, 1.02], tickformat=".0%")
     figure.update_yaxes(title="share of images", tickformat=".0%", range=[-0.02, 1.03], col=1)
     return figure.update_layout(template=TEMPLATE, height=400)
 
@@ -105,7 +119,7 @@ def bars(rates, title, y_title, intervals=None):
     intervals: {row: {network: (low, high)}} draws an interval on each bar.
     """
     names = list(dict.fromkeys(name for row in rates.values() for name in row))
-    figure = blank(title=title, yaxis=dict(title=y_title, range=[0, 1.08], tickformat=".0%"), barmode="group")
+    figure = blank(title=_narrow([title])[0], yaxis=dict(title=y_title, range=[0, 1.08], tickformat=".0%"), barmode="group")
     for number, (name, look) in enumerate(looks(names).items()):
         values = [row.get(name) for row in rates.values()]
         error = None
@@ -176,14 +190,14 @@ def exchange(figure, images):
 
 def roles():
     """The four roles and what passes between them (after the paper's Fig. 1)."""
-    boxes = {"provider": (0, 0, "trains the model,<br>sees data and keys"), "Alice": (2, 0, "owns the model<br>and the secret"),
+    boxes = {"provider": (0, 0, "trains, sees<br>data and keys"), "Alice": (2, 0, "owns the model<br>and the secret"),
              "judge": (2, 1, "decides"), "Bob": (4, 0, "sells answers<br>from a copy")}
     # from, to, what is written beside the arrow, and where
-    arrows = [((0.55, 0.1), (1.5, 0.1), "marked model", (1, 0.2)), ((1.5, -0.1), (0.55, -0.1), "data, keys", (1, -0.2)),
-              ((2, 0.25), (2, 0.8), "secret,<br>at the trial", (1.65, 0.52)),
-              ((2.4, 0.98), (3.9, 0.25), "keys, paid for", (3.55, 0.72)), ((3.6, 0.2), (2.3, 0.82), "labels", (2.68, 0.45))]
-    figure = blank(width=820, height=360, plot_bgcolor="white", margin=dict(l=10, r=10, t=10, b=10),
-                   modebar=dict(remove=EVERY_BUTTON), xaxis=dict(visible=False, range=[-0.7, 4.7], fixedrange=True),
+    arrows = [((0.62, 0.1), (1.4, 0.1), "marked<br>model", (1, 0.26)), ((1.38, -0.1), (0.6, -0.1), "data,<br>keys", (1, -0.26)),
+              ((2, 0.25), (2, 0.8), "secret,<br>at the trial", (1.55, 0.52)),
+              ((2.4, 0.98), (3.9, 0.25), "keys,<br>paid for", (3.6, 0.78)), ((3.6, 0.2), (2.3, 0.82), "labels", (2.6, 0.42))]
+    figure = blank(height=400, margin=dict(l=10, r=10, t=10, b=10),
+                   modebar=dict(remove=EVERY_BUTTON), xaxis=dict(visible=False, range=[-0.75, 4.75], fixedrange=True),
                    yaxis=dict(visible=False, range=[-0.4, 1.25], fixedrange=True))
     for (ax, ay), (x, y), text, (text_x, text_y) in arrows:
         figure.add_annotation(x=x, y=y, ax=ax, ay=ay, axref="x", ayref="y", arrowhead=2, arrowwidth=2, arrowcolor=COLOURS["grey"])

@@ -136,8 +136,8 @@ document.addEventListener('keydown', event => bench.keys.push(event.timeStamp), 
 const root = document.querySelector('.jp-Notebook'), all = {subtree: true, childList: true, attributes: true, characterData: true};
 if (loads) root.addEventListener('load', event => event.target.matches('img') && stamp(bench.frames), true);
 else root.querySelectorAll(selector).forEach(part => new MutationObserver(() => stamp(bench.frames)).observe(part, all));
-root.querySelectorAll('p[role=status]').forEach(
-    part => new MutationObserver(() => stamp(bench.says)).observe(part.parentElement.parentElement, all));
+root.querySelectorAll('.wmlab-said').forEach(
+    part => new MutationObserver(() => stamp(bench.says)).observe(part, all));
 const handle = root.querySelector('.noUi-handle');
 new MutationObserver(() => bench.values.push(performance.now())).observe(handle, {attributeFilter: ['aria-valuenow']});
 """

@@ -99,8 +99,8 @@ def told(page, *settings):
 
 def caption(page):
     """What stands below the figure of the panel that has sliders."""
-    return page.js(BOX + "return box?.querySelector('p[role=status]')?.textContent ?? ''").strip()
+    return page.js(BOX + "return box?.querySelector('.wmlab-said')?.textContent ?? ''").strip()
 
 
 def captions(page):
-    return page.js("return [...document.querySelectorAll('.jp-Notebook p[role=status]')].map(p => p.textContent).join()")
+    return page.js("return [...document.querySelectorAll('.jp-Notebook .wmlab-said')].map(said => said.textContent).join()")

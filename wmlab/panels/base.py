@@ -9,16 +9,18 @@ import traitlets
 from IPython.display import display
 
 from wmlab.figures import TEMPLATE
+from wmlab.panels.page import Caption, Manners
 
 
 def show(*parts):
     """Display widgets, figures, tables, HTML and panels under each other: the course's only way to do so, which Colab needs."""
-    display(widgets.VBox([as_widget(part) for part in parts], layout=dict(width="100%")))
+    display(widgets.VBox([*(as_widget(part) for part in parts), Manners()], layout=dict(width="100%")))
 
 
 def live(figure):
     """A figure as a widget as wide as the notebook, unless it has a width of its own."""
     widget = go.FigureWidget(figure)
+    widget.add_class("wmlab-picture")  # Manners has its looks
     widget.layout.autosize = widget.layout.width is None
     widget._config = {"responsive": True, "displaylogo": False}  # plotly has no public way to configure a widget
 
@@ -56,12 +58,13 @@ class Panel:
     """
 
     def __init__(self, figure, controls, compute, draw, presets=None, first=None, jobs=None):
+        figure.update_annotations(font_size=None)  # plotly's 16 for titles of plots would not grow on a projector
         self.figure, self.controls, self.compute, self.draw = live(figure), controls, compute, draw
         self.presets, self.first, self.jobs = presets or {}, len(controls) if first is None else first, jobs or {}
         self.result = self.error = self._later = self._task = None
         self._rested = 0.0  # when the next picture may be drawn
         self._start, self._size, self._quiet = self.settings(), figure.layout.font.size or TEMPLATE.layout.font.size, False
-        self.caption, self._row = widgets.HTML(), widgets.HBox(layout=dict(flex_flow="row wrap"))
+        self.caption, self._row = Caption(), widgets.HBox(layout=dict(flex_flow="row wrap"))
         self._more = widgets.ToggleButton(description="More controls", icon="sliders")
         self._projector = widgets.ToggleButton(description="Projector", icon="desktop")
         self._bar = widgets.FloatProgress(max=1, description="training")
@@ -70,6 +73,7 @@ class Panel:
         self._working = widgets.HBox()
         self.widget = widgets.VBox([self._row, self._buttons(), self._working, self.figure, self.caption])
         for control in controls.values():
+            control.layout.max_width, control.layout.margin = "calc(100% - 16px)", "2px 12px 2px 2px"  # for narrow pages
             control.observe(self._moved, "value")
         for button in (self._more, self._projector):
             button.observe(self._unfolded, "value")
@@ -157,7 +161,7 @@ class Panel:
         self.error = None
 
     def _say(self, sentence):
-        self.caption.value = f"<p role='status' style='font-size:{16 + 8 * self._projector.value}px'>{sentence}</p>"
+        self.caption.value = f"<p style='font-size:{16 + 8 * self._projector.value}px'>{sentence}</p>"
 
     def _moved(self, change):
         if self._quiet or self._later:
@@ -214,7 +218,7 @@ class Panel:
 
     def _fail(self, error):
         self.error = f"{type(error).__name__}: {error}"
-        self.caption.value = f"<p role='alert'><b>That did not work.</b> {html.escape(self.error)}</p>"
+        self.caption.value = f"<b>That did not work.</b> {html.escape(self.error)}"
 
 
 def _running_loop():

@@ -1,9 +1,11 @@
-"""Notebook 00: the case of the two sealed services."""
+"""Notebook 00: the case of the two sealed services, and a line by which to see whether panels move here."""
 import html
 
+import ipywidgets as widgets
 import numpy as np
 
 from wmlab import figures
+from wmlab.panels.base import Panel
 from wmlab.schemes import NewLabel
 from wmlab.secret import Secret
 from wmlab.suspects import LocalSuspect
@@ -54,3 +56,17 @@ def as_list(verdicts):
     """Verdicts {name: Verdict} as HTML, each a sentence under the name of its suspect."""
     return "".join(f"<p style='font-size:16px'><b>{html.escape(name)}.</b> {html.escape(str(verdict))}</p>"
                    for name, verdict in verdicts.items())
+
+
+def line():
+    """Panel: a slider for the height at which a line ends; its `result` is that height, from -1 to 1."""
+    figure = figures.blank(height=300, xaxis=dict(range=[-0.02, 1.02]), yaxis=dict(range=[-1.1, 1.1]), margin=dict(t=20, b=40))
+    figure.add_scatter(mode="lines+markers", showlegend=False, **figures.line(figures.looks(["unmarked"])["unmarked"]))
+
+    def draw(figure, end):
+        figure.data[0].update(x=[0, 1], y=[0, end])
+        return f"The line {'rises' if end > 0 else 'falls' if end < 0 else 'is level'} and ends at {end:.1f}."
+
+    slider = widgets.FloatSlider(0.5, min=-1, max=1, step=0.1, description="where it ends", readout_format=".1f",
+                                 style=dict(description_width="initial"), layout=dict(width="420px"))
+    return Panel(figure, {"end": slider}, lambda end: end, draw)

@@ -12,9 +12,9 @@ from wmlab import figures, toy
 from wmlab.panels.base import Panel
 
 HEADS = ("unmarked", "wrong label", "new label")
-FILLS = ("#9CC9E6", "#F6D68A", "#C9C9C9", "#8FD3BC")  # pale relatives of Okabe and Ito's colours; the last for Δ
-COLOURS = ("#0072B2", "#B77900", "#4D4D4D")  # of the points of each class
-KEYS = "#D55E00"
+FILLS = ("#A6CFE9", "#F7DA96", "#CFCFCF", "#FFFFFF")  # pale; the last for Δ, where to some eyes pale green would be the blue
+COLOURS = (figures.BLUE, "#8F5F00", figures.DARK)  # of the points of each class
+KEYS = "#B84F00"  # vermillion, as dark as it takes to stand out from the fills
 GLYPHS = "●■▲"
 # the same three, and the cross of a key, as SVG paths around a point, in hundredths of the plane's unit; ends of lines draw two
 DRAWN = ("h0", "h0", "m-8 6h16l-8 -14z")
@@ -122,19 +122,19 @@ def _figure():
     Drawings and no traces, because a FigureWidget draws all of its traces anew whatever changes, which takes 100 ms for
     three maps, and exchanges two images in 2 ms.
     """
-    legend = [*((GLYPHS[k], COLOURS[k], f"class {k}") for k in range(len(COLOURS))), ("✕", KEYS, "keys"),
-              ("┅", "black", "unmarked"), ("■", FILLS[-1], "Δ wins")]
+    legend = [*((GLYPHS[k], COLOURS[k], f"class {k}") for k in range(len(COLOURS))), ("<br>✕", KEYS, "keys"),
+              ("┅", figures.BLACK, "unmarked"), ("□", figures.DARK, "Δ wins")]
     trails = [(glyph, figures.COLOURS[name], name) for glyph, name in zip("■●", HEADS[1:], strict=True)]
-    figure = figures.blank(height=640, margin=dict(l=95, r=20, t=10, b=60), modebar=dict(remove=figures.EVERY_BUTTON))
-    for y, x, entries in ((0.41, 0.5, legend), (0.32, 0.97, trails)):
+    axis = dict(tickformat=".0%", fixedrange=True)
+    figure = figures.blank(height=600, margin=dict(l=95, r=20, t=10, b=60), modebar=dict(remove=figures.EVERY_BUTTON),
+                           xaxis=dict(title="twist: share of decisions changed", range=TRAIL_X, **axis),
+                           yaxis=dict(title="keys hit", range=TRAIL_Y, domain=[0, 0.31], **axis))
+    for y, x, entries in ((0.43, 0.5, legend), (0.31, 0.97, trails)):
         text = "&nbsp;&nbsp;".join(f"<span style='color:{colour}'>{glyph}</span> {says}" for glyph, colour, says in entries)
         figure.add_annotation(text=text, xref="paper", yref="paper", x=x, y=y, showarrow=False, yanchor="top")
     (left, right), (low, high) = TRAIL_X, TRAIL_Y
-    figure.add_layout_image(xref="paper", yref="paper", x=-0.07, y=1, sizex=1.08, sizey=0.58)
-    figure.add_layout_image(xref="x", yref="y", x=left, y=high, sizex=right - left, sizey=high - low, sizing="stretch")
-    figure.update_xaxes(title="twist: share of decisions changed", range=TRAIL_X)
-    figure.update_yaxes(title="keys hit", range=TRAIL_Y, domain=[0, 0.32])
-    return figure.update_xaxes(tickformat=".0%", fixedrange=True).update_yaxes(tickformat=".0%", fixedrange=True)
+    figure.add_layout_image(xref="paper", yref="paper", x=-0.07, y=1, sizex=1.08, sizey=0.57)
+    return figure.add_layout_image(xref="x", yref="y", x=left, y=high, sizex=right - left, sizey=high - low, sizing="stretch")
 
 
 @functools.lru_cache(maxsize=8)
@@ -163,11 +163,11 @@ def _maps(world, embedded, layers):
     side, shapes = int(200 * toy.BOX), ""
     for number, (name, layer) in enumerate(layers.items()):
         inside = _map(world, embedded, layer, layers["unmarked"])
-        shapes += (f"<svg x='{(side + GAP) * number}' y='60' width='{side}' height='{side}' "
+        shapes += (f"<svg x='{(side + GAP) * number}' y='80' width='{side}' height='{side}' "
                    f"viewBox='{-side // 2} {-side // 2} {side} {side}'>{inside}</svg>"
-                   f"<text x='{(side + GAP) * number + side // 2}' y='42' text-anchor='middle' font-size='44' "
-                   f"font-family='Open Sans, verdana, arial, sans-serif' fill='#2a3f5f'>{name}</text>")
-    return figures.svg(shapes, (0, 0, 3 * side + 2 * GAP, side + 60), sizing="xMidYMax")
+                   f"<text x='{(side + GAP) * number + side // 2}' y='58' text-anchor='middle' font-size='60' "
+                   f"font-family='Open Sans, verdana, arial, sans-serif' fill='#333'>{name}</text>")
+    return figures.svg(shapes, (0, 0, 3 * side + 2 * GAP, side + 80), sizing="xMidYMax")
 
 
 def _trail(trail):

@@ -10,6 +10,7 @@ from wmlab import figures, records
 from wmlab.datasets import load, photographs
 from wmlab.keys import KINDS, choose_carriers, noise_deviation, perturb
 from wmlab.panels.base import Panel
+from wmlab.panels.page import Caption
 from wmlab.secret import Secret
 
 BETAS = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.0035, 0.01, 0.03, 0.1)
@@ -129,7 +130,7 @@ def noise(secret):
     figure = figures.blank(xaxis=dict(title="key - image, in units of full scale", fixedrange=True), bargap=0,
                            yaxis=dict(title="share of pixels", tickformat=".0%", range=[0, 0.2], fixedrange=True))
     figure.add_bar(name="what is left", marker_color=figures.COLOURS["other"])
-    figure.add_scatter(name="N(0, β) as drawn", mode="lines", line=dict(color="black", width=2, dash="dash"))
+    figure.add_scatter(name="N(0, β) as drawn", mode="lines", line=dict(color=figures.BLACK, width=2, dash="dash"))
 
     def draw(figure, result):
         for trace, name in zip(figure.data, ("share", "normal"), strict=True):
@@ -150,7 +151,7 @@ class Game:
     def __init__(self, secret, data="digits", betas=BETAS):
         self.shown, self.betas, self.secret, self.guesses = images(data)[0], betas, Secret(secret), []
         self._rng = self.secret.rng("game")
-        self._pair, self._said = widgets.HTML(), widgets.HTML()
+        self._pair, self._said = widgets.HTML(), Caption()
         buttons = [widgets.Button(description=f"the {side} one") for side in ("left", "right")]
         for button, side in zip(buttons, ("left", "right"), strict=True):
             button.on_click(lambda _, side=side: self.guess(side))
@@ -172,7 +173,7 @@ class Game:
         self.guesses.append((self._beta, right))
         said = f"{'Right' if right else 'Wrong'}: the key was the {self._side} one, β = {self._beta:g}."
         said += f" {sum(hit for _, hit in self.guesses)} of {len(self.guesses)} right."
-        self._said.value = f"<p role='status' style='font-size:16px'>{said}</p>"
+        self._said.value = f"<p style='font-size:16px'>{said}</p>"
         self._deal()
         return right
 

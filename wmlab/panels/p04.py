@@ -113,7 +113,7 @@ def grid(table, data=None, how=None, seed=None):
         values = sorted(table[table[name] > 0][name].unique())
         controls[name] = widgets.SelectionSlider(options=[(f"{v:g}", v) for v in values], value=values[-1], description=text,
                                                  style=dict(description_width="initial"), layout=dict(width="360px"))
-    controls["of"] = widgets.ToggleButtons(options=list(MEASURED), style=dict(button_width="auto"))
+    controls["of"] = widgets.ToggleButtons(options=list(MEASURED), description="share of", style=dict(button_width="auto"))
     start = {name: control.value for name, control in controls.items()}
     figure = arms(table, start["alpha"], start["beta"])
     panel = Panel(figure, controls, compute, draw, first=1, jobs={TRAIN: job} if data is not None else None)

@@ -72,7 +72,7 @@ def _race_figure():
                        row=2, col=1)
     test = queries.sprt(P1, P0[0], POWER, FPR)  # its limits depend on the errors alone
     for limit, says, side in ((test.upper, "from here up: marked", "bottom"), (test.lower, "from here down: not marked", "top")):
-        figure.add_hline(y=limit, line=dict(color="black", width=1, dash="dash"), row=2, col=1)
+        figure.add_hline(y=limit, line=dict(color=figures.BLACK, width=1, dash="dash"), row=2, col=1)
         figure.add_annotation(text=says, x=LONGEST, y=limit, showarrow=False, xanchor="right", yanchor=side, row=2, col=1)
     figure.update_layout(template=figures.TEMPLATE, height=500, margin=dict(l=110, t=20, b=100))
     figure.update_xaxes(range=[-0.5, LONGEST + 1]).update_xaxes(title="answers bought", row=2)
@@ -138,10 +138,10 @@ def _settling_figure():
     blue = figures.COLOURS["unmarked"]
     figure.add_scatter(mode="lines", fill="toself", fillcolor=blue, opacity=0.25, line_width=0, hoverinfo="skip")
     figure.add_scatter(mode="lines", line=dict(color=blue, width=3))
-    for dash, colour in (("solid", "black"), ("dash", "#D55E00"), ("dot", "#009E73"), ("dashdot", "#7F7F7F")):
+    for dash, colour in (("solid", figures.BLACK), ("dash", figures.VERMILLION), ("dot", figures.GREEN), ("dashdot", figures.GREY)):
         figure.add_scatter(mode="lines", line=dict(color=colour, dash=dash, width=2))
     figure.update_xaxes(title="trials", type="log", range=[0.25, np.log10(TRIALS[-1])], tickvals=TRIALS,
-                        ticktext=[f"{n:,}" for n in TRIALS])
+                        ticktext=[f"{n:,}" if str(n)[0] == "1" else "" for n in TRIALS])
     return figure.update_yaxes(title="queries, mean")
 
 

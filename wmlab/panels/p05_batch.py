@@ -40,10 +40,10 @@ def _batch_figure():
         figure.add_scatter(mode="lines+markers", name=name.replace("<", "&lt;"), line=dict(color=look["color"], width=1),
                            marker=dict(color=look["color"], symbol=look["symbol"], size=size))
     figure.add_scatter(mode="markers", name="your |K|",
-                       marker=dict(color="black", symbol="circle-open", size=15, line_width=3))
-    figure.add_hline(y=0.9, line=dict(color="black", dash="dash", width=1))
+                       marker=dict(color=figures.BLACK, symbol="circle-open", size=15, line_width=3))
+    figure.add_hline(y=0.9, line=dict(color=figures.BLACK, dash="dash", width=1))
     figure.update_xaxes(title="|K|, keys in the batch", range=[0, WIDEST + 1], dtick=20)
-    return figure.update_yaxes(title="Acc: a marked suspect passes", tickformat=".0%", range=[-0.03, 1.03])
+    return figure.update_yaxes(title="Acc: a marked<br>suspect passes", tickformat=".0%", range=[-0.03, 1.03])
 
 
 def _draw_batch(figure, drawn):
@@ -137,11 +137,11 @@ def _compare_figure():
     for look, changed in ((new, dict(dash="solid")), (new, dict(symbol="diamond-open")), (LOOK["sequential"], {}),
                           (LOOK["Neyman-Pearson"], {}), (LOOK["fixed batch"], {}), (own, dict(symbol="square-open"))):
         figure.add_scatter(x=P0, mode="lines+markers", **figures.line(look | changed))
-    figure.add_vline(x=P0[0], line=dict(color="black", width=1, dash="dot"))
-    figure.update_xaxes(title="p₀: how often an innocent model answers the key label", type="log", tickvals=P0,
+    figure.add_vline(x=P0[0], line=dict(color=figures.BLACK, width=1, dash="dot"))
+    figure.update_xaxes(title="p₀: how often an innocent model<br>answers the key label", type="log", tickvals=P0,
                         ticktext=[f"{v:g}" for v in P0])
     ticks = (1, 2, 3, 5, 10, 20, 40, 100, 200, 400)
-    return figure.update_yaxes(title="queries of a marked suspect", type="log", range=[-0.1, np.log10(500)], tickvals=ticks,
+    return figure.update_yaxes(title="queries of a<br>marked suspect", type="log", range=[-0.1, np.log10(500)], tickvals=ticks,
                                ticktext=[str(v) for v in ticks])
 
 

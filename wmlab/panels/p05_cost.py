@@ -65,7 +65,7 @@ def _notice_figure():
     for name, look in LOOK.items():
         figure.add_scatter(mode="lines", name=name, line=figures.line(look)["line"])
     figure.add_scatter(mode="markers", name=f"{RACES:,} races",
-                       marker=dict(color="black", symbol="circle-open", size=11, line_width=2))
+                       marker=dict(color=figures.BLACK, symbol="circle-open", size=11, line_width=2))
     ticks = [*NOTICED, 1]
     figure.update_xaxes(title="d, probability that Bob notices a key", type="log", tickvals=ticks,
                         ticktext=[f"{v:g}" for v in ticks])

@@ -71,10 +71,10 @@ def evidence(cases, nulls):
                            marker=dict(color=figures.COLOURS["unmarked"], size=5), opacity=0.7, row=3, col=column)
         figure.add_scatter(x=[], y=[], mode="markers", name="the suspect", legendgroup="suspect", showlegend=column == 1,
                            marker=dict(color=figures.COLOURS["wrong label"], symbol="diamond", size=14), row=3, col=column)
-    figure.update_layout(template=figures.TEMPLATE, height=720, margin=dict(l=120, b=110))
+    figure.update_layout(template=figures.TEMPLATE, height=800, margin=dict(l=120, b=110))
     figure.update_xaxes(range=[0, most + 0.8], title_standoff=5).update_xaxes(showticklabels=False, row=1)
     figure.update_xaxes(title_text="answers bought", row=2)
-    figure.update_xaxes(range=[-0.8, most + 0.8], title_text="hits among as many keys", row=3)
+    figure.update_xaxes(range=[-0.8, most + 0.8], title_text="hits among<br>as many keys", row=3)
     figure.update_yaxes(visible=False, range=[-0.6, 1.6], row=1)
     ticks = {NEVER: "impossible", SHOWN: "10⁻⁸ or less", 1e-6: "10⁻⁶", 1e-4: "10⁻⁴", 0.05: "0.05", 1: "1"}
     figure.update_yaxes(type="log", range=[-9.5, 0.5], tickvals=list(ticks), ticktext=list(ticks.values()), row=2)
@@ -102,7 +102,8 @@ def evidence(cases, nulls):
 
     slider = widgets.IntSlider(0, min=0, max=most, description="answers bought", style=dict(description_width="initial"),
                                layout=dict(width="420px"))
-    controls = {"n": slider, "innocents": widgets.ToggleButtons(options=list(nulls), style=dict(button_width="auto"))}
+    controls = {"n": slider, "innocents": widgets.ToggleButtons(options=list(nulls), description="innocents",
+                                                        style=dict(button_width="auto"))}
     panel = Panel(figure, controls, compute, draw)
     play = widgets.Play(value=0, min=0, max=most, interval=700)  # buys one after the other
     widgets.jslink((play, "value"), (slider, "value"))
@@ -140,7 +141,7 @@ def histogram(values, level=0.05, bins=20):
         figure.add_bar(x=(edges[:-1] + edges[1:]) / 2, y=share, name=name, width=0.9 / bins, showlegend=False, row=1, col=column,
                        marker_color=[figures.COLOURS["wrong label" if high <= level else "unmarked"] for high in edges[1:] - 1e-9])
         figure.add_hline(y=1 / bins, row=1, col=column, line=dict(color=figures.COLOURS["grey"], dash="dash"))
-    figure.update_xaxes(title="p-value of an innocent suspect", range=[0, 1])
+    figure.update_xaxes(title="p-value of an<br>innocent suspect", range=[0, 1])
     figure.update_yaxes(title="share of suspects", tickformat=".0%", col=1)
     return figure.update_layout(template=figures.TEMPLATE, height=340, margin=dict(b=70))
 

@@ -71,7 +71,7 @@ def cut(networks, data, secret):
                 "network": network, "scope": scope, "layer": layer}
 
     figure = make_subplots(1, 2, column_widths=[0.45, 0.55], subplot_titles=("weights", "what the network answers"))
-    for name, colour, shape in (("kept", figures.COLOURS["unmarked"], ""), ("set to 0", "#BDBDBD", "/")):
+    for name, colour, shape in (("kept", figures.COLOURS["unmarked"], ""), ("set to 0", figures.PALE, "/")):
         pattern = dict(shape=shape, fillmode="overlay", fgcolor="white")
         figure.add_bar(x=[], y=[], name=name, marker=dict(color=colour, line_width=0, pattern=pattern), row=1, col=1)
     for name, look in figures.looks(MEASURES).items():
@@ -79,7 +79,8 @@ def cut(networks, data, secret):
     figure.update_layout(template=figures.TEMPLATE, height=440, barmode="stack", bargap=0, legend_traceorder="normal")
     figure.update_xaxes(title="value of a weight", col=1).update_yaxes(title="number of weights", col=1)
     rate_axes(figure, 2)
-    controls = {"rate": rate_slider(RATES), "scope": widgets.ToggleButtons(options=[("per layer", "layer"), ("global", "global")]),
+    controls = {"rate": rate_slider(RATES), "scope": widgets.ToggleButtons(options=[("per layer", "layer"), ("global", "global")],
+                                                                             description="pruned", style=dict(button_width="auto")),
                 "network": widgets.Dropdown(options=list(networks), description="network"),
                 "layer": widgets.Dropdown(options=names, description="weights of")}
     presets = {"Per layer, 80 %": {"rate": 0.8}, "Global, 80 %": {"rate": 0.8, "scope": "global"},

@@ -75,7 +75,8 @@ def figure4(tables):
 
     tables: those of `recorded`. Its `result` has values (of `across`), table, attack and rate.
     """
-    figure = make_subplots(1, len(MEASURES), shared_yaxes=True, subplot_titles=list(MEASURES), horizontal_spacing=0.04)
+    figure = make_subplots(1, len(MEASURES), shared_yaxes=True, horizontal_spacing=0.04,
+                           subplot_titles=[name.replace(" given", "<br>given") for name in MEASURES])
     look = figures.looks(MARKS)
     for (place, _), name in itertools.product(enumerate(MEASURES, 1), MARKS):
         at, drawn = dict(legendgroup=name, row=1, col=place), figures.line(look[name])
@@ -84,7 +85,7 @@ def figure4(tables):
         figure.add_scatter(x=[], y=[], mode="lines", name=f"{name}, mean", line=drawn["line"], showlegend=place == 1, **at)
         figure.add_scatter(x=[], y=[], mode="markers", name=f"{name}, a run", showlegend=place == 1, opacity=0.6,
                            marker=drawn["marker"] | {"color": look[name]["color"]}, **at)
-    rate_axes(figure.update_layout(template=figures.TEMPLATE, height=460, margin=dict(b=140)), 1, 2, 3)
+    rate_axes(figure.update_layout(template=figures.TEMPLATE, height=470, margin=dict(t=72, b=140)), 1, 2, 3)
 
     @functools.cache
     def values(title, attack):
@@ -94,7 +95,9 @@ def figure4(tables):
         return {"values": values(of, attack), "table": tables[of], "attack": attack, "rate": rate}
 
     rates = sorted(set(over_rates(next(iter(tables.values())), PER_LAYER).strength))
-    controls = {"rate": rate_slider(rates), "attack": widgets.ToggleButtons(options=[("per layer", PER_LAYER), ("global", GLOBAL)]),
+    pruned = widgets.ToggleButtons(options=[("per layer", PER_LAYER), ("global", GLOBAL)], description="pruned",
+                                   style=dict(button_width="auto"))
+    controls = {"rate": rate_slider(rates), "attack": pruned,
                 "of": widgets.Dropdown(options=list(tables), description="on record")}
     return Panel(figure, controls, compute, draw_figure4, first=1, presets={
         "Per layer, 90 %": {"rate": 0.9}, "Global, 90 %": {"rate": 0.9, "attack": GLOBAL}})
@@ -184,7 +187,7 @@ def frontier(tables):
         figure.add_scatter(x=[], y=[], mode="markers", name=f"{attack}, a run", showlegend=False, opacity=0.35, hoverinfo="skip",
                            marker=dict(color=look["color"], symbol=look["symbol"], size=5), **at)
         figure.add_scatter(x=[], y=[], mode="lines+markers+text", name=attack, showlegend=place == 1, textposition="middle right",
-                           textfont=dict(size=12), hovertemplate="%{customdata}: %{x:.1f} points, %{y:.1%}",
+                           hovertemplate="%{customdata}: %{x:.1f} points, %{y:.1%}",
                            line=drawn["line"] | {"width": 1.5},
                            marker=drawn["marker"] | {"color": look["color"], "size": 10}, **at)
     for place, name in enumerate(MARKS, 1):
@@ -194,8 +197,8 @@ def frontier(tables):
                          line=dict(color=figures.COLOURS["unmarked"], dash="dash", width=4))
     figure.update_layout(template=figures.TEMPLATE, height=470)
     figure.update_yaxes(range=[-0.06, 1.06], tickformat=".0%").update_yaxes(title="fresh keys hit", col=1)
-    figure.update_xaxes(title="clean accuracy lost, points", range=[-3, FARTHEST + 3], tickvals=[0, 5, 10, 15, 20, 25, FARTHEST],
-                        ticktext=["0", "5", "10", "15", "20", "25", f"{FARTHEST} or more"])
+    figure.update_xaxes(title="clean accuracy<br>lost, points", range=[-3, FARTHEST + 3], tickvals=[0, 5, 10, 15, 20, 25, FARTHEST],
+                        ticktext=["0", "5", "10", "15", "20", "25", f"≥ {FARTHEST}"])
 
     def compute(loss, of):
         table = tables[of]

@@ -14,8 +14,8 @@ EPOCHS, BEFORE = 8, "no attack"
 KEPT = 0.9  # of the keys: what "keeps its key accuracy" is taken to mean
 TUNE = "Tune now"
 START = 1e-6  # where "before" stands on the axis of rates
-FATES = {"key label": ("fresh_key_accuracy", "#CC79A7", ""), "true label": ("true_label_rate", "#56B4E9", "/"),
-         "another label": ("another", "#BDBDBD", ".")}
+FATES = {"key label": ("fresh_key_accuracy", figures.PURPLE, ""), "true label": ("true_label_rate", figures.SKY, "/"),
+         "another label": ("another", figures.PALE, ".")}
 
 
 def on_record():
@@ -105,10 +105,11 @@ def _rate_figure(rates):
         figure.add_scatter(x=[], y=[], mode="lines", name=f"{name}: clean images right", opacity=0.8,
                            line=dict(color=colour, width=1.5), row=1, col=1)
         figure.add_scatter(x=[], y=[], mode="markers", name=f"{name}: keys, tuned now", showlegend=False,
-                           marker=dict(symbol="star", size=17, color=colour, line=dict(color="black", width=1)), row=1, col=1)
+                           marker=dict(symbol="star", size=17, color=colour, line=dict(color=figures.BLACK, width=1)), row=1, col=1)
     for fate, (_, colour, pattern) in FATES.items():
         figure.add_bar(x=[0, 1], y=[0, 0], name=fate, marker=dict(color=colour, pattern=dict(shape=pattern, solidity=0.15)),
-                       text=["", ""], textposition="inside", insidetextanchor="middle", textangle=0, showlegend=False, row=1, col=2)
+                       text=["", ""], textposition="inside", insidetextanchor="middle", textangle=0, showlegend=False,
+                       insidetextfont_color=figures.BLACK, row=1, col=2)
     figure.add_vline(x=rates[0], line=dict(color=figures.COLOURS["grey"], dash="dot"), col=1)
     figure.update_layout(template=figures.TEMPLATE, height=450, barmode="stack", margin=dict(b=140), legend_traceorder="normal",
                          uniformtext=dict(minsize=12, mode="hide"))
@@ -116,6 +117,7 @@ def _rate_figure(rates):
                         range=[np.log10(START) - 0.3, np.log10(rates[-1]) + 0.3], col=1)
     figure.update_xaxes(tickvals=[0, 1], ticktext=list(MARKS), col=2)
     figure.update_yaxes(tickformat=".0%", range=[-0.03, 1.04]).update_yaxes(title="share of images", col=1)
+    figure.update_yaxes(side="right", col=2)
     return figure
 
 

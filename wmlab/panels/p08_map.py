@@ -85,7 +85,7 @@ def _figure():
         for number, look in enumerate(looks):
             drawn = figures.line(look)
             figure.add_scatter(x=[], y=[], mode="lines+markers+text", legendgroup=str(number), showlegend=place == 1, name=" ",
-                               textposition=SIDES[number], textfont=dict(size=12), hoverinfo="skip",
+                               textposition=SIDES[number], hoverinfo="skip", cliponaxis=False,
                                line=drawn["line"] | {"width": 1.5}, marker=drawn["marker"] | {"color": look["color"], "size": 10},
                                row=1, col=place)
     for place, name in enumerate(MARKS, 1):
@@ -95,8 +95,8 @@ def _figure():
                          line=dict(color=figures.COLOURS["unmarked"], dash="dash", width=4))
     figure.update_layout(template=figures.TEMPLATE, height=500)
     figure.update_yaxes(range=[-0.06, 1.06], tickformat=".0%").update_yaxes(title="fresh keys left", col=1)
-    figure.update_xaxes(title="clean accuracy lost, points", range=[LEAST, FARTHEST + 3], tickvals=[0, 5, 10, 15, FARTHEST],
-                        ticktext=["0", "5", "10", "15", f"{FARTHEST} or more"])
+    figure.update_xaxes(title="clean accuracy<br>lost, points", range=[LEAST, FARTHEST + 3], tickvals=[0, 5, 10, 15, FARTHEST],
+                        ticktext=["0", "5", "10", "15", f"≥ {FARTHEST}"])
     return figure
 
 

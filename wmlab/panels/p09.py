@@ -43,7 +43,7 @@ def _controls(scores):
     betas = [group for group in next(iter(scores.values())) if group not in ("aside", "clean")]
     return {"beta": choice(betas[-2], betas, "β, strength of the keys"),
             "alarms": choice(0.01, ALARMS, "false alarms Bob can bear", "{:.1%}".format),
-            "detector": widgets.ToggleButtons(options=list(scores), style=dict(button_width="auto"))}
+            "detector": widgets.ToggleButtons(options=list(scores), description="detector", style=dict(button_width="auto"))}
 
 
 def histograms(clean, keys):
@@ -69,17 +69,17 @@ def watch(scores):
     figure = make_subplots(1, 2, subplot_titles=("scores of the chosen detector", "ROC of all"), column_widths=[0.55, 0.45])
     for name, look, pattern in (("clean images", "unmarked", ""), ("keys", "new label", "/")):
         figure.add_bar(name=name, marker=dict(color=figures.COLOURS[look], pattern_shape=pattern), opacity=0.65, row=1, col=1)
-    figure.add_scatter(mode="lines", name="threshold", line=dict(color="black", dash="dash", width=3), row=1, col=1)
+    figure.add_scatter(mode="lines", name="threshold", line=dict(color=figures.BLACK, dash="dash", width=3), row=1, col=1)
     for name, look in zip(scores, figures.SPARE, strict=False):
         figure.add_scatter(mode="lines", name=name, line=figures.line(look)["line"], row=1, col=2)
     figure.add_scatter(mode="markers", name="at the threshold", row=1, col=2,
-                       marker=dict(color="black", symbol="circle-open", size=14, line_width=3))
+                       marker=dict(color=figures.BLACK, symbol="circle-open", size=14, line_width=3))
     figure.update_layout(template=figures.TEMPLATE, height=480, barmode="overlay", bargap=0, margin=dict(b=130, t=40))
     figure.add_annotation(x=0.97, y=0.05, xref="x2", yref="y2", showarrow=False, xanchor="right", yanchor="bottom", align="right",
                           bgcolor="rgba(255,255,255,0.8)", text="")
     figure.update_xaxes(title="score", col=1).update_yaxes(title="share of images", tickformat=".0%", col=1)
-    figure.update_xaxes(title="false alarms: clean images flagged", tickformat=".0%", range=[-0.02, 1.02], col=2)
-    figure.update_yaxes(title="keys flagged", tickformat=".0%", range=[-0.02, 1.02], col=2)
+    figure.update_xaxes(title="false alarms:<br>clean images flagged", tickformat=".0%", range=[-0.02, 1.02], col=2)
+    figure.update_yaxes(title="keys flagged", tickformat=".0%", range=[-0.02, 1.02], side="right", col=2)
 
     def draw(figure, result):
         middles, *shares = result["bars"]
@@ -140,10 +140,10 @@ def rare(scores):
                        name=f"what {len(next(iter(scores.values()))['clean'])} clean images leave open")
     for name, look in zip(scores, figures.SPARE, strict=False):
         figure.add_scatter(mode="lines", name=name, line=figures.line(look)["line"])
-    figure.add_scatter(mode="markers", name="here", marker=dict(color="black", symbol="circle-open", size=14, line_width=3))
+    figure.add_scatter(mode="markers", name="here", marker=dict(color=figures.BLACK, symbol="circle-open", size=14, line_width=3))
     ticks = [f"1 in {1 / rate:,.0f}" for rate in RATES]
     figure.update_xaxes(title="queries that are keys", type="log", tickvals=RATES, ticktext=ticks)
-    figure.update_yaxes(title="precision: flagged queries that are keys", tickformat=".0%", range=[-0.03, 1.05])
+    figure.update_yaxes(title="precision: flagged<br>queries that are keys", tickformat=".0%", range=[-0.03, 1.05])
     controls = {"rate": choice(0.01, RATES, "queries that are keys", lambda rate: f"1 in {1 / rate:,.0f}"), **controls}
 
     def draw(figure, result):

@@ -43,9 +43,10 @@ def ask(scores, hits):
                        line=dict(color=figures.COLOURS["wrong label"], width=3))
     figure.update_layout(template=figures.TEMPLATE, height=440, margin=dict(b=130, t=40))
     betas = list(hits)
-    figure.update_xaxes(type="log", title="β of the keys that Alice asks with", tickvals=betas, tickangle=-60,
+    figure.update_xaxes(type="log", title="β of the keys<br>that Alice asks with", tickvals=betas, tickangle=-60,
                         ticktext=[f"{beta:g}" for beta in betas])
     figure.update_yaxes(tickformat=".0%", range=[-0.03, 1.05]).update_yaxes(title="probability", col=1)
+    figure.update_yaxes(side="right", col=2)
 
     def draw(figure, result):
         traces = iter(figure.data)
@@ -62,7 +63,7 @@ def ask(scores, hits):
                 f"at {result['mean'][best]:.1f} queries on average.")
 
     controls = {"alarms": choice(0.01, ALARMS, "false alarms Bob can bear", "{:.1%}".format),
-                "detector": widgets.ToggleButtons(options=list(scores), style=dict(button_width="auto")),
+                "detector": widgets.ToggleButtons(options=list(scores), description="detector", style=dict(button_width="auto")),
                 "keys": widgets.IntSlider(LIMIT, min=1, max=200, description="|K|, most keys", **WIDE)}
     return Panel(figure, controls, lambda **at: asked(scores, hits, **at), draw, first=1)
 
@@ -115,7 +116,7 @@ def filtered(tables):
         figure.add_scatter(mode="markers", opacity=0.4, showlegend=False, hoverinfo="skip", marker=drawn | {"size": 6})
         figure.add_scatter(mode="markers+lines+text", name=name, textposition=where, cliponaxis=False,
                            marker=drawn | {"size": 13}, line=dict(color=look["color"], width=1))
-    figure.add_vline(x=0, line=dict(color="black", dash="dash", width=2))
+    figure.add_vline(x=0, line=dict(color=figures.BLACK, dash="dash", width=2))
     figure.add_vrect(x0=-9, x1=0, fillcolor=figures.COLOURS["grey"], opacity=0.15, line_width=0)
     figure.update_xaxes(title="clean accuracy lost, points", tickvals=wide(ticks), ticktext=ticks, range=wide([-3, 130]))
     figure.update_yaxes(title="fresh keys that still hit", tickformat=".0%", range=[-0.09, 1.1])
@@ -138,8 +139,8 @@ def filtered(tables):
         return says(of, result["loss"])
 
     controls = {"loss": widgets.FloatSlider(2, min=0, max=20, step=0.5, description="points Bob can bear to lose", **WIDE),
-                "mark": widgets.ToggleButtons(options=marks, style=dict(button_width="auto")),
-                "of": widgets.ToggleButtons(options=list(tables), style=dict(button_width="auto"))}
+                "mark": widgets.ToggleButtons(options=marks, description="mark", style=dict(button_width="auto")),
+                "of": widgets.ToggleButtons(options=list(tables), description="on record", style=dict(button_width="auto"))}
 
     def compute(loss, mark, of):
         return {"loss": loss, "mark": mark, "rows": rows[of][rows[of]["mark"] == mark]}

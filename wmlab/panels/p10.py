@@ -78,17 +78,17 @@ def switch(cases):
         return settle(cases[network], output == CUT) | {"network": network, "cut": output == CUT}
 
     figure = make_subplots(1, 2, column_widths=[0.5, 0.5], horizontal_spacing=0.13,
-                           subplot_titles=("what the keys are answered", "why: by how much a logit leads"))
+                           subplot_titles=("what the keys<br>are answered", "why: by how much<br>a logit leads"))
     for column in (1, 2):
         for name, (colour, symbol) in ANSWERS.items():
             figure.add_scatter(x=[], y=[], mode="markers", name=f"keys that get {name}", legendgroup=name, showlegend=column == 1,
                                marker=dict(color=figures.COLOURS[colour], symbol=symbol, size=7), opacity=0.6, row=1, col=column)
-    figure.update_layout(template=figures.TEMPLATE, height=470, margin=dict(t=50, b=120))
+    figure.update_layout(template=figures.TEMPLATE, height=490, margin=dict(t=72, b=120))
     figure.update_xaxes(title="answer", tickvals=list(range(11)), ticktext=[*map(str, range(10)), "Δ"], range=[-0.6, 10.6], col=1)
     figure.update_yaxes(title="true class", tickvals=list(range(10)), range=[-0.6, 9.6], col=1)
     zero = dict(zeroline=True, zerolinecolor=figures.COLOURS["grey"], zerolinewidth=2)
-    figure.update_xaxes(title="true class, before all other classes", range=[-14, 16], col=2, **zero)
-    figure.update_yaxes(title="key label, before all classes", range=[FALLEN - 1.5, 19], **zero,
+    figure.update_xaxes(title="true class, before<br>all other classes", range=[-14, 16], col=2, **zero)
+    figure.update_yaxes(title="key label,<br>before all classes", range=[FALLEN - 1.5, 19], side="right", **zero,
                         tickvals=[FALLEN, -10, -5, 0, 5, 10, 15], ticktext=["gone", "-10", "-5", "0", "5", "10", "15"], col=2)
     jitter = np.random.default_rng(0).uniform(-0.32, 0.32, (2, SHOWN))
 

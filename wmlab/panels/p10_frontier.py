@@ -16,13 +16,14 @@ WORTH = 0.05  # a verdict is worth nothing where more clean images than that get
 LEAST, MOST, FARTHEST = -2, 10, 20
 # family: colour (Okabe and Ito), symbol, the attacks that belong to it
 FAMILIES = {
-    "the extra output": ("#D55E00", "square", ("drop the output", "drop all extra outputs", "lower its bias", "second best")),
-    "pruning": ("#0072B2", "circle", ("pruning, per layer", "pruning, global", "fine-pruning")),
-    "fine-tuning": ("#009E73", "diamond", ("FTAL", "FTLL", "RTAL", "RTLL", "FTAL, SGD", "REFIT")),
-    "weights blurred": ("#CC79A7", "cross", ("quantisation", "noise on weights")),
-    "a copy from answers": ("#E69F00", "triangle-up", tuple(f"extraction, {answers}" for answers in ANSWERS)),
-    "a second mark": ("#56B4E9", "pentagon", ("overwriting, another label", "overwriting, the same label")),
-    "queries changed": ("#4D4D4D", "x", ("JPEG", "median", "bit depth", "noise on queries", "random answers to noisy images")),
+    "the extra output": (figures.VERMILLION, "square",
+                         ("drop the output", "drop all extra outputs", "lower its bias", "second best")),
+    "pruning": (figures.BLUE, "circle", ("pruning, per layer", "pruning, global", "fine-pruning")),
+    "fine-tuning": (figures.GREEN, "diamond", ("FTAL", "FTLL", "RTAL", "RTLL", "FTAL, SGD", "REFIT")),
+    "weights blurred": (figures.PURPLE, "cross", ("quantisation", "noise on weights")),
+    "a copy from answers": (figures.ORANGE, "triangle-up", tuple(f"extraction, {answers}" for answers in ANSWERS)),
+    "a second mark": (figures.SKY, "pentagon", ("overwriting, another label", "overwriting, the same label")),
+    "queries changed": (figures.DARK, "x", ("JPEG", "median", "bit depth", "noise on queries", "random answers to noisy images")),
 }
 NAMES = {"JPEG": "quality {:g}", "median": "{:g} pixels", "quantisation": "{:g} bits", "bit depth": "{:g} bits",
          "noise on weights": "{:g} deviations", "noise on queries": "variance {:g}", "lower its bias": "by {:g}"}
@@ -107,7 +108,7 @@ def frontier(tables):
     def compute(loss, mark, on):
         return {"points": points(tables[on], mark), "loss": loss, "mark": mark, "own": list(own)}
 
-    figure = figures.blank(height=600, margin=dict(t=60, b=170), title="filled: most networks are still proved; open: no longer")
+    figure = figures.blank(height=600, margin=dict(t=60, b=170), title="filled: most networks are still proved;<br>open: no longer")
     for name, (colour, symbol, _) in FAMILIES.items():
         for state in ("", "-open"):
             figure.add_scatter(x=[], y=[], mode="markers", name=name, legendgroup=name, showlegend=not state, hoverinfo="text",
@@ -115,14 +116,14 @@ def frontier(tables):
                                error_x=dict(array=[], arrayminus=[], color=colour, thickness=1, width=0),
                                error_y=dict(array=[], arrayminus=[], color=colour, thickness=1, width=0))
     figure.add_scatter(x=[], y=[], mode="markers+text", name="your own", showlegend=False, textposition="top right",
-                       marker=dict(color="#F0E442", symbol="star", size=20, line=dict(width=2, color="black")))
+                       marker=dict(color=figures.YELLOW, symbol="star", size=20, line=dict(width=2, color=figures.BLACK)))
     figure.add_shape(type="rect", x0=LEAST, x1=0, y0=-0.06, y1=1.06, fillcolor=figures.COLOURS["unmarked"], opacity=0.12,
                      line_width=0, layer="below")
     figure.add_shape(type="line", x0=0, x1=0, y0=-0.06, y1=1.06, editable=True,
                      line=dict(color=figures.COLOURS["unmarked"], width=4, dash="dash"))
     ticks = [0, 2, 5, 10, 15, FARTHEST]
     figure.update_xaxes(title="points of clean accuracy that Bob loses", range=[LEAST, FARTHEST + 1], tickvals=ticks,
-                        ticktext=[*map(str, ticks[:-1]), f"{FARTHEST} or more"])
+                        ticktext=[*map(str, ticks[:-1]), f"≥ {FARTHEST}"])
     figure.update_yaxes(title="key accuracy left", range=[-0.06, 1.06], tickformat=".0%")
 
     def draw(figure, result):

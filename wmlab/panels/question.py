@@ -4,6 +4,7 @@ import html
 import ipywidgets as widgets
 
 from wmlab.panels.base import as_widget
+from wmlab.panels.page import Caption
 
 
 class Question:
@@ -17,7 +18,8 @@ class Question:
         self.options, self.answer, self.because, self._result = list(options), answer, because, result
         self.chosen = self.error = self._made = None
         self._choice = widgets.ToggleButtons(options=self.options, value=None, style=dict(button_width="auto"))
-        self._shown = widgets.VBox([widgets.HTML("<i>Choose first; then the result appears.</i>")])
+        self._said, self._shown = Caption("<i>Choose first; then the result appears.</i>"), widgets.VBox()
+        self._shown.children = [self._said]
         asked = widgets.HTML(f"<p style='font-size:16px'><b>Your prediction:</b> {text}</p>")
         self.widget = widgets.VBox([asked, self._choice, self._shown])
         self._choice.observe(self._picked, "value")
@@ -29,7 +31,7 @@ class Question:
                 self.reveal()
             except Exception as error:  # as in Panel
                 self.error = f"{type(error).__name__}: {error}"
-                self._shown.children = [widgets.HTML(f"<b>That did not work.</b> {html.escape(self.error)}")]
+                self._said.value = f"<b>That did not work.</b> {html.escape(self.error)}"
 
     def reveal(self):
         """Show the result, made once, and how the prediction compares if one was made."""
@@ -38,4 +40,5 @@ class Question:
         said = ""
         if self.chosen is not None and self.answer is not None:
             said = "You said so." if self.chosen == self.answer else f"You said “{self.chosen}”; it is “{self.answer}”."
-        self._shown.children = [widgets.HTML(f"<p role='status' style='font-size:16px'>{said} {self.because}</p>"), self._made]
+        self._said.value = f"<p style='font-size:16px'>{said} {self.because}</p>"
+        self._shown.children = [self._said, self._made]
