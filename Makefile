@@ -1,13 +1,16 @@
 # make lab    opens the course            make test       runs every test
+# make test-colab    runs the notebooks and every panel on the versions that Colab brings, in .venv-colab
+# make html   writes the course as pages to read, into html/
 # make bench-panels  measures how fast the panels follow the hand
 # make bench-training  measures how fast networks train, many at once and one by one
-# Both set up .venv first, once, and can be run again at any time.
+# All set up .venv first, once, and can be run again at any time.
 #   PYTHON=/path/to/python3.12   the Python to set up with
 #   LABFLAGS=..., TESTFLAGS=...  passed on to JupyterLab and pytest
 
-.PHONY: lab test test-fast bench-panels bench-training stamp clean-notebooks clean set-up-lab set-up-test
+.PHONY: lab html test test-fast test-colab bench-panels bench-training stamp clean-notebooks clean set-up-lab set-up-test set-up-colab
 
 BIN := .venv/bin/python
+COLAB := .venv-colab/bin/python
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
 # JupyterLab would ask every student about news; who wants them can still switch them on in its settings.
 NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
@@ -23,17 +26,23 @@ test: set-up-test
 test-fast: set-up-test
 	@WMLAB_SCALE=class $(BIN) -m pytest tests -m "not slow and not browser" $(TESTFLAGS)
 
+# What other versions can break: panels, figures, many networks at once under jax, and whatever a notebook calls. The other tests
+# look at numbers, files and servers, which ask the same of any version.
+test-colab: set-up-colab
+	@WMLAB_SCALE=class $(COLAB) -m pytest tests/test_colab.py tests/test_panels.py tests/test_panels_swept.py tests/test_figures.py \
+	    tests/test_fleet.py notebooks $(TESTFLAGS)
+
 bench-panels: set-up-test
 	@$(BIN) -m pytest tests/browser/bench_panels.py -q $(TESTFLAGS)
 
 bench-training: set-up-test
 	@$(BIN) -m pytest tests/bench_training.py -q $(TESTFLAGS)
 
-stamp clean-notebooks: set-up-lab
+html stamp clean-notebooks: set-up-lab
 	@$(BIN) -m wmlab $@
 
 clean:
-	rm -rf .venv dist build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-colab html dist build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find wmlab tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 set-up-lab: EXTRAS := lab
@@ -65,3 +74,15 @@ set-up-lab set-up-test:
 	mkdir -p .venv/share/jupyter/lab/settings && echo '$(NO_NEWS)' >.venv/share/jupyter/lab/settings/overrides.json; \
 	mkdir -p .venv/etc/jupyter && echo '$(PROMPT)' >.venv/etc/jupyter/jupyter_server_config.json; \
 	made_from >.venv/set-up-lab; made_from >.venv/$@
+
+# The same Python as .venv's. Colab's packages first and then wmlab, as the first cell of a notebook installs it there.
+set-up-colab: set-up-lab
+	@made_from() { cat pyproject.toml tests/colab.txt; pwd; }; \
+	install() { $(COLAB) -m pip install --disable-pip-version-check "$$@" >>.venv-colab/install.log 2>&1; }; \
+	if [ -x $(COLAB) ] && made_from | cmp -s - .venv-colab/set-up; then exit 0; fi; \
+	echo "Installing the packages that Colab brings into .venv-colab; this takes a few minutes, but only once."; \
+	$(BIN) -m venv --clear .venv-colab || exit 1; \
+	if ! { install -r tests/colab.txt && $(COLAB) -m pip freeze --all >.venv-colab/brought.txt && install -e .; }; then \
+	    echo "pip could not install the packages: is there a network, and room on the disk? See .venv-colab/install.log" >&2; exit 1; \
+	fi; \
+	made_from >.venv-colab/set-up

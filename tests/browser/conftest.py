@@ -1,4 +1,4 @@
-"""JupyterLab in headless Chromium, for the tests in this folder.
+"""JupyterLab, or Notebook 7, in headless Chromium, for the tests in this folder.
 
 `start_lab(folder)` serves a folder; the `LabPage` it returns opens notebooks, runs them and looks.
 """
@@ -24,6 +24,10 @@ FLAGS = (
     "--disable-background-networking", "--no-first-run", "--disable-component-update",
     "--disable-sync", "--disable-quic", "--window-size=1400,1100",
 )
+# The front ends, by the module that starts them: what lets the page see its application, and where that opens a notebook.
+FRONT_ENDS = {"jupyterlab": ("--LabApp.expose_app_in_browser=True", "lab/tree"),
+              "notebook": ("--JupyterNotebookApp.expose_app_in_browser=True", "notebooks"),
+              "nbclassic": ("--ServerApp.log_level=WARN", "notebooks")}  # its application is no secret
 # What runs in the page: the notebook that is in front, or null before there is one.
 PANEL = """
 const panel = window.jupyterapp?.shell.currentWidget;
@@ -56,10 +60,11 @@ def chrome(tmp_path_factory):
 
 @pytest.fixture
 def start_lab(chrome, tmp_path_factory):
-    """A function: serve a folder with JupyterLab, from this Python, and return its LabPage."""
+    """A function: serve a folder with JupyterLab or another front end, from this Python or another, and return its LabPage."""
     servers = []
 
-    def start(folder):
+    def start(folder, front_end="jupyterlab", python=sys.executable):
+        exposed, place = FRONT_ENDS[front_end]
         own = tmp_path_factory.mktemp("jupyter")
         notification = own / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
         notification.parent.mkdir(parents=True)
@@ -71,10 +76,10 @@ def start_lab(chrome, tmp_path_factory):
         log = open(own / "server.log", "w+b")
         server = subprocess.Popen(
             [
-                sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+                python, "-m", front_end, "--no-browser", "--allow-root",
                 "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
                 f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}",
-                "--LabApp.expose_app_in_browser=True",
+                exposed,
             ],
             # The settings and kernels of whoever runs the tests stay out of them.
             env={
@@ -87,7 +92,7 @@ def start_lab(chrome, tmp_path_factory):
         )
         servers.append((server, log))
         _wait_for_server(f"http://127.0.0.1:{port}/api/status?token={token}", server, own / "server.log")
-        return LabPage(chrome, f"http://127.0.0.1:{port}", token)
+        return LabPage(chrome, f"http://127.0.0.1:{port}", token, place)
 
     yield start
     for server, log in servers:
@@ -122,17 +127,17 @@ def _wait_for_server(address, server, log, timeout=90):
 
 
 class LabPage:
-    """JupyterLab in the browser, with at most one notebook in front."""
+    """A front end in the browser, with at most one notebook in front."""
 
-    def __init__(self, chrome, url, token):
-        self.chrome, self.url, self.token = chrome, url, token
+    def __init__(self, chrome, url, token, place="lab/tree"):
+        self.chrome, self.url, self.token, self.place = chrome, url, token, place
 
     def open(self, notebook, timeout=90):
         """Open a notebook (path from the served folder) and wait until its kernel is idle."""
         self.chrome.get("about:blank")  # an earlier page may complain of being left, and that is not ours to answer for
         self.chrome.get_log("browser")
         path = urllib.parse.quote(str(notebook))
-        self.chrome.get(f"{self.url}/lab/tree/{path}?reset&token={self.token}")
+        self.chrome.get(f"{self.url}/{self.place}/{path}?reset&token={self.token}")
         self.wait("return notebook?.widgets?.length > 0 && session.session?.kernel?.status == 'idle'", timeout)
 
     def run_all(self, timeout=300):

@@ -79,7 +79,7 @@ def fisher(model, images, labels):
     return [keras.ops.convert_to_numpy(square) / len(images) for square in squares.squares]
 
 
-class _Elastic:
+class _Elastic(keras.regularizers.Regularizer):  # a subclass, on which keras 3.13 insists
     """λ/2 Σ F (w - w*)²: what it costs a tensor to leave where it was."""
 
     def __init__(self, start, stiffness):
