@@ -135,19 +135,22 @@ def bars(rates, title, y_title, intervals=None):
 def pictures(rows, captions=None, size=96):
     """Rows of images {title: images (n, h, w, c) in [0, 1]} as HTML: the title beside each row, a caption under each image.
 
-    captions: {title: list of n texts}. size: of an image on the screen, in pixels. HTML, because a plotly figure weighs
-    megabytes in a notebook. Differences are to be shifted to [0, 1].
+    captions: {title: list of n texts}. size: of an image on the screen, in pixels; less where a page has no room. HTML, because
+    a plotly figure weighs megabytes in a notebook. Differences are to be shifted to [0, 1].
     """
-    table = ""
+    table, named = "", min(150, 10 * max(map(len, rows)))  # the second is the room for titles, in pixels
     for title, images in rows.items():
         cells = ""
         for number, image in enumerate(images):
             caption = html.escape((captions or {}).get(title, [""] * len(images))[number])
-            cells += (f"<td style='padding:3px 6px; text-align:center'><img src='{png(image)}' width='{size}' "
-                      f"alt='{html.escape(title)} {number + 1}' style='image-rendering:pixelated'/><br/>{caption}</td>")
-        title = f"<th scope='row' style='text-align:left; padding-right:12px'>{html.escape(title)}</th>"
+            cells += (f"<td style='padding:3px 6px; text-align:center'><img src='{png(image)}' "
+                      f"alt='{html.escape(title)} {number + 1}' style='width:100%; max-width:{size}px; image-rendering:pixelated'/>"
+                      f"<br/>{caption}</td>")
+        title = f"<th scope='row' style='width:{named}px; text-align:left; padding-right:12px'>{html.escape(title)}</th>"
         table += f"<tr style='background:none'>{title}{cells}</tr>"
-    return f"<table style='font-size:15px; border-collapse:collapse'>{table}</table>"
+    wide = named + 12 + (size + 12) * max(map(len, rows.values()))
+    return (f"<table style='width:100%; max-width:{wide}px; table-layout:fixed; font-size:15px; border-collapse:collapse'>"
+            f"{table}</table>")
 
 
 def png(image, size=None):
