@@ -121,6 +121,7 @@ class TestEveryPanel:
 
 PANEL = """
 import ipywidgets as widgets
+import numpy as np
 from wmlab import figures
 from wmlab.panels import Panel, Question, show
 
@@ -134,7 +135,7 @@ controls = {"a": widgets.IntSlider(1, 0, 9, description="the a"),
 panel = Panel(figure, controls, lambda **settings: settings, draw, {"high": {"a": 9}})
 question = Question("which?", ["this", "that"], panel)
 question.reveal()
-show(question)
+show(question, figures.pictures({"a row": np.zeros((9, 8, 8, 1))}))
 """
 # Every text in the output, with its colour and the first ground behind it that can be seen.
 LETTERED = """

@@ -24,6 +24,7 @@ class Manners(anywidget.AnyWidget):
     _css = """
     .wmlab-picture { overflow: hidden; background: white; border-radius: 10px; box-shadow: 0 0 0 1px #8886; margin: 4px 0; }
     .wmlab-manners { display: none; }
+    .widget-html-content { min-width: 0; }  /* so that wide tables of pictures shrink */
     """
     _esm = """
     function named(box) {
