@@ -16,7 +16,7 @@ def test_09_runs_and_follows_the_hand(opened):
     page.run_all(timeout=600)
     until(lambda: all(text_of(page, panel) in captions(page) for panel in PANELS), 60)
     for number, (panel, keys) in enumerate(zip(PANELS, ((Keys.HOME, Keys.ARROW_RIGHT), (Keys.END, Keys.ARROW_LEFT),
-                                                       (Keys.END, Keys.HOME), (Keys.END, Keys.HOME)), strict=True)):
+                                                       (Keys.END, Keys.HOME), (Keys.HOME, Keys.END)), strict=True)):
         for key in keys:
             moves(page, lambda key=key, number=number: slide(page, key, number), DRAWN)
             until(lambda panel=panel: text_of(page, panel) in captions(page), 30)
