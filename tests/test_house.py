@@ -29,7 +29,8 @@ TOP_LEVEL = {
     "notebooks", "wmlab", "data", "tests", "environment.yml", "pyproject.toml", "Makefile", "README.md",
     "LICENSE", ".ci", ".gitignore",
 }
-# What Colab brings; installing wmlab there must not move it.
+
+
 def test_nothing_else_at_the_top():
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")

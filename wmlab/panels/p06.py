@@ -102,8 +102,8 @@ def evidence(cases, nulls):
 
     slider = widgets.IntSlider(0, min=0, max=most, description="answers bought", style=dict(description_width="initial"),
                                layout=dict(width="420px"))
-    controls = {"n": slider, "innocents": widgets.ToggleButtons(options=list(nulls), description="innocents",
-                                                        style=dict(button_width="auto"))}
+    innocents = widgets.ToggleButtons(options=list(nulls), description="innocents", style=dict(button_width="auto"))
+    controls = {"n": slider, "innocents": innocents}
     panel = Panel(figure, controls, compute, draw)
     play = widgets.Play(value=0, min=0, max=most, interval=700)  # buys one after the other
     widgets.jslink((play, "value"), (slider, "value"))
