@@ -10,6 +10,7 @@ from IPython.display import display
 
 from wmlab.figures import TEMPLATE
 from wmlab.panels.page import Caption, Manners
+from wmlab.panels.picture import picture
 
 
 def show(*parts):
@@ -19,7 +20,7 @@ def show(*parts):
 
 def live(figure):
     """A figure as a widget as wide as the notebook, unless it has a width of its own."""
-    widget = go.FigureWidget(figure)
+    widget = picture(figure)
     widget.add_class("wmlab-picture")  # Manners has its looks
     widget.layout.autosize = widget.layout.width is None
     widget._config = {"responsive": True, "displaylogo": False}  # plotly has no public way to configure a widget
@@ -39,7 +40,7 @@ def as_widget(part):
         return live(part)
     if isinstance(part, str):
         return widgets.HTML(part)
-    if hasattr(part, "_repr_html_"):  # a table
+    if hasattr(part, "_repr_html_") and not isinstance(part, widgets.Widget):  # a table
         return widgets.HTML(f"<div class='jp-RenderedHTMLCommon'>{part._repr_html_()}</div>")
     return getattr(part, "widget", part)
 

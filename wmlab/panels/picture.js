@@ -1,0 +1,40 @@
+// A plotly figure whose JavaScript (5 MB) another widget holds, once for all figures: see picture.py.
+
+const FROM_KERNEL = ["addTraces", "deleteTraces", "moveTraces", "restyle", "relayout", "update", "animate",
+                     "removeLayoutProps", "removeTraceProps"].map(message => `_py2js_${message}`);
+
+// plotly's own widget, loaded once a page; `holder` is the reference to the widget that holds its code.
+function plotly(model, holder) {
+    globalThis.wmlabPlotly ??= {};
+    return globalThis.wmlabPlotly[holder] ??= model.widget_manager.get_model(holder.replace("IPY_MODEL_", "")).then(held => {
+        const address = URL.createObjectURL(new Blob([held.get("value")], { type: "text/javascript" }));
+        return import(address).finally(() => URL.revokeObjectURL(address));
+    });
+}
+
+export default () => {
+    let figure;
+    return {
+        // Returns at once, since anywidget gives up a widget that takes 2 s. What the kernel says meanwhile is kept and said again.
+        initialize({ model }) {
+            const missed = [], listeners = {};
+            for (const message of FROM_KERNEL) {
+                listeners[message] = () => { if (model.get(message) !== null) missed.push([message, model.get(message)]); };
+                model.on(`change:${message}`, listeners[message]);
+            }
+            figure = plotly(model, model.get("_holder")).then(code => {
+                const widget = code.default();
+                for (const message of FROM_KERNEL) model.off(`change:${message}`, listeners[message]);
+                widget.initialize({ model });
+                for (const [message, content] of missed) {
+                    model.set(message, content);
+                    model.set(message, null);
+                }
+                return widget;
+            });
+        },
+        async render(place) {
+            return (await figure).render(place);
+        },
+    };
+};
