@@ -5,7 +5,8 @@ from hands import red, trouble, until
 
 pytestmark = pytest.mark.browser
 
-DRAWN = "return [...document.querySelectorAll('.js-plotly-plot')].map(each => [...each.data[0].y, each.layout.title.text])"
+DRAWN = """return [...document.querySelectorAll('.js-plotly-plot')].map(
+    each => [...each.data?.[0]?.y ?? [], each.layout?.title?.text])"""
 # plotly's code takes 4 s to load, twice what anywidget gives a widget.
 SLOW = """const real = URL.createObjectURL;
 URL.createObjectURL = blob => real.call(URL, blob.size < 1e6 ? blob : new Blob([
