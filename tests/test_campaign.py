@@ -104,7 +104,7 @@ def test_every_attack_of_the_lessons_can_be_launched(name, data):
 
 
 def test_an_unknown_group_is_refused_before_anything_is_trained(tmp_path):
-    with pytest.raises(ValueError, match="no attacks called stealing: there are pruning, table1, rates, others, filters"):
+    with pytest.raises(ValueError, match="no attacks called stealing: there are pruning, table1, gentle, rates, others, filters"):
         trials(["pruning", "stealing"])
     with pytest.raises(ValueError, match="no attacks called stealing"):
         sweeps.sweep("any", "mnist", sweeps.plan(["new"], [0.3], [0.05], 1), tmp_path, "class", attacks=["stealing"])

@@ -94,7 +94,7 @@ def _sweep_options(parser):
     parser.add_argument("--until", choices=["steps", "converged"])
     parser.add_argument("--answers", action="store_true", default=None, help="record what each run answers to the public keys")
     parser.add_argument("--attacks", type=lambda text: text.split(","), help="attack each run, too, and record what is left: of "
-                        "pruning, table1, rates, others, filters; joined by commas")
+                        "pruning, table1, gentle, rates, others, filters; joined by commas")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="have the workers of this Dask scheduler train")
     parser.add_argument("--out", default="data/results/runs", help="folder of the records")
     parser.add_argument("--results", default="data/results", help="folder of the sorted CSV")

@@ -106,6 +106,7 @@ GROUPS = {
                         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)),
                 *map(_fine_pruned, (0.3, 0.6, 0.9))],
     "table1": [_tuned(mode, 1e-3, mode=mode) for mode in MODES],
+    "gentle": [_tuned(mode, 1e-4, mode=mode) for mode in MODES],
     "rates": [*[_tuned(mode, rate, mode=mode) for mode in MODES for rate in RATES],
               *[_tuned("FTAL, SGD", rate, optimizer=keras.optimizers.SGD) for rate in RATES],
               *[_tuned("FTAL", rate, epochs) for rate in (1e-4, 1e-3, 1e-2) for epochs in (1, 2, 4, 16)],
