@@ -322,10 +322,11 @@ def test_differences_are_of_pairs(seeds):
     assert (seeds < 6) or shown.loc["FTLL"].str.endswith("*").all()
 
 
-def at_rate(new, wrong, seeds=6):
-    """A table of RTAL at 10⁻³ with these key accuracies, give or take a little."""
+def at_rate(new, wrong, seeds=6, before=1.0):
+    """A table of RTAL at 10⁻³ with these key accuracies, give or take a little, and one `before`."""
     wobble = np.linspace(-0.01, 0.01, seeds)
     table = raw(seeds, settings=[SETTINGS[0], ("RTAL", 1e-3, 8, 500), ("RTAL", 1e-2, 8, 500)])
+    table.loc[table.attack == "no attack", "fresh_key_accuracy"] = before
     for scheme, share in ((NEW, new), (WRONG, wrong)):
         at = (table.scheme == scheme) & (table.strength == 1e-3)
         table.loc[at, "fresh_key_accuracy"] = share + (1 + (scheme == NEW)) * wobble
@@ -354,10 +355,20 @@ class TestTable1:
         shown = p08.table1({"60,000 digits": at_rate(new, wrong, seeds)})
         assert shown["mode"].tolist() == ["RTAL"] and shown["the paper’s sentence"].item() == says
 
+    @pytest.mark.parametrize(("before", "says"), [(0.92, "holds"), (0.97, "cannot be told"), (1, "does not hold")])
+    def test_digits_keep_a_share_of_the_keys_that_were_hit_before(self, before, says):
+        assert p08.table1({"60,000 digits": at_rate(0.87, 0.87, before=before)})["the paper’s sentence"].item() == says
+
     @pytest.mark.parametrize(("new", "wrong", "seeds", "says"), [
         (0.6, 0.5, 6, "holds"), (0.5, 0.6, 6, "does not hold"), (0.5, 0.5, 6, "cannot be told"), (0.6, 0.5, 5, "cannot be told")])
     def test_photographs_lose_fewer_with_the_new_label_or_do_not(self, new, wrong, seeds, says):
         assert p08.table1({"4,000 photographs": at_rate(new, wrong, seeds)})["the paper’s sentence"].item() == says
+
+    def test_a_fall_counts_from_where_the_keys_were(self):
+        table = at_rate(0.6, 0.5)
+        low = (table.scheme == WRONG) & (table.attack == "no attack")
+        raised = p08.prepared(table.assign(fresh_key_accuracy=table.fresh_key_accuracy.mask(low, 0.7)))
+        assert p08.table1({"4,000 photographs": raised})["the paper’s sentence"].item() == "does not hold"
 
     def test_what_is_not_on_record_has_no_row(self):
         digits = prepared(2, settings=[SETTINGS[0], ("FTAL", 1e-2, 8, 500)])

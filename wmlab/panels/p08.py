@@ -11,7 +11,7 @@ MARKS = ("new label", "wrong label")
 EXPERIMENTS = {"4,000 digits": "tuning_class", "60,000 digits": "attacks_mnist", "4,000 photographs": "attacks_photographs"}
 MODES = ("FTAL", "FTLL", "RTAL", "RTLL", "FTAL, SGD")
 EPOCHS, BEFORE = 8, "no attack"
-KEPT = 0.9  # of the keys: what "keeps its key accuracy" is taken to mean
+KEPT = 0.9  # of the keys hit before: what "keeps its key accuracy" is taken to mean
 TUNE = "Tune now"
 START = 1e-6  # where "before" stands on the axis of rates
 FATES = {"key label": ("fresh_key_accuracy", figures.PURPLE, ""), "true label": ("true_label_rate", figures.SKY, "/"),
@@ -29,15 +29,17 @@ def on_record():
 def prepared(table):
     """A table of recorded attacks, as `records.load` gives it: its rows of fine-tuning, of seeds that both schemes have.
 
-    With two columns more: `lost`, the clean accuracy that an attack cost, in points, and `another`, the share of keys that got
-    neither the key label nor their true one.
+    With columns more: `lost` and `fell`, the clean accuracy (in points) and the key accuracy (a share) that an attack cost, and
+    `another`, the share of keys that got neither the key label nor their true one.
     """
     table = table[table.scheme.isin(MARKS) & (table.decoys == 0) & table.attack.isin([BEFORE, *MODES, "REFIT"])]
     seeds = [set(table[table.scheme == name].seed) for name in MARKS]
     table = table[table.seed.isin(seeds[0] & seeds[1])]
-    before = table[table.attack == BEFORE].set_index(["scheme", "seed"]).clean_accuracy
-    start = before.loc[pd.MultiIndex.from_frame(table[["scheme", "seed"]])].to_numpy()
-    return table.assign(lost=100 * (start - table.clean_accuracy), another=1 - table.fresh_key_accuracy - table.true_label_rate)
+    before = table[table.attack == BEFORE].set_index(["scheme", "seed"])
+    start = before.loc[pd.MultiIndex.from_frame(table[["scheme", "seed"]])].set_axis(table.index)
+    return table.assign(lost=100 * (start.clean_accuracy - table.clean_accuracy),
+                        fell=start.fresh_key_accuracy - table.fresh_key_accuracy,
+                        another=1 - table.fresh_key_accuracy - table.true_label_rate)
 
 
 def usual(table):
@@ -199,8 +201,9 @@ def compared(table, column="fresh_key_accuracy"):
 
 def table1(tables, rate=1e-3):
     """The paper's Table 1 from records: accuracies after the four modes at a rate, before in parentheses, and what they say of
-    the paper's sentence: that digits keep their keys under both schemes (here: `KEPT` of them), that photographs lose fewer
-    with the new label. "Cannot be told" of fewer than 6 networks a scheme, or where the interval has room for both."""
+    the paper's sentence: that digits keep their keys under both schemes (here: `KEPT` of those hit before), that the key
+    accuracy of photographs falls less with the new label. "Cannot be told" of fewer than 6 networks a scheme, or where the
+    interval has room for both."""
     rows = []
     for title, table in tables.items():
         every = usual(table)
@@ -218,12 +221,13 @@ def table1(tables, rate=1e-3):
 
 
 def _digits(at):
-    ends = [spread(at[at.scheme == name].fresh_key_accuracy)[1:] for name in MARKS]
+    kept = at.fresh_key_accuracy / (at.fresh_key_accuracy + at.fell)
+    ends = [spread(kept[at.scheme == name], None)[1:] for name in MARKS]
     if any(high < KEPT for _, high in ends):
         return "does not hold"
     return "holds" if all(low >= KEPT for low, _ in ends) else "cannot be told"
 
 
 def _photographs(at):
-    row = records.paired(at, "fresh_key_accuracy").iloc[0]
-    return "holds" if row.low > 0 else "does not hold" if row.high < 0 else "cannot be told"
+    row = records.paired(at, "fell").iloc[0]
+    return "holds" if row.high < 0 else "does not hold" if row.low > 0 else "cannot be told"
