@@ -87,7 +87,7 @@ class Folder:
         A run that another sweep holds comes last, if it is not done by then. A line shows how many are done.
         """
         left, waiting = self.todo, False
-        with tqdm(total=len(self.jobs), initial=len(self.jobs) - len(left), unit="run", mininterval=0,
+        with tqdm(total=len(self.jobs), initial=len(self.jobs) - len(left), unit="run", mininterval=0, dynamic_ncols=True,
                   desc=left[0].about["experiment"]) as self._line:
             while left or self._locks:
                 held = []

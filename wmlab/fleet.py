@@ -39,7 +39,7 @@ def embed(data, members, recipe, rates=None):
     jobs = [(*outputs, how, seed, *mark._material(data, name)) for (mark, seed, name), how in zip(members, recipes, strict=True)]
     if recipe.until == "converged" and not all(job[3] for job in jobs):
         raise ValueError("training to convergence watches the embedded keys, and a member has none: use until='steps'")
-    with tqdm(total=recipe.epochs, desc=f"fleet of {len(jobs)}", unit="epoch", mininterval=0) as line:
+    with tqdm(total=recipe.epochs, desc=f"fleet of {len(jobs)}", unit="epoch", mininterval=0, dynamic_ncols=True) as line:
         def tell(epochs, shown):
             line.set_postfix(shown, refresh=False)
             line.update(epochs - line.n)

@@ -202,7 +202,7 @@ def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, 
     if recipe.decay:
         rate = keras.optimizers.schedules.CosineDecay(rate, recipe.epochs * len(batches))
     model.compile(keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    with tqdm(total=recipe.epochs, desc=name or recipe.network, unit="epoch", mininterval=0) as line:
+    with tqdm(total=recipe.epochs, desc=name or recipe.network, unit="epoch", mininterval=0, dynamic_ncols=True) as line:
         watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch, backup and pathlib.Path(backup) / "epoch.npz")
         watch.set_model(model)
         watch.restore()
