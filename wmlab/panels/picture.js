@@ -6,16 +6,20 @@ const FROM_KERNEL = ["addTraces", "deleteTraces", "moveTraces", "restyle", "rela
 // plotly's own widget, loaded once a page; `holder` is the reference to the widget that holds its code.
 function plotly(model, holder) {
     globalThis.wmlabPlotly ??= {};
-    return globalThis.wmlabPlotly[holder] ??= model.widget_manager.get_model(holder.replace("IPY_MODEL_", "")).then(held => {
-        const address = URL.createObjectURL(new Blob([held.get("value")], { type: "text/javascript" }));
-        return import(address).finally(() => URL.revokeObjectURL(address));
-    });
+    return globalThis.wmlabPlotly[holder] ??= load(model.widget_manager.get_model(holder.replace("IPY_MODEL_", "")));
+}
+
+async function load(model) {
+    const code = new Blob([(await model).get("value")], { type: "text/javascript" }), address = URL.createObjectURL(code);
+    // It keeps a slow page busy for seconds, so the other widgets start first: anywidget gives each of them 2 s.
+    await new Promise(done => globalThis.requestIdleCallback?.(done, { timeout: 1000 }) ?? setTimeout(done));
+    return import(address).finally(() => URL.revokeObjectURL(address));
 }
 
 export default () => {
     let figure;
     return {
-        // Returns at once, since anywidget gives up a widget that takes 2 s. What the kernel says meanwhile is kept and said again.
+        // Returns at once, for the same reason. What the kernel says meanwhile is kept and said again.
         initialize({ model }) {
             const missed = [], listeners = {};
             for (const message of FROM_KERNEL) {
