@@ -16,7 +16,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from hands import NOTEBOOKS
+from hands import DRAWN, NOTEBOOKS
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -141,10 +141,11 @@ class LabPage:
         self.wait("return notebook?.widgets?.length > 0 && session.session?.kernel?.status == 'idle'", timeout)
 
     def run_all(self, timeout=300):
-        """Run all cells and wait until they are done and the kernel is idle."""
+        """Run all cells and wait until they are done, the kernel is idle and the pictures are drawn."""
         self.js("window.ran = null; window.jupyterapp.commands.execute('notebook:run-all-cells')"
                 ".then(() => { window.ran = true }, error => { window.ran = String(error) })")
         self.wait("return window.ran !== null && session.session.kernel.status == 'idle'", timeout)
+        self.wait(f"return {DRAWN}", 60)
 
     def outputs(self):
         """The outputs of every code cell, as nbformat has them: a list of lists."""

@@ -8,6 +8,8 @@ from selenium.webdriver.common.by import By
 
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
 BADGE = "colab-badge.svg"  # the one thing in a notebook that comes from the network
+# All pictures of the course that are on the page are drawn.
+DRAWN = "[...document.querySelectorAll('.wmlab-picture')].every(each => each.querySelector('.main-svg'))"
 BOX = """const box = [...document.querySelectorAll('.jp-Notebook .widget-vbox')]
     .filter(each => each.querySelector('.widget-hslider')).at(-1);"""
 
@@ -54,6 +56,7 @@ def run(page, source):
             "notebook.activeCell.model.sharedModel.setSource(arguments[0]);"
             "return window.jupyterapp.commands.execute('notebook:run-cell'); }).then(() => { window.ran = true; });", source)
     page.wait("return window.ran !== null && session.session.kernel.status == 'idle'", 120)
+    page.wait(f"return {DRAWN}", 60)
     return "".join(out.get("text", "") for out in page.outputs()[-1])
 
 

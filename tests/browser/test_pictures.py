@@ -6,7 +6,7 @@ from hands import red, trouble, until
 pytestmark = pytest.mark.browser
 
 DRAWN = """return [...document.querySelectorAll('.js-plotly-plot')].map(
-    each => [...each.data?.[0]?.y ?? [], each.layout?.title?.text])"""
+    each => [...each.data?.flatMap(trace => [...trace.y ?? ["lost"]]) ?? [], each.layout?.title?.text])"""
 # plotly's code takes 4 s to load, twice what anywidget gives a widget.
 SLOW = """const real = URL.createObjectURL;
 URL.createObjectURL = blob => real.call(URL, blob.size < 1e6 ? blob : new Blob([
@@ -15,15 +15,17 @@ URL.createObjectURL = blob => real.call(URL, blob.size < 1e6 ? blob : new Blob([
 CHANGED = """
 import plotly.graph_objects as go
 from wmlab.panels.base import live, show
-pictures = [live(go.Figure().add_scatter(y=[number, number])) for number in (1, 2, 3)]
+pictures = [live(go.Figure().add_scatter(y=[number, number]).add_scatter(y=[7, 7])) for number in (1, 2, 3)]
 show(*pictures)
 for number, picture in enumerate(pictures, 1):
     for step in range(3):
         with picture.batch_update():
             picture.data[0].y = [number, 10 * number + step]
+            picture.data[1].x = [0, step]
             picture.layout.title.text = f"picture {number}, step {step}"
-    picture.data = []
-    picture.add_bar(y=[number, 10 * number + step])
+    picture.add_bar(y=[9])
+    picture.data = picture.data[:2]
+    picture.add_bar(y=[8])
 """
 
 
@@ -38,7 +40,7 @@ def page(start_lab, tmp_path):
 
 
 def is_as_last_changed(page):
-    return page.js(DRAWN) == [[number, 10 * number + 2, f"picture {number}, step 2"] for number in (1, 2, 3)]
+    return page.js(DRAWN) == [[number, 10 * number + 2, 7, 7, 8, f"picture {number}, step 2"] for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("first", ["", SLOW], ids=["at once", "when plotly loads in 4 s"])

@@ -16,21 +16,33 @@ async function load(model) {
     return import(address).finally(() => URL.revokeObjectURL(address));
 }
 
+// In one message for several traces plotly marks what a trace keeps by "_undefined_", and then writes that over its data, unless
+// the picture is on the page already.
+function mend(content) {
+    for (const key in content) {
+        if (content[key] === "_undefined_") content[key] = undefined;
+        else if (content[key] instanceof Object && !ArrayBuffer.isView(content[key])) mend(content[key]);
+    }
+}
+
 export default () => {
     let figure;
     return {
         // Returns at once, for the same reason. What the kernel says meanwhile is kept and said again.
         initialize({ model }) {
-            const missed = [], listeners = {};
+            let missed = [];
             for (const message of FROM_KERNEL) {
-                listeners[message] = () => { if (model.get(message) !== null) missed.push([message, model.get(message)]); };
-                model.on(`change:${message}`, listeners[message]);
+                model.on(`change:${message}`, () => {
+                    const content = model.get(message);
+                    mend(content);
+                    if (content !== null) missed?.push([message, content]);
+                });
             }
             figure = plotly(model, model.get("_holder")).then(code => {
-                const widget = code.default();
-                for (const message of FROM_KERNEL) model.off(`change:${message}`, listeners[message]);
+                const widget = code.default(), said = missed;
+                missed = null;
                 widget.initialize({ model });
-                for (const [message, content] of missed) {
+                for (const [message, content] of said) {
                     model.set(message, content);
                     model.set(message, null);
                 }
