@@ -2,7 +2,6 @@
 import pytest
 from hands import captions, cell_with, click, moves, predict, red, run, slide, text_of, trouble, until
 from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 pytestmark = pytest.mark.browser
@@ -45,9 +44,9 @@ def test_08_bobs_loss_is_a_line_to_drag(opened):
     run(page, "import wmlab\nwmlab.setup(keras=False)\nfrom wmlab.panels import p08, p08_map, show\n"
               "cost = p08_map.frontier(p08.on_record())\nshow(cost)")
     until(lambda: "For at most 2 points" in captions(page), 60)
-    line = page.chrome.find_elements(By.CSS_SELECTOR, ".jp-Notebook .shapelayer path[style*='stroke-dasharray']")[-1]
-    page.js("arguments[0].scrollIntoView({block: 'center'})", line)
-    box = page.js("const box = arguments[0].getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]", line)
+    box = page.js("const line = [...document.querySelectorAll(\".shapelayer path[style*='stroke-dasharray']\")].at(-1);"
+                  "line.scrollIntoView({block: 'center'}); const box = line.getBoundingClientRect();"
+                  "return [box.x + box.width / 2, box.y + box.height / 2]")
     mouse = ActionChains(page.chrome)
     mouse.w3c_actions.pointer_action.move_to_location(*map(int, box)).pointer_down()
     for step in range(1, 9):
