@@ -55,7 +55,7 @@ def test_08_bobs_loss_is_a_line_to_drag(opened):
     mouse.perform()
     until(lambda: "For at most 2 points" not in captions(page), 30)
     loss = float(run(page, "print(cost.settings()['loss'])"))
-    assert loss > 2.5 and loss % 0.5 == 0
+    assert loss > 2.5 and abs(2 * loss - round(2 * loss)) < 1e-9  # the slider in the page may say 8.500000000000002
     assert f"For at most {loss:g} points" in captions(page)
     assert run(page, "print({end for shape in cost.figure.layout.shapes[1::2] for end in (shape.x0, shape.x1)})") == f"{{{loss}}}\n"
     assert page.errors() == [] and red(page) == [] and trouble(page) == []
