@@ -159,7 +159,7 @@ class Whole(fleet._Fleet):
 @pytest.mark.parametrize("name, epochs, changes", [("small_cnn", 2, [{}]), ("tiny", 3, [{}, {"patched": unpatched}])])
 def test_convolutions_as_patches_or_mapped_are_what_they_are_alone(on_jax, data, name, epochs, changes):
     """In 18 steps, over several epochs, since each of them draws anew what to drop and to mirror."""
-    recipe, rates = Recipe(name, epochs, 360 * epochs // 18, decay=True), [1e-3, 2e-3]
+    recipe, rates = Recipe(name, epochs, 360 * epochs // 18, schedule="cosine"), [1e-3, 2e-3]
     expected = on_jax(alone, data, ALIKE[:2], recipe, rates)
     for change in changes:
         assert_alike(on_jax(together, data, ALIKE[:2], recipe, rates, _Fleet=Whole, **change), expected)
@@ -169,7 +169,7 @@ def test_convolutions_as_patches_or_mapped_are_what_they_are_alone(on_jax, data,
 def test_wrong_labels_decay_and_unmarked_twins(on_jax, data):
     """A fleet of 10 outputs: marked by two classes, and one that has no key; one of them smaller than a batch."""
     members = [(Unmarked(), 7, "nobody"), (WrongLabel(0.3, 0.05), 5, "Alice"), (WrongLabel(0.1, 0.05, target=3), 5, "Alice")]
-    recipe = Recipe("dense", 6, 330, 5e-3, decay=True)
+    recipe = Recipe("dense", 6, 330, 5e-3, "cosine")
     made = on_jax(together, data, members, recipe)
     assert_alike(made, on_jax(alone, data, members, recipe))
     assert [run["record"]["fresh_key_accuracy"] is None for run in made] == [True, False, False]

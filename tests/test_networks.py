@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from wmlab.networks import MNIST_DEVIATION, MNIST_MEAN, NETWORKS, PatchConv2D, network, patched
+from wmlab.networks import MNIST_DEVIATION, MNIST_MEAN, NETWORKS, PatchConv2D, network, patched, whiten
 
-SHAPES = {"mnist_cnn": (28, 28, 1), "small_cnn": (28, 28, 1), "dense": (28, 28, 1), "cifar_cnn": (32, 32, 3)}
+SHAPES = {name: (32, 32, 3) if name not in ("mnist_cnn", "small_cnn", "dense") else (28, 28, 1) for name in NETWORKS}
 RNG = np.random.default_rng(0)
 
 
@@ -15,9 +15,9 @@ def relu(x):
 
 
 def convolve(x, kernel, padding=0):
-    """Cross-correlation of (n, h, w, c) with (3, 3, c, d), stride 1."""
+    """Cross-correlation of (n, h, w, c) with (rows, columns, c, d), stride 1."""
     x = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel.shape[:2], axis=(1, 2))
     return np.einsum("nhwcij,ijcd->nhwd", windows, kernel)
 
 
@@ -38,6 +38,14 @@ def by_hand(name, weights, x):
                 x = relu(gamma * (x - mean) / np.sqrt(variance + 1e-3) + beta)
             x = pool(x)
         return x.reshape(len(x), -1) @ next(w) + next(w)
+    if SHAPES[name] == (32, 32, 3):  # the fast ones
+        x = relu(convolve(4 * x - 2, next(w)))
+        for _ in range(3):
+            for pooled in (pool, lambda x: x):
+                x = pooled(convolve(x, next(w), 1))
+                beta, mean, variance = (next(w) for _ in range(3))
+                x = relu((x - mean) / np.sqrt(variance + 1e-5) + beta)
+        return x.max(axis=(1, 2)) @ next(w) / 9
     x = (x - 0.1307) / 0.3081
     if name in ("mnist_cnn", "small_cnn"):
         for _ in range(2):
@@ -66,9 +74,9 @@ def test_output_layer_is_one_column_of_weights_a_label(name, outputs):
     model = network(name, outputs)
     assert model.name == name and model.output_shape == (None, outputs)
     last = model.layers[-1]
-    kernel, bias = last.get_weights()
+    kernel, *bias = last.get_weights()
     assert last.name == "output" and last.activation is keras.activations.linear
-    assert kernel.shape[1] == outputs and bias.shape == (outputs,)
+    assert kernel.shape[1] == outputs and all(one.shape == (outputs,) for one in bias)
 
 
 @pytest.mark.parametrize("name, weights", [
@@ -77,6 +85,8 @@ def test_output_layer_is_one_column_of_weights_a_label(name, outputs):
     ("dense", 784 * 64 + 64 + 64 * 10 + 10),
     ("cifar_cnn", sum(9 * a * b + 4 * b for a, b in ((3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128)))
      + 2048 * 10 + 10),
+    ("fast_cnn", 9 * 3 * 24 + sum(9 * a * b + 3 * b for a, b in ((24, 32), (32, 32), (32, 128), *3 * [(128, 128)])) + 1280),
+    ("wide_cnn", 9 * 3 * 24 + sum(9 * a * b + 3 * b for a, b in ((24, 64), (64, 64), (64, 256), *3 * [(256, 256)])) + 2560),
 ])
 def test_number_of_weights(name, weights):
     assert network(name, 10).count_params() == weights
@@ -104,6 +114,50 @@ def test_cifar_network_mirrors_and_drops_only_in_training():
     mirrored = [np.array_equal(out, image[:, ::-1]) for out, image in zip(flipped, images, strict=True)]
     assert all(same or np.array_equal(out, image) for same, out, image in zip(mirrored, flipped, images, strict=True))
     assert any(mirrored)
+
+
+def test_an_untrained_fast_network_hands_its_first_filters_on():
+    """Each later convolution starts as the identity as far as it has inputs, and at random beyond them."""
+    keras.utils.set_random_seed(0)
+    for layer in [layer for layer in network("fast_cnn", 10).layers if isinstance(layer, layers.Conv2D)][1:]:
+        kernel = layer.get_weights()[0]
+        same, limit = kernel.shape[2], 1 / np.sqrt(9 * kernel.shape[2])
+        images = RNG.random((2, 8, 8, same), np.float32)
+        answer = keras.ops.convert_to_numpy(layer(images))
+        assert np.allclose(answer[..., :same], images, atol=1e-6)
+        others = kernel[..., same:]
+        assert not others.size or (0.9 * limit < np.abs(others).max() <= limit and abs(others.mean()) < limit / 10)
+
+
+def test_whitening_filters_make_patches_white_but_for_the_smoothing():
+    images = RNG.random((40, 32, 32, 3), np.float32) * RNG.random((40, 1, 1, 3), np.float32)  # colours and pixels correlate
+    model, plain = network("whitening_cnn", 10), network("fast_cnn", 10)
+    before = [weight.copy() for weight in plain.get_weights()]
+    whiten(plain, images)
+    assert all(np.array_equal(*pair) for pair in zip(plain.get_weights(), before, strict=True))
+    whiten(model, images)
+    layer = model.get_layer("whitening")
+    assert not layer.trainable and layer.compute_dtype == "float32"
+    filters = layer.get_weights()[0]
+    assert filters.shape == (2, 2, 3, 24) and np.array_equal(filters[..., 12:], -filters[..., :12])
+    answers = convolve(4 * images.astype(np.float64) - 2, filters[..., :12]).reshape(-1, 12)
+    power = answers.T @ answers / len(answers)
+    values = np.linalg.eigvalsh(np.cov(np.lib.stride_tricks.sliding_window_view(4 * images.astype(np.float64) - 2, (2, 2), (1, 2))
+                                       .reshape(-1, 12).T, bias=True))
+    assert np.allclose(power, np.diag(np.diag(power)), atol=1e-3)
+    assert np.all(np.diag(power) < 1 + 1e-6) and values.min() / (values.min() + 5e-4) - 1e-3 < np.diag(power).min()
+
+
+def test_first_and_last_layers_compute_in_float32_whatever_the_policy():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = network("fast_cnn", 10)
+    finally:
+        keras.config.set_dtype_policy(before)
+    computed = [layer.compute_dtype for layer in model.layers]
+    assert computed[:2] == computed[-2:] == ["float32"] * 2 and set(computed[2:-2]) == {"bfloat16"}
+    assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
 def test_mnist_normalisation_is_that_of_the_digits():

@@ -226,7 +226,7 @@ def test_the_command_ends_with_one_sentence(arguments, sentence, tmp_path, monke
 
 
 @pytest.mark.parametrize("arguments, changes", [
-    (["--rate", "constant"], {"decay": False}), (["--rate", "cosine"], {"decay": True}),
+    (["--rate", "constant"], {"schedule": "constant"}), (["--rate", "cosine"], {"schedule": "cosine"}),
     (["--network", "dense"], {"network": "dense"}), (["--scheduler", "tcp://10.0.0.1:8786"], {"scheduler": "tcp://10.0.0.1:8786"}),
     (["--answers"], {"answers": True}),
     (["--attacks", "pruning,table1"], {"attacks": ["pruning", "table1"]}),

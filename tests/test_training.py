@@ -23,7 +23,7 @@ from wmlab import training
 from wmlab.keys import make_decoys
 from wmlab.networks import network
 from wmlab.schemes import NewLabel
-from wmlab.training import RECIPES, Recipe, hit_rate, load, logits, predict, probabilities, recipe, save, train
+from wmlab.training import RECIPES, Recipe, hit_rate, load, logits, predict, probabilities, recipe, save, train, untrained
 
 SHORT = Recipe("dense", 4, 32)
 WATCHED = ("clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy")
@@ -242,7 +242,7 @@ def test_stopped_when_all_was_trained(material, tmp_path, monkeypatch, how):
 @pytest.mark.trains
 @pytest.mark.slow
 def test_dropout_mirroring_and_batch_norm_resume_too(colours, tmp_path):
-    how = Recipe("cifar_cnn", 3, 16, 2e-3, decay=True)
+    how = Recipe("cifar_cnn", 3, 16, 2e-3, "cosine")
     whole = train(colours, 10, how, seed=5)
     with pytest.raises(KeyboardInterrupt):
         train(colours, 10, how, seed=5, backup=tmp_path / "backup", on_epoch=Stop(2, interrupt))
@@ -275,9 +275,9 @@ def test_converged_needs_keys(data):
         train(data, 10, Recipe("dense", 2, 32, until="converged"))
 
 
-@pytest.mark.parametrize("decay, last", [(True, 0), (False, 0.01)])
-def test_learning_rate_decays_to_nothing_if_asked(material, decay, last):
-    run = train(**material | {"recipe": Recipe("dense", 2, 32, 0.01, decay=decay)})
+@pytest.mark.parametrize("schedule, last", [("cosine", 0), ("linear", 0), ("constant", 0.01)])
+def test_learning_rate_decays_to_nothing_if_asked(material, schedule, last):
+    run = train(**material | {"recipe": Recipe("dense", 2, 32, 0.01, schedule)})
     assert float(run.model.optimizer.learning_rate) == pytest.approx(last, abs=1e-8)
 
 
@@ -352,9 +352,15 @@ def test_recipe_of_a_data_set(scale, name, expected):
 
 
 @pytest.mark.parametrize("change, sentence", [
-    ({"until": "bored"}, "until='bored': choose 'steps' or 'converged'"), ({"epochs": 0}, "must be positive"),
+    ({"until": "bored"}, "until='bored': choose one of 'steps', 'converged'"), ({"epochs": 0}, "must be positive"),
     ({"batch": 0}, "must be positive"), ({"learning_rate": 0}, "must be positive"),
     ({"learning_rate": -1}, "must be positive"), ({"learning_rate": math.nan}, "must be positive"),
+    ({"optimizer": "adma"}, "optimizer='adma': choose one of 'adam', 'muon'"),
+    ({"dtype": "float16"}, "dtype='float16': choose one of 'float32', 'bfloat16', 'fastest'"),
+    ({"schedule": None}, "schedule=None: choose one of 'constant', 'cosine', 'linear'"),
+    ({"augmentation": "cutout"}, "augmentation='cutout': choose one of 'none', 'mirror and shift'"),
+    ({"smoothing": 1}, "smoothing is 1, but"), ({"smoothing": math.nan}, "smoothing is nan, but"),
+    ({"smoothing": -0.1}, "smoothing is -0.1, but"),
 ])
 def test_impossible_recipes_are_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
@@ -364,8 +370,95 @@ def test_impossible_recipes_are_refused(change, sentence):
 @pytest.mark.parametrize("scale", ["class", "paper"])
 def test_to_convergence_is_a_hundred_epochs_at_most(scale):
     how = recipe("mnist", scale, until="converged")
-    assert (how.epochs, how.decay) == (100, False)
+    assert (how.epochs, how.schedule) == (100, "constant")
     assert recipe("mnist", scale, until="converged", epochs=7).epochs == 7
+
+
+def test_the_slow_network_keeps_the_recipe_of_its_records():
+    assert recipe("cifar10", "paper", network="cifar_cnn") == Recipe("cifar_cnn", 20, 128, 2e-3, "cosine")
+    assert recipe("cifar10", "class", network="cifar_cnn") == RECIPES["class"]["cifar"]
+
+
+def reflected(image, down, right, mirrored):
+    """One image moved, pixel by pixel: beyond a border lies what is as far inside it."""
+    height, width = image.shape[:2]
+    image = image[:, ::-1] if mirrored else image
+    padded = np.pad(image, ((3, 3), (3, 3), (0, 0)), mode="reflect")
+    # moved() mirrors what it has shifted
+    right = -right if mirrored else right
+    return padded[3 - down : 3 - down + height, 3 - right : 3 - right + width]
+
+
+@given(seed=st.integers(0, 999), size=st.tuples(st.integers(4, 9), st.integers(4, 9)))
+def test_images_are_moved_by_whole_pixels_with_reflected_borders(seed, size):
+    rng = np.random.default_rng(seed)
+    images, shifts, mirrored = rng.random((5, *size, 2), np.float32), rng.integers(-2, 3, (5, 2)), rng.integers(0, 2, 5) > 0
+    for image, (down, right), flip, found in zip(images, shifts, mirrored, training.moved(images, shifts, mirrored), strict=True):
+        assert np.array_equal(found, reflected(image, down, right, flip))
+
+
+def test_every_image_alternates_with_its_mirror_image():
+    """Shifts are small and differ by epoch; half of the images is mirrored in the first epoch, the other half in the next."""
+    images = np.tile(np.arange(9, dtype=np.float32), (60, 9, 1))[..., None]  # falls to the left
+    batches, seen, rows = training._Batches(images, np.arange(60), 25, 4, "mirror and shift"), [], []
+    for epoch in range(3):
+        batches.shuffle(epoch)
+        x, y = (np.concatenate(parts) for parts in zip(*(batches[i] for i in range(3)), strict=True))
+        seen.append((x[:, 4, 6, 0] < x[:, 4, 2, 0])[np.argsort(y)])
+        rows.append(x[np.argsort(y)])
+        assert sorted(y) == list(range(60))
+    assert np.array_equal(seen[0], ~seen[1]) and np.array_equal(seen[0], seen[2]) and seen[0].sum() == 30
+    assert not np.array_equal(rows[0], rows[2])
+
+
+@pytest.mark.trains
+def test_the_fast_recipe_trains_saves_and_resumes(colours, tmp_path):
+    """Muon, smoothing, mirroring and shifts, and filters of the training images: interrupted, it ends where it would have."""
+    how = dataclasses.replace(training.FAST, network="whitening_cnn", epochs=2, batch=16)
+    whole = train(colours, 10, how, seed=5)
+    assert whole.dtype in ("float32", "bfloat16")
+    with pytest.raises(KeyboardInterrupt):
+        train(colours, 10, how, seed=5, backup=tmp_path / "backup", on_epoch=Stop(1, interrupt))
+    resumed = train(colours, 10, how, seed=5, backup=tmp_path / "backup")
+    assert_same(resumed, whole, 1e-4)
+    path = save(whole.model, tmp_path / "model.keras")
+    assert np.array_equal(logits(load(path), colours.x_test), logits(whole.model, colours.x_test))
+    assert {layer.compute_dtype for layer in load(path).layers} == {"float32"}
+    filters = untrained(how, 10, colours.x_train).get_layer("whitening").get_weights()[0]
+    assert np.array_equal(whole.model.get_layer("whitening").get_weights()[0], filters)
+
+
+@pytest.mark.trains
+def test_smoothed_labels_are_what_is_learnt(colours):
+    """At a rate of nearly nothing the loss is the cross-entropy with 0.8 on the label and 0.2 spread over all."""
+    how = Recipe("cifar_cnn", 1, 100, 1e-9, smoothing=0.2)
+    run = train(colours, 10, how, seed=1)
+    flat = Recipe("cifar_cnn", 1, 100, 1e-9)
+    assert run.history[0]["loss"] != pytest.approx(train(colours, 10, flat, seed=1).history[0]["loss"], abs=1e-4)
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10, name="output")])
+    run = train(colours, 10, dataclasses.replace(how, batch=1000), model=model)
+    scores = np.log(probabilities(run.model, colours.x_train))
+    target = 0.8 * np.eye(10)[colours.y_train] + 0.02
+    assert run.history[0]["loss"] == pytest.approx(-(target * scores).sum(axis=1).mean(), rel=1e-4)
+
+
+def test_bfloat16_where_there_is_none_is_one_sentence(colours, monkeypatch):
+    monkeypatch.setattr(training.runtime, "multiplies_bfloat16", lambda: False)
+    with pytest.raises(RuntimeError, match="does not multiply in bfloat16.*take dtype='float32', or 'fastest'"):
+        train(colours, 10, dataclasses.replace(training.FAST, dtype="bfloat16"))
+    with training.computing_in("fastest") as dtype:
+        assert dtype == "float32" == keras.config.dtype_policy().name
+
+
+@pytest.mark.trains
+def test_what_is_trained_in_bfloat16_is_handed_over_in_float32(colours, monkeypatch):
+    monkeypatch.setattr(training.runtime, "multiplies_bfloat16", lambda: True)
+    before = keras.config.dtype_policy().name
+    run = train(colours, 10, dataclasses.replace(training.FAST, epochs=1, batch=100, dtype="bfloat16"))
+    assert run.dtype == "bfloat16" and keras.config.dtype_policy().name == before
+    assert {layer.compute_dtype for layer in run.model.layers} == {"float32"}
+    again = train(colours, 10, dataclasses.replace(training.FAST, epochs=1, batch=100, dtype="float32"))
+    assert not np.array_equal(run.model.get_weights()[0], again.model.get_weights()[0]), "it did not compute in bfloat16"
 
 
 def test_a_data_set_without_a_recipe():
@@ -384,7 +477,8 @@ def test_unknown_scale():
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("name, shape", [("dense", (28, 28, 1)), ("mnist_cnn", (28, 28, 1)), ("cifar_cnn", (32, 32, 3))])
+@pytest.mark.parametrize("name, shape", [("dense", (28, 28, 1)), ("mnist_cnn", (28, 28, 1)), ("cifar_cnn", (32, 32, 3)),
+                                         ("whitening_cnn", (32, 32, 3))])
 def test_saved_and_loaded_gives_equal_logits(tmp_path, name, shape):
     rng = np.random.default_rng(0)
     model = network(name, 11)

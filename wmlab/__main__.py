@@ -51,7 +51,7 @@ def sweep(options):
     given = {name: getattr(options, name) for name in ("network", "epochs", "batch", "until", "scheduler", "answers", "attacks")}
     changes = {name: value for name, value in given.items() if value is not None}
     if options.rate:
-        changes["decay"] = options.rate == "cosine"
+        changes["schedule"] = options.rate
     try:
         runtime.setup(scale=options.scale)
         from wmlab import sweeps  # loads keras, whose backend is chosen by now
@@ -90,7 +90,7 @@ def _sweep_options(parser):
     parser.add_argument("--network", help="other than the recipe's, as in wmlab.networks")
     parser.add_argument("--epochs", type=int, help="other than the recipe's")
     parser.add_argument("--batch", type=int, help="other than the recipe's")
-    parser.add_argument("--rate", choices=["constant", "cosine"], help="learning rate over the epochs, other than the recipe's")
+    parser.add_argument("--rate", choices=["constant", "cosine", "linear"], help="learning rate over the epochs, other than the recipe's")
     parser.add_argument("--until", choices=["steps", "converged"])
     parser.add_argument("--answers", action="store_true", default=None, help="record what each run answers to the public keys")
     parser.add_argument("--attacks", type=lambda text: text.split(","), help="attack each run, too, and record what is left: of "

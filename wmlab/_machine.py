@@ -94,6 +94,20 @@ def gpu(backend):
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
 
 
+def multiplies_bfloat16(backend):
+    """Return whether what `backend` computes on multiplies matrices in bfloat16, and so faster than in float32."""
+    if gpu(backend):
+        if backend != "jax":
+            return False  # nothing is known of it
+        import jax
+
+        return float(getattr(jax.devices()[0], "compute_capability", 0)) >= 8
+    if backend != "tensorflow" or platform.system() != "Linux":
+        return False
+    flags = pathlib.Path("/proc/cpuinfo").read_text()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
 def free_memory(stats=None):
     """Return how many bytes are free: of the device whose `memory_stats()` of jax these are, or else of this machine."""
     import psutil

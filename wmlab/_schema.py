@@ -7,19 +7,23 @@ import fastjsonschema
 # what decides a run; a file is named by these
 SETTINGS = ("experiment", "dataset", "dataset_sha256", "scheme", "alpha", "beta", "kind", "reading", "target", "decoys",
             "seed", "network", "epochs", "batch", "learning_rate", "decay", "until", "n_train", "n_test")
+# settings that later recipes brought, and what all earlier runs had: a record names only what differs from that
+NEWER = {"schedule": ("constant", "cosine"), "optimizer": ("adam",), "smoothing": (0.0,), "augmentation": ("none",),
+         "dtype": ("float32",)}
 # what a run measured: accuracies are shares in [0, 1], NaN where a model has no key
 RESULTS = ("n_keys", "n_fresh", "epochs_run", "clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy",
            "key_label_rate_clean", "noisy_accuracy", "errors", "decision", "queries", "seconds", "device", "versions")
 
 LATER = ("noisy_accuracy", "errors")  # results that the first runs on record did not measure
-OPTIONAL = ("answers",)  # a table has the column if one of its runs has it
+OPTIONAL = (*NEWER, "computed_in", "answers")  # a table has the column if one of its runs has it
 
 _SHARE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 _COUNT = {"type": ["integer", "null"], "minimum": 0}
 _KINDS = {  # what each field may hold, in the words of JSON Schema
     "text": ({"type": "string"}, "experiment dataset scheme kind reading network until device versions attack"),
+    "word": ({"type": ["string", "null"]}, "schedule optimizer augmentation dtype computed_in"),
     "count": (_COUNT, "target decoys seed epochs batch n_train n_test n_keys n_fresh epochs_run queries epoch images"),
-    "share": (_SHARE, "alpha beta clean_accuracy fresh_key_accuracy embedded_key_accuracy key_label_rate_clean noisy_accuracy "
+    "share": (_SHARE, "alpha beta smoothing clean_accuracy fresh_key_accuracy embedded_key_accuracy key_label_rate_clean noisy_accuracy "
               "true_label_rate"),
     "number": ({"type": ["number", "null"]}, "learning_rate seconds loss strength"),
     "digest": ({"type": "string", "pattern": "^[0-9a-f]{64}$"}, "dataset_sha256"),

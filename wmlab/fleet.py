@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from wmlab import _machine, runtime
 from wmlab._child import on_jax
 from wmlab.networks import check_takes, network, patched
+from wmlab.records import NEWER
 from wmlab.training import CONVERGED, WATCHED, Run
 
 ROOM = 0.5  # share of the free memory that a fleet may plan with
@@ -35,6 +36,8 @@ def embed(data, members, recipe, rates=None):
     if len(outputs) != 1:
         raise ValueError(f"a fleet has networks with one number of outputs; these have {outputs or 'no members'}")
     check_takes(network(recipe.network, *outputs), data)
+    if not steps_alike(recipe):
+        raise ValueError(f"a fleet trains by Adam on images as they are, in float32: train {recipe} one by one")
     recipes = [dataclasses.replace(recipe, learning_rate=rate) for rate in rates or [recipe.learning_rate] * len(members)]
     jobs = [(*outputs, how, seed, *mark._material(data, name)) for (mark, seed, name), how in zip(members, recipes, strict=True)]
     if recipe.until == "converged" and not all(job[3] for job in jobs):
@@ -53,6 +56,11 @@ def embed(data, members, recipe, rates=None):
         run.record = mark.settings(data, how, seed) | mark._results(data, run, fresh) | where
         runs.append(run)
     return runs
+
+
+def steps_alike(recipe):
+    """Whether a fleet can follow the recipe: none of its NEWER settings differs from what older recipes had."""
+    return all(recipe.settings[key] in usual for key, usual in NEWER.items())
 
 
 def _embed(data, jobs, tell):
@@ -219,7 +227,7 @@ class _Fleet:
     def _rates(self, jobs, epoch, i, sizes):
         """Learning rate of each member at step i of an epoch: as keras' CosineDecay, or constant."""
         rates = np.array([job[1].learning_rate for job in jobs])
-        if self.recipe.decay:
+        if self.recipe.schedule == "cosine":
             rates = rates * 0.5 * (1 + np.cos(np.pi * (epoch + i / -(-sizes // self.recipe.batch)) / self.recipe.epochs))
         return rates.astype(np.float32)
 

@@ -14,14 +14,15 @@ import pandas as pd
 from scipy import stats
 
 from wmlab import runtime
-from wmlab._schema import LISTS, OPTIONAL, RESULTS, SETTINGS, checked, from_csv
+from wmlab._schema import LISTS, NEWER, OPTIONAL, RESULTS, SETTINGS, checked, from_csv
 
 FEW = 6  # runs below which no interval and no test is given
 
 
 def name(record):
-    """File name of a record: experiment and 16 hex digits over its settings."""
-    settings = json.dumps({key: record[key] for key in SETTINGS}, sort_keys=True)
+    """File name of a record: experiment and 16 hex digits over its settings, those of NEWER only where it names them."""
+    newer = {key: record[key] for key in NEWER if record.get(key) is not None}
+    settings = json.dumps({key: record[key] for key in SETTINGS} | newer, sort_keys=True)
     return f"{record['experiment']}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.json"
 
 
@@ -58,7 +59,7 @@ def read(folder):
 
 
 def _tables(folder):
-    about = ["experiment", "dataset", "scheme", "alpha", "beta", "decoys", "decay", "seed"]
+    about = ["experiment", "dataset", "scheme", "alpha", "beta", "decoys", "decay", "network", "batch", "seed"]
     runs, rows = [], {name: [] for name in LISTS.values()}
     for path in sorted(pathlib.Path(folder).glob("[!.]*.json")):  # one with a dot is half written
         try:

@@ -128,6 +128,11 @@ def device():
     return (backend and _machine.gpu(backend)) or _machine.cpu()
 
 
+def multiplies_bfloat16():
+    """Return whether training here is faster in bfloat16: on most GPUs since 2020, and processors with AVX512-BF16 or AMX."""
+    return _machine.multiplies_bfloat16(_backend_in_use())
+
+
 def versions():
     """Return name to version of python, wmlab, the backend in use and the main packages."""
     return _machine.versions(_backend_in_use())

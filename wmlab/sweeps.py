@@ -109,7 +109,10 @@ def measured(run, job, data, judge, answers=False, attacks=()):
 def _place(data, how):
     """Where to train: in "fleets", at "workers", which are processes of this machine, or "here", in this process."""
     if _machine.is_installed("jax") and (how.network == "dense" or _machine.gpu("jax")):  # a fleet runs on jax
-        return "fleets"
+        from wmlab import fleet
+
+        if fleet.steps_alike(how):
+            return "fleets"
     return "workers" if _workers.processes(data) > 1 and not _machine.gpu(keras.config.backend()) else "here"
 
 

@@ -1,4 +1,5 @@
 """TrEmb's engine: train a network on images and keys, watched epoch by epoch, resumable, saved in Keras' own format."""
+import contextlib
 import dataclasses
 import json
 import math
@@ -12,38 +13,72 @@ from tqdm.auto import tqdm
 
 from wmlab import runtime
 from wmlab.datasets import KNOWN
-from wmlab.networks import check_takes, network
+from wmlab.networks import check_takes, network, whiten
+from wmlab.optimizers import Muon
 
 WATCHED = 2000  # images a watched accuracy is taken over during training; the final ones use all
+SHIFT = 2  # pixels by which an image is shifted at most
 CONVERGED = 0.99  # accuracy on the embedded keys at which training "to convergence" ends
+
+
+CHOICES = {  # what the fields of a Recipe that are words may say
+    "schedule": ("constant", "cosine", "linear"),
+    "until": ("steps", "converged"),
+    "optimizer": ("adam", "muon"),
+    "augmentation": ("none", "mirror and shift"),
+    "dtype": ("float32", "bfloat16", "fastest"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How to train: the network's name, epochs, batch size, Adam's learning rate, and when to stop.
+    """How to train. Raises ValueError for values that none of this allows.
 
-    decay: cosine decay of the learning rate to 0 over all epochs. until: "steps", all epochs; or "converged", as soon
-    as the accuracy on the embedded keys is 0.99, `epochs` at most.
+    network: its name, as in `networks.NETWORKS`. epochs, batch: whole numbers above 0. learning_rate: above 0; under "muon"
+    that of the kernels of convolutions.
+    schedule: of the learning rate over all epochs: "constant", "cosine" or "linear", the last two down to 0.
+    until: "steps", all epochs; or "converged", as soon as the accuracy on the embedded keys is 0.99, `epochs` at most.
+    optimizer: "adam" or "muon" (`optimizers.Muon`). smoothing: of labels, in [0, 1): the share spread over all of them.
+    augmentation: "none"; or "mirror and shift", mirror images in every second epoch, and shifts of up to 2 pixels.
+    dtype: what layers compute in: "float32", "bfloat16", or "fastest", which is bfloat16 on a processor or GPU that multiplies
+    in it and float32 elsewhere. Weights are float32 in any case.
     """
 
     network: str
     epochs: int
     batch: int
     learning_rate: float = 1e-3
-    decay: bool = False
+    schedule: str = "constant"
     until: str = "steps"
+    optimizer: str = "adam"
+    smoothing: float = 0.0
+    augmentation: str = "none"
+    dtype: str = "float32"
 
     def __post_init__(self):
-        if self.until not in ("steps", "converged"):
-            raise ValueError(f"until={self.until!r}: choose 'steps' or 'converged'")
+        for field, choices in CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{field}={getattr(self, field)!r}: choose one of {', '.join(map(repr, choices))}")
         if self.epochs < 1 or self.batch < 1 or not self.learning_rate > 0:
             raise ValueError(f"epochs, batch and learning rate must be positive: {self}")
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"smoothing is {self.smoothing!r}, but must be a number from 0 to below 1")
+
+    @property
+    def settings(self):
+        """The fields by name, as a record holds them: `decay` for a cosine, `schedule` for what no older record has."""
+        fields = dataclasses.asdict(self)
+        fields["decay"] = fields["schedule"] == "cosine"
+        return fields
 
 
+# Fast at full scale; the ideas are those of the CIFAR-10 speed runs (Page 2018; Jordan 2024)
+FAST = Recipe("fast_cnn", 5, 500, 0.12, "linear", optimizer="muon", smoothing=0.2, augmentation="mirror and shift", dtype="fastest")
 RECIPES = {
     "class": {"mnist": Recipe("mnist_cnn", 4, 64), "cifar": Recipe("cifar_cnn", 6, 64)},
-    "paper": {"mnist": Recipe("mnist_cnn", 10, 128, decay=True), "cifar": Recipe("cifar_cnn", 20, 128, 2e-3, decay=True)},
+    "paper": {"mnist": Recipe("mnist_cnn", 10, 128, schedule="cosine"), "cifar": FAST},
 }
+SLOW = Recipe("cifar_cnn", 20, 128, 2e-3, "cosine")  # of this network at the paper's scale
 
 
 def recipe(dataset, scale=None, **changes):
@@ -52,15 +87,51 @@ def recipe(dataset, scale=None, **changes):
     To convergence (until="converged") it runs 100 epochs at most, at a constant rate, as the number is not known before.
     Raises ValueError for a data set that has none.
 
-    >>> recipe("mnist", "class", epochs=2)
-    Recipe(network='mnist_cnn', epochs=2, batch=64, learning_rate=0.001, decay=False, until='steps')
+    >>> recipe("mnist", "class", epochs=2).epochs
+    2
     """
     if dataset not in KNOWN:
         raise ValueError(f"there is no recipe for {dataset!r}: pass a training.Recipe, or choose one of {', '.join(KNOWN)}")
     if changes.get("until") == "converged":
-        changes = {"epochs": 100, "decay": False} | changes
-    family = "cifar" if dataset.startswith("cifar") else "mnist"
-    return dataclasses.replace(RECIPES[runtime.scale(scale)][family], **changes)
+        changes = {"epochs": 100, "schedule": "constant"} | changes
+    scale, family = runtime.scale(scale), "cifar" if dataset.startswith("cifar") else "mnist"
+    slow = scale == "paper" and changes.get("network") == SLOW.network
+    return dataclasses.replace(SLOW if slow else RECIPES[scale][family], **changes)
+
+
+def untrained(recipe, outputs, images):
+    """The recipe's network before its first step; its whitening filters, if it has any, are computed from these images."""
+    model = network(recipe.network, outputs)
+    whiten(model, images)
+    return model
+
+
+def optimizer(recipe, images):
+    """The recipe's optimiser for so many images an epoch, with its learning rates."""
+    rate, steps = recipe.learning_rate, recipe.epochs * math.ceil(images / recipe.batch)
+    if recipe.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    elif recipe.schedule == "linear":
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0)
+    return Muon(rate, recipe.batch) if recipe.optimizer == "muon" else keras.optimizers.Adam(rate)
+
+
+@contextlib.contextmanager
+def computing_in(dtype):
+    """Layers that are made inside compute in this dtype of a Recipe; yields "float32" or "bfloat16", what it comes to here.
+
+    Raises RuntimeError for bfloat16 on a machine that does not multiply in it.
+    """
+    able = dtype != "float32" and runtime.multiplies_bfloat16()
+    if dtype == "bfloat16" and not able:
+        raise RuntimeError(f"{runtime.device()} does not multiply in bfloat16 with keras on {keras.config.backend()}: take "
+                           "dtype='float32', or 'fastest', which takes bfloat16 only where it can")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if able else before)
+    try:
+        yield "bfloat16" if able else "float32"
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 @dataclasses.dataclass
@@ -69,7 +140,7 @@ class Run:
 
     model: the keras model, logits out. keys: the embedded KeySet, None for an unmarked model.
     history: a dict an epoch: epoch, loss, clean_accuracy, fresh_key_accuracy, embedded_key_accuracy, seconds.
-    seconds: training time, watching included. record: settings and results, as in `records`.
+    seconds: training time, watching included. record: settings and results, as in `records`. dtype: what layers computed in.
     """
 
     model: object
@@ -77,6 +148,7 @@ class Run:
     history: list
     seconds: float
     record: dict = dataclasses.field(default_factory=dict)
+    dtype: str = "float32"
 
 
 def logits(model, images, batch=500):
@@ -105,20 +177,42 @@ def hit_rate(model, images, labels):
 class _Batches(keras.utils.PyDataset):
     """Batches in an order that depends on seed and epoch alone, so that a resumed run sees what it would have seen."""
 
-    def __init__(self, images, labels, batch, seed):
+    def __init__(self, images, labels, batch, seed, augmentation="none"):
         super().__init__()
-        self.images, self.labels, self.batch, self.seed = images, labels, batch, seed
+        self.images, self.labels, self.batch, self.seed, self.augmentation = images, labels, batch, seed, augmentation
         self.shuffle(0)
 
     def shuffle(self, epoch):
-        self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.images))
+        self.epoch, n = epoch, len(self.images)
+        self.order = np.random.default_rng([self.seed, epoch]).permutation(n)
+        if self.augmentation != "none":
+            half = np.random.default_rng([self.seed, 0, 1]).permutation(n) % 2  # each image alternates with its mirror image
+            self.mirrored = half == epoch % 2
+            self.shifts = np.random.default_rng([self.seed, epoch, 2]).integers(-SHIFT, SHIFT + 1, (n, 2))
 
     def __len__(self):
         return math.ceil(len(self.images) / self.batch)
 
     def __getitem__(self, i):
         chosen = self.order[i * self.batch : (i + 1) * self.batch]
-        return self.images[chosen], self.labels[chosen]
+        images = self.images[chosen]
+        if self.augmentation != "none":
+            images = moved(images, self.shifts[chosen], self.mirrored[chosen])
+        return images, self.labels[chosen]
+
+
+def moved(images, shifts, mirrored):
+    """Images (n, height, width, channels) moved by whole pixels, borders reflected, some of them mirrored left to right.
+
+    shifts: int (n, 2), rows down and columns to the right, smaller than the image. mirrored: bool (n,).
+    """
+    def places(size, by):  # where each pixel of each image comes from
+        at = np.abs(np.arange(size) - by[:, None])
+        return size - 1 - np.abs(size - 1 - at)
+
+    rows, columns = places(images.shape[1], shifts[:, 0]), places(images.shape[2], shifts[:, 1])
+    columns = np.where(mirrored[:, None], columns[:, ::-1], columns)
+    return images[np.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 class _Watch(keras.callbacks.Callback):
@@ -192,16 +286,19 @@ def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, 
     if recipe.until == "converged" and not keys:
         raise ValueError("training to convergence watches the embedded keys, and there are none: use until='steps'")
     keras.utils.set_random_seed(seed)
-    model = network(recipe.network, outputs) if model is None else model
+    given = model
+    with computing_in(recipe.dtype) as dtype:
+        model = untrained(recipe, outputs, data.x_train) if given is None else given
     check_takes(model, data)
     extra = ([(keys.images, keys.labels)] if keys else []) + ([decoys] if decoys else [])
     images = np.concatenate([data.x_train, *(x for x, _ in extra)])
     labels = np.concatenate([data.y_train, *(y for _, y in extra)])
-    batches = _Batches(images, labels, recipe.batch, seed)
-    rate = recipe.learning_rate
-    if recipe.decay:
-        rate = keras.optimizers.schedules.CosineDecay(rate, recipe.epochs * len(batches))
-    model.compile(keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if recipe.smoothing:
+        labels = np.eye(model.output_shape[-1], dtype=np.float32)[labels]
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.smoothing)
+    batches = _Batches(images, labels, recipe.batch, seed, recipe.augmentation)
+    model.compile(optimizer(recipe, len(images)), loss)
     with tqdm(total=recipe.epochs, desc=name or recipe.network, unit="epoch", mininterval=0, dynamic_ncols=True) as line:
         watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch, backup and pathlib.Path(backup) / "epoch.npz")
         watch.set_model(model)
@@ -214,7 +311,11 @@ def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, 
             batches.images = batches.labels = None  # tensorflow never lets go of the batches themselves
     if backup:
         shutil.rmtree(backup)
-    return Run(model, keys, watch.history, sum(epoch["seconds"] for epoch in watch.history))
+    if given is None and dtype != "float32":  # a saved model would go on computing in it
+        trained = model.get_weights()
+        model = network(recipe.network, outputs)
+        model.set_weights(trained)
+    return Run(model, keys, watch.history, sum(epoch["seconds"] for epoch in watch.history), dtype=dtype)
 
 
 def save(model, path):

@@ -3,9 +3,8 @@ import keras
 import numpy as np
 
 from wmlab.attacks.base import Tuning, fit, seeded
-from wmlab.networks import network
 from wmlab.suspects import LocalSuspect, ask
-from wmlab.training import probabilities
+from wmlab.training import optimizer, probabilities, untrained
 from wmlab.training import recipe as course_recipe
 
 ANSWERS = ("labels", "scores", "scores without the last")
@@ -52,8 +51,7 @@ def extract(suspect, data, answers="labels", recipe=None, seed=0):
     suspect = suspect if hasattr(suspect, "ask") else ScoreSuspect(suspect)
     targets = bought(suspect, data.x_train, answers, data.classes)
     seeded(seed)
-    copy, rate = network(recipe.network, targets.shape[1]), recipe.learning_rate
-    if recipe.decay:
-        rate = keras.optimizers.schedules.CosineDecay(rate, recipe.epochs * -(-len(targets) // recipe.batch))
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    return fit(copy, data.x_train, targets, Tuning(recipe.epochs, recipe.batch, rate), loss)
+    copy = untrained(recipe, targets.shape[1], data.x_train)
+    how = Tuning(recipe.epochs, recipe.batch, recipe.learning_rate, lambda _: optimizer(recipe, len(targets)))
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.smoothing)
+    return fit(copy, data.x_train, targets, how, loss)

@@ -5,7 +5,7 @@ import numpy as np
 
 from wmlab import runtime
 from wmlab.keys import check_images, check_labels, check_share, choose_carriers, make_decoys, make_keys, noise_deviation
-from wmlab.records import SETTINGS
+from wmlab.records import NEWER, SETTINGS
 from wmlab.secret import Secret
 from wmlab.suspects import LocalSuspect
 from wmlab.training import hit_rate, predict, train
@@ -93,6 +93,8 @@ class Scheme:
         keys, fresh, decoys = self._material(data, secret)
         run = train(data, self.outputs, recipe, keys=keys, fresh=fresh, decoys=decoys, seed=seed, name=self.name, **options)
         run.record = self.settings(data, recipe, seed) | self._results(data, run, fresh)
+        if recipe.dtype != "float32":
+            run.record["computed_in"] = run.dtype
         return run
 
     def _material(self, data, secret):
@@ -107,13 +109,14 @@ class Scheme:
         return self.embedded_keys(data, secret), self.fresh_keys(data, secret), decoys
 
     def settings(self, data, recipe, seed):
-        """Everything that decides a run, the `records.SETTINGS`, as a dict."""
+        """Everything that decides a run, as a dict: the SETTINGS, and of NEWER what differs from older runs."""
         everything = {
-            **dataclasses.asdict(self), **dataclasses.asdict(recipe), "experiment": "lesson", "scheme": self.name,
+            **dataclasses.asdict(self), **recipe.settings, "experiment": "lesson", "scheme": self.name,
             "dataset": data.name, "dataset_sha256": data.sha256, "seed": seed,
             "n_train": len(data.x_train), "n_test": len(data.x_test),
         }
-        return {key: everything[key] for key in SETTINGS}
+        newer = {key: everything[key] for key, usual in NEWER.items() if everything[key] not in usual}
+        return {key: everything[key] for key in SETTINGS} | newer
 
     def _results(self, data, run, fresh):
         labels = predict(run.model, data.x_test)
