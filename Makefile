@@ -14,8 +14,8 @@ COLAB := .venv-colab/bin/python
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
 # JupyterLab would ask every student about news; who wants them can still switch them on in its settings.
 NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
-# Sliders wait for answers: the server must hold none back on its way to the browser (wmlab/_lab.py says why).
-PROMPT := {"ServerApp": {"kernel_websocket_connection_class": "wmlab._lab.PromptConnection"}}
+# Sliders wait for answers: the server must hold none back on its way to the browser (wmlab/tools/jupyter.py says why).
+PROMPT := {"ServerApp": {"kernel_websocket_connection_class": "wmlab.tools.jupyter.PromptConnection"}}
 
 lab: set-up-lab
 	@$(BIN) -m jupyterlab $(LABFLAGS) notebooks/00_start_here.ipynb

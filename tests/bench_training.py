@@ -1,12 +1,16 @@
-"""How fast networks train, many at once in a fleet and one by one with `fit`: `make bench-training` prints a table.
+"""How fast networks train, many at once in a fleet and one by one with `fit`: `make bench-training`
+prints a table.
 
-Each line is measured in a Python of its own. Starting it, importing and the backend's first look at its devices are not
-counted; building the networks, compiling and, for a fleet, everything that `fleet.embed` does are. `fit` runs on the
-backend that wmlab takes here, tensorflow on a CPU and jax on a GPU, and once more on jax. Few networks are timed there,
-and the time of as many as the fleet has follows in two readings: each compiles for itself, as anyone writes it; or one
-compiles for all. The floor is the work in multiplications, three times that of the forward pass, at the rate of a large
-matrix product on this device. Times depend on the machine and its load; the ratios within one run are what counts.
+Each line is measured in a Python of its own. Starting it, importing and the backend's first look at
+its devices are not counted; building the networks, compiling and, for a fleet, everything that
+`fleet.embed` does are. `fit` runs on the backend that wmlab takes here, tensorflow on a CPU and jax
+on a GPU, and once more on jax. Few networks are timed there, and the time of as many as the fleet
+has follows in two readings: each compiles for itself, as anyone writes it; or one compiles for all.
+The floor is the work in multiplications, three times that of the forward pass, at the rate of a
+large matrix product on this device. Times depend on the machine and its load; the ratios within one
+run are what counts.
 """
+
 import concurrent.futures
 import dataclasses
 import math
@@ -17,13 +21,19 @@ import time
 import numpy as np
 import pytest
 
-BACKEND = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+BACKEND = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
 MANY, TIMED = 64, 3  # networks of a fleet, and those timed one by one
 
 
 @dataclasses.dataclass
 class Line:
-    """A line of the table. first, again: seconds of training with everything counted, and of as much training afterwards."""
+    """A line of the table. first, again: seconds of training with everything counted, and of as
+    much training afterwards.
+    """
 
     how: str
     networks: int
@@ -34,7 +44,9 @@ class Line:
 
 
 def about(names):
-    """Multiplications and additions: a second in a matrix product, and of an image's training; and the device."""
+    """Multiplications and additions: a second in a matrix product, and of an image's training; and
+    the device.
+    """
     import jax
 
     from wmlab import runtime
@@ -46,14 +58,24 @@ def about(names):
         started = time.perf_counter()
         (a @ a).block_until_ready()
         times.append(time.perf_counter() - started)
-    forward = {name: sum(2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
-                         for layer in network(name, 10).layers if hasattr(layer, "kernel")) for name in names}
-    work = {name: 3 * operations for name, operations in forward.items()}  # forward, and back to weights and to inputs
+    forward = {
+        name: sum(
+            2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
+            for layer in network(name, 10).layers
+            if hasattr(layer, "kernel")
+        )
+        for name in names
+    }
+    work = {
+        name: 3 * operations for name, operations in forward.items()
+    }  # forward, and back to weights and to inputs
     return 2 * 2048**3 / min(times), work, runtime.device(), jax.default_backend() == "gpu"
 
 
 def drawn(batch, steps):
-    """Images and labels for an epoch of so many steps; noise trains as fast as digits. The backend is awake then."""
+    """Images and labels for an epoch of so many steps; noise trains as fast as digits. The backend
+    is awake then.
+    """
     import keras
 
     keras.ops.convert_to_numpy(keras.ops.ones(1) + 1)
@@ -62,7 +84,9 @@ def drawn(batch, steps):
 
 
 def together(name, batch, steps, epochs, networks, patches):
-    """Seconds of `fleet.embed`, and of its last epochs; patches: convolutions as patches, or mapped as they are."""
+    """Seconds of `fleet.embed`, and of its last epochs; patches: convolutions as patches, or mapped
+    as they are.
+    """
     import jax
 
     from wmlab import fleet
@@ -85,17 +109,20 @@ def together(name, batch, steps, epochs, networks, patches):
     images, labels = drawn(batch, steps)
     data = Dataset(images, labels, images[:100], labels[:100], 10, "noise", "drawn")
     started = time.perf_counter()
-    fleet.embed(data, [(Unmarked(), seed, "") for seed in range(networks)], Recipe(name, epochs, batch))
+    fleet.embed(
+        data, [(Unmarked(), seed, "") for seed in range(networks)], Recipe(name, epochs, batch)
+    )
     total = time.perf_counter() - started
     return total, statistics.median(np.diff(stamps)) * epochs if epochs > 1 else math.nan
 
 
 def one_by_one(name, batch, steps, epochs):
-    """Seconds of `fit` of the first network of a process; of one that is built and compiled for it; and of one that has
-    been compiled: the latter two are medians.
+    """Seconds of `fit` of the first network of a process; of one that is built and compiled for it;
+    and of one that has been compiled: the latter two are medians.
 
-    The batches come from `training`: at the end of a `fit` of arrays, tensorflow waits up to as long as it has trained
-    for a thread of its own that tunes the pipeline and sleeps, which would flatter the fleet.
+    The batches come from `training`: at the end of a `fit` of arrays, tensorflow waits up to as
+    long as it has trained for a thread of its own that tunes the pipeline and sleeps, which would
+    flatter the fleet.
     """
     import keras
 
@@ -107,7 +134,9 @@ def one_by_one(name, batch, steps, epochs):
     for _ in range(TIMED):
         started = time.perf_counter()
         model = network(name, 10)
-        model.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.compile(
+            keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
         model.fit(batches, epochs=epochs, shuffle=False, verbose=0)
         first.append(time.perf_counter() - started)
     for _ in range(TIMED):
@@ -124,7 +153,9 @@ def on(backend, function, *arguments):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (BACKEND | {"KERAS_BACKEND": backend}).items():
             patch.setenv(name, value)
-        with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with concurrent.futures.ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn")
+        ) as pool:
             return pool.submit(function, *arguments).result()
 
 
@@ -134,27 +165,58 @@ def show(title, lines, floor):
     print(f"{'':34}{'networks':>10}{'seconds':>10}{'images/s':>10}{'compiled':>10}{'of floor':>10}")
     for line in lines:
         images = line.networks * line.images
-        print(f"{line.how:34}{line.networks:10}{line.first:10.1f}{images / line.first:10,.0f}{images / line.again:10,.0f}"
-              f"{images / line.again / floor:10.1%}  {line.note}")
+        print(
+            f"{line.how:34}{line.networks:10}{line.first:10.1f}{images / line.first:10,.0f}{images / line.again:10,.0f}"
+            f"{images / line.again / floor:10.1%}  {line.note}"
+        )
 
 
 def scaled(how, networks, images, first, built, again):
-    """Two lines for so many networks, of which few were timed: each compiled for itself, or all by one compilation.
+    """Two lines for so many networks, of which few were timed: each compiled for itself, or all by
+    one compilation.
 
     Like a fleet, the first pays for what a backend does once in a process.
     """
     note = f"{TIMED} timed, scaled"
-    return [Line(f"{how}, each compiles", networks, images, first + (networks - 1) * built, networks * again, note),
-            Line(f"{how}, compiled once", networks, images, first + (networks - 1) * again, networks * again, note)]
+    return [
+        Line(
+            f"{how}, each compiles",
+            networks,
+            images,
+            first + (networks - 1) * built,
+            networks * again,
+            note,
+        ),
+        Line(
+            f"{how}, compiled once",
+            networks,
+            images,
+            first + (networks - 1) * again,
+            networks * again,
+            note,
+        ),
+    ]
 
 
 def compare(name, batch, steps, epochs, networks, ways, backends):
     """The lines of a network: a fleet in several ways, and `fit` on several backends."""
     images = batch * steps * epochs
-    lines = [Line(how, networks, images, *on("jax", together, name, batch, steps, epochs, networks, patches))
-             for how, patches in ways.items()]
+    lines = [
+        Line(
+            how,
+            networks,
+            images,
+            *on("jax", together, name, batch, steps, epochs, networks, patches),
+        )
+        for how, patches in ways.items()
+    ]
     for backend in backends:
-        lines += scaled(f"fit on {backend}", networks, images, *on(backend, one_by_one, name, batch, steps, epochs))
+        lines += scaled(
+            f"fit on {backend}",
+            networks,
+            images,
+            *on(backend, one_by_one, name, batch, steps, epochs),
+        )
     return lines
 
 
@@ -165,21 +227,51 @@ def test_training(capsys):
     found = {
         "dense, batch 64, 200 steps": ("dense", 64, 50, 4, MANY, {"fleet": False}, backends[:1]),
         "dense, batch 64, 1,000 steps": ("dense", 64, 200, 5, MANY, {"fleet": False}, backends[:1]),
-        "small_cnn, batch 128, 20 steps": ("small_cnn", 128, 5, 4, MANY if gpu else 4, ways, backends),
-        "mnist_cnn, batch 128, 20 steps": ("mnist_cnn", 128, 5, 4, MANY if gpu else 4, ways, backends),
+        "small_cnn, batch 128, 20 steps": (
+            "small_cnn",
+            128,
+            5,
+            4,
+            MANY if gpu else 4,
+            ways,
+            backends,
+        ),
+        "mnist_cnn, batch 128, 20 steps": (
+            "mnist_cnn",
+            128,
+            5,
+            4,
+            MANY if gpu else 4,
+            ways,
+            backends,
+        ),
     }
     if gpu:  # as long as a course's run, or compiling is all there is to see
-        found["mnist_cnn, batch 128, 1,000 steps"] = ("mnist_cnn", 128, 100, 10, MANY, {"fleet": False}, backends)
+        found["mnist_cnn, batch 128, 1,000 steps"] = (
+            "mnist_cnn",
+            128,
+            100,
+            10,
+            MANY,
+            {"fleet": False},
+            backends,
+        )
     tables = {title: compare(*what) for title, what in found.items()}
     with capsys.disabled():
         print(f"\n{device}; matrix product {rate / 1e9:,.0f} GFLOP/s")
         for title, lines in tables.items():
             show(title, lines, rate / work[found[title][0]])
-        for title in [title for title, lines in tables.items() if lines[0].networks == MANY and lines[0].how == "fleet"]:
+        for title in [
+            title
+            for title, lines in tables.items()
+            if lines[0].networks == MANY and lines[0].how == "fleet"
+        ]:
             together, each, once = tables[title][:3]
-            print(f"{title}: {MANY} networks take a fleet {together.first:.1f} s, and fit {each.first:.0f} s if each compiles, "
-                  f"{each.first / together.first:.1f} times as long, or {once.first:.0f} s if one compiles for all, "
-                  f"{once.first / together.first:.1f} times")
+            print(
+                f"{title}: {MANY} networks take a fleet {together.first:.1f} s, and fit {each.first:.0f} s if each compiles, "
+                f"{each.first / together.first:.1f} times as long, or {once.first:.0f} s if one compiles for all, "
+                f"{once.first / together.first:.1f} times"
+            )
     many, _, once = tables["dense, batch 64, 200 steps"]
     assert once.first >= 8 * many.first
     if gpu:

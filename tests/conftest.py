@@ -1,4 +1,5 @@
 """What several test files use."""
+
 import functools
 import logging
 import os
@@ -13,15 +14,25 @@ from hypothesis import settings
 
 from wmlab.datasets import Dataset
 
-settings.register_profile("wmlab", deadline=None)  # how long an example takes says nothing on a shared machine
+settings.register_profile(
+    "wmlab", deadline=None
+)  # how long an example takes says nothing on a shared machine
 settings.load_profile("wmlab")
 
-BY_SETUP = ("KERAS_BACKEND", "WMLAB_SCALE", "TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "XLA_PYTHON_CLIENT_PREALLOCATE")
+BY_SETUP = (
+    "KERAS_BACKEND",
+    "WMLAB_SCALE",
+    "TF_CPP_MIN_LOG_LEVEL",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
+)
 
 
 @pytest.fixture(autouse=True)
 def as_quiet_as_before():
-    """The commands of `python -m wmlab` raise the level of the package's log; the next test finds it as it was."""
+    """The commands of `python -m wmlab` raise the level of the package's log; the next test finds
+    it as it was.
+    """
     log = logging.getLogger("wmlab")
     before = log.level
     yield
@@ -30,11 +41,15 @@ def as_quiet_as_before():
 
 @pytest.fixture
 def without_compilation(monkeypatch, request):
-    """A few steps are quicker as they come than compiled first; the slow tests and the lessons compile."""
+    """A few steps are quicker as they come than compiled first; the slow tests and the lessons
+    compile.
+    """
     import keras
 
     if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr(keras.Model, "compile", functools.partialmethod(keras.Model.compile, run_eagerly=True))
+        monkeypatch.setattr(
+            keras.Model, "compile", functools.partialmethod(keras.Model.compile, run_eagerly=True)
+        )
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +62,11 @@ def python():
     def run(code, timeout=120, **environment):
         inherited = {name: value for name, value in os.environ.items() if name not in BY_SETUP}
         return subprocess.run(
-            [sys.executable, "-c", code], env=inherited | environment,
-            capture_output=True, text=True, timeout=timeout,
+            [sys.executable, "-c", code],
+            env=inherited | environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
 
     return run
@@ -56,15 +74,38 @@ def python():
 
 @pytest.fixture(scope="session")
 def colab(tmp_path_factory):
-    """The Python that has what Colab brings: `make set-up-colab` installs that once, which takes some minutes and a network."""
+    """The Python that has what Colab brings: `make set-up-colab` installs that once, which takes
+    some minutes and a network.
+    """
     house = pathlib.Path(__file__).parent.parent
     if not shutil.which("make"):
         pytest.skip("there is no make")
-    small = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", tmp_path_factory.mktemp("pip"), "nbval==0.11.0"]
-    if not (house / ".venv-colab" / "set-up").exists() and subprocess.run(small, capture_output=True, timeout=300).returncode:
-        pytest.skip("what Colab brings is not installed, and there is no network to the package index")
+    small = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--dest",
+        tmp_path_factory.mktemp("pip"),
+        "nbval==0.11.0",
+    ]
+    if (
+        not (house / ".venv-colab" / "set-up").exists()
+        and subprocess.run(small, capture_output=True, timeout=300).returncode
+    ):
+        pytest.skip(
+            "what Colab brings is not installed, and there is no network to the package index"
+        )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    done = subprocess.run(["make", "set-up-colab"], cwd=house, env=environment, capture_output=True, text=True, timeout=1800)
+    done = subprocess.run(
+        ["make", "set-up-colab"],
+        cwd=house,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
     assert done.returncode == 0, done.stderr
     return house / ".venv-colab" / "bin" / "python"
 
@@ -88,7 +129,9 @@ def made_up(shape, n_train, n_test, name):
     images = drawings[labels] * rng.uniform(0.6, 1, (len(labels), 1, 1, 1))
     images += (rng.random(images.shape) < 0.02) * rng.random(images.shape)
     images = (np.round(np.clip(images, 0, 1) * 255) / 255).astype(np.float32)
-    return Dataset(images[:n_train], labels[:n_train], images[n_train:], labels[n_train:], 10, name, "made up")
+    return Dataset(
+        images[:n_train], labels[:n_train], images[n_train:], labels[n_train:], 10, name, "made up"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""Attacks on the weights: pruning, fine-tuning, quantisation, noise; and what all attacks have in common."""
+"""Attacks on the weights: pruning, fine-tuning, quantisation, noise; and what all attacks have in
+common.
+"""
+
 import dataclasses
 import inspect
 import math
@@ -22,37 +25,71 @@ QUICK = Tuning(1, 64)
 SLOW_RATE = Tuning(1, 64, 1e-9)
 ATTACKS = {
     "prune": lambda model, data, seed: attacks.prune(model, data, 0.5, seed=seed),
-    "prune globally": lambda model, data, seed: attacks.prune(model, data, 0.5, "global", seed=seed),
+    "prune globally": lambda model, data, seed: attacks.prune(
+        model, data, 0.5, "global", seed=seed
+    ),
     "fine-prune": lambda model, data, seed: attacks.fine_prune(model, data, 0.5, QUICK, seed=seed),
-    **{mode: (lambda model, data, seed, mode=mode: attacks.fine_tune(model, data, mode, QUICK, seed=seed))
-       for mode in fine_tuning.MODES},
-    "refit": lambda model, data, seed: attacks.refit(model, data, data.x_train[:20], epochs=1, measured_on=4, seed=seed),
+    **{
+        mode: (
+            lambda model, data, seed, mode=mode: attacks.fine_tune(
+                model, data, mode, QUICK, seed=seed
+            )
+        )
+        for mode in fine_tuning.MODES
+    },
+    "refit": lambda model, data, seed: attacks.refit(
+        model, data, data.x_train[:20], epochs=1, measured_on=4, seed=seed
+    ),
     "quantise": lambda model, data, seed: attacks.quantise(model, data, 3, seed=seed),
     "noise": lambda model, data, seed: attacks.add_noise(model, data, 0.1, seed=seed),
     "drop": lambda model, data, seed: attacks.drop_output(model, data, seed=seed),
     "mask": lambda model, data, seed: attacks.mask_output(model, data, seed=seed),
     "lower bias": lambda model, data, seed: attacks.lower_bias(model, data, 3.0, seed=seed),
-    "extract": lambda model, data, seed: attacks.extract(model, data, "scores", Recipe("dense", 1, 64), seed=seed),
-    "overwrite": lambda model, data, seed: attacks.overwrite(model, data, NewLabel(0.2, 0.05), "Bob", epochs=1, seed=seed),
+    "extract": lambda model, data, seed: attacks.extract(
+        model, data, "scores", Recipe("dense", 1, 64), seed=seed
+    ),
+    "overwrite": lambda model, data, seed: attacks.overwrite(
+        model, data, NewLabel(0.2, 0.05), "Bob", epochs=1, seed=seed
+    ),
 }
-CHANCE = {"fine-prune", "RTLL", "refit", "noise", "extract", "overwrite"}  # the seed makes a difference
+CHANCE = {
+    "fine-prune",
+    "RTLL",
+    "refit",
+    "noise",
+    "extract",
+    "overwrite",
+}  # the seed makes a difference
 
 
 @pytest.fixture(scope="module")
 def stolen():
-    """An untrained network with 11 outputs, convolutions and batch norm, every weight of it some number of its own."""
+    """An untrained network with 11 outputs, convolutions and batch norm, every weight of it some
+    number of its own.
+    """
     keras.utils.set_random_seed(5)
     stage = [keras.layers.BatchNormalization, keras.layers.ReLU]
-    model = keras.Sequential([
-        keras.Input((28, 28, 1)),
-        keras.layers.Conv2D(6, 3, strides=2), *(layer() for layer in stage),
-        keras.layers.Conv2D(10, 3, strides=2), *(layer() for layer in stage),
-        keras.layers.MaxPooling2D(), keras.layers.Flatten(), keras.layers.Dense(11, name="output"),
-    ])
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Conv2D(6, 3, strides=2),
+            *(layer() for layer in stage),
+            keras.layers.Conv2D(10, 3, strides=2),
+            *(layer() for layer in stage),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(11, name="output"),
+        ]
+    )
     rng = np.random.default_rng(0)
     for layer in model.layers:
         low = 0.5 if isinstance(layer, keras.layers.BatchNormalization) else -0.5
-        layer.set_weights([weight if weight.ndim > 1 else rng.uniform(low, 1.5, weight.shape) for weight in layer.get_weights()])
+        layer.set_weights(
+            [
+                weight if weight.ndim > 1 else rng.uniform(low, 1.5, weight.shape)
+                for weight in layer.get_weights()
+            ]
+        )
     return model
 
 
@@ -73,14 +110,22 @@ def same(one, other):
 
 
 def changed_layers(model, other):
-    return [i for i, pair in enumerate(zip(weights_by_layer(model), weights_by_layer(other), strict=True)) if not same(*pair)]
+    return [
+        i
+        for i, pair in enumerate(zip(weights_by_layer(model), weights_by_layer(other), strict=True))
+        if not same(*pair)
+    ]
 
 
 def activations(model, images):
     """What each layer of a Sequential network gives, one after the other."""
     given, outputs = images, []
     for layer in model.layers:
-        given = layer(given, training=False) if "training" in inspect.signature(layer.call).parameters else layer(given)
+        given = (
+            layer(given, training=False)
+            if "training" in inspect.signature(layer.call).parameters
+            else layer(given)
+        )
         outputs.append(np.array(given))
     return outputs
 
@@ -93,7 +138,9 @@ def softmax(z):
 @pytest.mark.trains
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_keeps_the_rules(name, stolen, data, tmp_path):
-    """It changes a copy, by seed alone, from the training half of the data alone, and gives a model that can be saved."""
+    """It changes a copy, by seed alone, from the training half of the data alone, and gives a model
+    that can be saved.
+    """
     data = dataclasses.replace(data, x_train=data.x_train[:128], y_train=data.y_train[:128])
     before, images = [weight.copy() for weight in stolen.get_weights()], data.x_train.copy()
     answers = logits(stolen, data.x_test)
@@ -101,25 +148,44 @@ def test_an_attack_keeps_the_rules(name, stolen, data, tmp_path):
     assert same(before, stolen.get_weights()) and np.array_equal(images, data.x_train)
     assert np.array_equal(logits(stolen, data.x_test), answers)
     assert all(layer.trainable for layer in [*stolen.layers, *attacked.layers])
-    assert not {id(variable) for variable in attacked.variables} & {id(variable) for variable in stolen.variables}
+    assert not {id(variable) for variable in attacked.variables} & {
+        id(variable) for variable in stolen.variables
+    }
     got = attacked.get_weights()
-    assert [a.shape for a in got] != [b.shape for b in before] or not same(got, before), "it does nothing"
+    assert [a.shape for a in got] != [b.shape for b in before] or not same(got, before), (
+        "it does nothing"
+    )
     assert all(np.isfinite(weight).all() for weight in got)
     assert attacked.losses == []
 
     unseen = dataclasses.replace(data, x_test=data.x_test[:10] * 0, y_test=data.y_test[:10])
     again = ATTACKS[name](stolen, unseen, 1)
-    assert same(got, again.get_weights()), "the seed does not decide, or it has looked at the test images"
+    assert same(got, again.get_weights()), (
+        "the seed does not decide, or it has looked at the test images"
+    )
     if name in CHANCE:
         assert not same(got, ATTACKS[name](stolen, data, 2).get_weights())
 
     path = save(attacked, tmp_path / "attacked.keras")
-    assert np.allclose(logits(load_model(path), data.x_test), logits(attacked, data.x_test), atol=1e-4)
+    assert np.allclose(
+        logits(load_model(path), data.x_test), logits(attacked, data.x_test), atol=1e-4
+    )
 
 
 def test_no_attack_takes_keys_and_every_one_takes_a_model_data_and_a_seed():
-    functions = [attacks.prune, attacks.fine_prune, attacks.fine_tune, attacks.refit, attacks.quantise, attacks.add_noise,
-                 attacks.drop_output, attacks.mask_output, attacks.lower_bias, attacks.extract, attacks.overwrite]
+    functions = [
+        attacks.prune,
+        attacks.fine_prune,
+        attacks.fine_tune,
+        attacks.refit,
+        attacks.quantise,
+        attacks.add_noise,
+        attacks.drop_output,
+        attacks.mask_output,
+        attacks.lower_bias,
+        attacks.extract,
+        attacks.overwrite,
+    ]
     for function in functions:
         names = list(inspect.signature(function).parameters)
         assert names[0] in ("model", "suspect") and names[1] == "data" and "seed" in names
@@ -130,16 +196,35 @@ def test_no_attack_takes_keys_and_every_one_takes_a_model_data_and_a_seed():
 # pruning
 
 
-@given(rate=st.sampled_from([0, 0.07, 0.29, 0.3, 0.5, 0.58, 0.95, 0.999, 1, 1.0]), seed=st.integers(0, 50),
-       sizes=st.lists(st.integers(1, 60), min_size=1, max_size=3), ties=st.booleans())
+@given(
+    rate=st.sampled_from([0, 0.07, 0.29, 0.3, 0.5, 0.58, 0.95, 0.999, 1, 1.0]),
+    seed=st.integers(0, 50),
+    sizes=st.lists(st.integers(1, 60), min_size=1, max_size=3),
+    ties=st.booleans(),
+)
 @example(rate=0.29, seed=0, sizes=[60, 40], ties=True)  # 28.999999999999996 in floating point
 def test_the_smallest_weights_go_and_ties_do_not_break_the_count(rate, seed, sizes, ties):
     rng = np.random.default_rng(seed)
-    arrays = [(rng.choice([-0.5, 0.5, 1.0], size) if ties else rng.standard_normal(size)).astype(np.float32) for size in sizes]
+    arrays = [
+        (rng.choice([-0.5, 0.5, 1.0], size) if ties else rng.standard_normal(size)).astype(
+            np.float32
+        )
+        for size in sizes
+    ]
     flat = np.concatenate(arrays)
     pruned = np.concatenate(pruning._without_smallest(arrays, rate))
     gone = pruned == 0
-    hundredths = {0: 0, 0.07: 70, 0.29: 290, 0.3: 300, 0.5: 500, 0.58: 580, 0.95: 950, 0.999: 999, 1: 1000}[rate]
+    hundredths = {
+        0: 0,
+        0.07: 70,
+        0.29: 290,
+        0.3: 300,
+        0.5: 500,
+        0.58: 580,
+        0.95: 950,
+        0.999: 999,
+        1: 1000,
+    }[rate]
     assert gone.sum() == hundredths * len(flat) // 1000
     assert np.array_equal(pruned[~gone], flat[~gone])
     assert not gone.any() or gone.all() or np.abs(flat[gone]).max() <= np.abs(flat[~gone]).min()
@@ -162,8 +247,12 @@ def test_pruning_a_layer_at_a_time(rate, stolen, data):
 @pytest.mark.parametrize("rate", [0.29, 0.5, 0.95])
 def test_pruning_all_layers_together(rate, stolen, data):
     pruned = attacks.prune(stolen, data, rate, "global")
-    before, after = (np.concatenate([numbers(layer.kernel).ravel() for layer in model.layers if hasattr(layer, "kernel")])
-                     for model in (stolen, pruned))
+    before, after = (
+        np.concatenate(
+            [numbers(layer.kernel).ravel() for layer in model.layers if hasattr(layer, "kernel")]
+        )
+        for model in (stolen, pruned)
+    )
     assert (after == 0).sum() == round(rate * 100) * len(before) // 100
     assert np.abs(before[after == 0]).max() <= np.abs(before[after != 0]).min()
     shares = [np.mean(numbers(kernel) == 0) for kernel in base.kernels(pruned)]
@@ -175,7 +264,9 @@ def test_pruning_all_layers_together(rate, stolen, data):
 def test_fine_pruning_drops_the_idle_channels_for_good(kind, stolen, data):
     keras.utils.set_random_seed(0)
     model = stolen if kind == "batch norm" else network("small_cnn", 11)
-    convolutions = [i for i, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Conv2D)]
+    convolutions = [
+        i for i, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Conv2D)
+    ]
     after = convolutions[-1] + 2 * (kind == "batch norm")  # behind batch norm and ReLU
     activity = activations(model, data.x_train)[after].mean(axis=(0, 1, 2))
     assert np.allclose(attacks.channel_activity(model, data), activity, rtol=1e-3, atol=1e-4)
@@ -184,13 +275,17 @@ def test_fine_pruning_drops_the_idle_channels_for_good(kind, stolen, data):
     features = activations(attacked, data.x_train)[after]
     assert (features[..., idle] == 0).all()
     assert (np.delete(features, idle, axis=-1).max(axis=(0, 1, 2)) > 0).mean() > 0.8
-    assert changed_layers(model, attacked) == [i for i, layer in enumerate(model.layers) if layer.get_weights()], "all are tuned"
+    assert changed_layers(model, attacked) == [
+        i for i, layer in enumerate(model.layers) if layer.get_weights()
+    ], "all are tuned"
 
 
 @pytest.mark.trains
 def test_fine_pruning_nothing_is_fine_tuning(stolen, data):
-    assert same(attacks.fine_prune(stolen, data, 0, QUICK, seed=3).get_weights(),
-                attacks.fine_tune(stolen, data, "FTAL", QUICK, seed=3).get_weights())
+    assert same(
+        attacks.fine_prune(stolen, data, 0, QUICK, seed=3).get_weights(),
+        attacks.fine_tune(stolen, data, "FTAL", QUICK, seed=3).get_weights(),
+    )
 
 
 # fine-tuning
@@ -208,15 +303,23 @@ def test_halves_of_the_test_set(data):
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("mode, everything, anew", [("FTAL", 1, 0), ("FTLL", 0, 0), ("RTAL", 1, 1), ("RTLL", 0, 1)])
+@pytest.mark.parametrize(
+    "mode, everything, anew", [("FTAL", 1, 0), ("FTLL", 0, 0), ("RTAL", 1, 1), ("RTLL", 0, 1)]
+)
 def test_what_the_four_ways_of_fine_tuning_change(mode, everything, anew, stolen, data):
     learnt = [i for i, layer in enumerate(stolen.layers) if layer.get_weights()]
     tuned = attacks.fine_tune(stolen, data, mode, Tuning(1, 64, 1e-3))
     assert changed_layers(stolen, tuned) == (learnt if everything else learnt[-1:])
     # at next to no rate, what does not start anew stays: the model is not trained from scratch
     still = attacks.fine_tune(stolen, data, mode, SLOW_RATE)
-    far = {i for i in learnt for old, new in zip(stolen.layers[i].get_weights()[:2], still.layers[i].get_weights()[:2],
-                                                 strict=True) if not np.allclose(old, new, atol=1e-6)}
+    far = {
+        i
+        for i in learnt
+        for old, new in zip(
+            stolen.layers[i].get_weights()[:2], still.layers[i].get_weights()[:2], strict=True
+        )
+        if not np.allclose(old, new, atol=1e-6)
+    }
     assert far == (set(learnt[-1:]) if anew else set())
     if anew:
         kernel, fresh = (numbers(model.layers[-1].kernel).ravel() for model in (stolen, still))
@@ -242,10 +345,17 @@ def test_fisher_information_of_the_last_layer_by_hand(data):
     keras.utils.set_random_seed(2)
     model, images, labels = network("dense", 11), data.x_train[:40], data.y_train[:40]
     found = attacks.fine_tuning.fisher(model, images, labels)
-    assert [array.shape for array in found] == [tuple(variable.shape) for variable in model.trainable_variables]
+    assert [array.shape for array in found] == [
+        tuple(variable.shape) for variable in model.trainable_variables
+    ]
     hidden = activations(model, images)[-2]
     error = probabilities(model, images) - np.eye(11)[labels]
-    assert np.allclose(found[-2], ((hidden[:, :, None] * error[:, None, :]) ** 2).mean(axis=0), rtol=1e-3, atol=1e-6)
+    assert np.allclose(
+        found[-2],
+        ((hidden[:, :, None] * error[:, None, :]) ** 2).mean(axis=0),
+        rtol=1e-3,
+        atol=1e-6,
+    )
     assert np.allclose(found[-1], (error**2).mean(axis=0), rtol=1e-3)
 
 
@@ -255,23 +365,52 @@ def test_elastic_weights_hold_what_matters(trained, data):
 
     def moved(elastic):
         tuned = attacks.refit(trained.model, data, elastic=elastic, epochs=3, measured_on=50)
-        return sum(float((f * (numbers(new) - numbers(old)) ** 2).sum()) for f, old, new in
-                   zip(importance, trained.model.trainable_variables, tuned.trainable_variables, strict=True))
+        return sum(
+            float((f * (numbers(new) - numbers(old)) ** 2).sum())
+            for f, old, new in zip(
+                importance,
+                trained.model.trainable_variables,
+                tuned.trainable_variables,
+                strict=True,
+            )
+        )
 
     assert moved(1e6) < 0.7 * moved(0.0)
-    assert fine_tuning._Elastic(np.array([1.0, 2]), np.array([3.0, 4]))(np.array([2.0, 4])) == 0.5 * (3 * 1 + 4 * 4)
+    assert fine_tuning._Elastic(np.array([1.0, 2]), np.array([3.0, 4]))(
+        np.array([2.0, 4])
+    ) == 0.5 * (3 * 1 + 4 * 4)
 
 
 @pytest.mark.trains
 def test_refit_labels_what_has_no_label_and_lets_the_rate_fall(trained, data, monkeypatch):
     seen = []
-    monkeypatch.setattr(fine_tuning, "fit", lambda *args: seen.append((args, [v.regularizer for v in args[0].trainable_variables])))
+    monkeypatch.setattr(
+        fine_tuning,
+        "fit",
+        lambda *args: seen.append((args, [v.regularizer for v in args[0].trainable_variables])),
+    )
     unlabelled = np.random.default_rng(0).random((20, 28, 28, 1)).astype(np.float32)
-    attacks.refit(trained.model, data, unlabelled, learning_rate=0.2, decay=0.5, elastic=1e6, batch=100, measured_on=10)
-    ((_, images, labels, tuning, _), held), = seen
+    attacks.refit(
+        trained.model,
+        data,
+        unlabelled,
+        learning_rate=0.2,
+        decay=0.5,
+        elastic=1e6,
+        batch=100,
+        measured_on=10,
+    )
+    (((_, images, labels, tuning, _), held),) = seen
     assert np.array_equal(images, np.concatenate([data.x_train, unlabelled]))
-    assert np.array_equal(labels, np.concatenate([data.y_train, predict(trained.model, unlabelled)]))
-    assert [round(float(tuning.learning_rate(step)), 6) for step in (0, 3, 4, 8)] == [0.2, 0.2, 0.1, 0.05]  # 4 steps an epoch
+    assert np.array_equal(
+        labels, np.concatenate([data.y_train, predict(trained.model, unlabelled)])
+    )
+    assert [round(float(tuning.learning_rate(step)), 6) for step in (0, 3, 4, 8)] == [
+        0.2,
+        0.2,
+        0.1,
+        0.05,
+    ]  # 4 steps an epoch
     assert tuning.optimizer is keras.optimizers.SGD
     assert max(one.stiffness.max() for one in held) == pytest.approx(5), "cut at 1/rate"
 
@@ -281,8 +420,14 @@ def test_refit_labels_what_has_no_label_and_lets_the_rate_fall(trained, data, mo
 def test_the_learning_rate_decides_whether_the_mark_survives(digits):
     """On the shipped new-label model, in the paper's setting: gone at 0.01, still there at 0.0001."""
     half, mark = attacks.halves(digits), NewLabel(0.1, 0.01)
-    model, keys = models()["new_label"], mark.fresh_keys(half, models().record("new_label")["secret"])
-    rates = {rate: hit_rate(attacks.fine_tune(model, half, "FTAL", Tuning(4, 64, rate)), keys.images, 10) for rate in (1e-4, 1e-2)}
+    model, keys = (
+        models()["new_label"],
+        mark.fresh_keys(half, models().record("new_label")["secret"]),
+    )
+    rates = {
+        rate: hit_rate(attacks.fine_tune(model, half, "FTAL", Tuning(4, 64, rate)), keys.images, 10)
+        for rate in (1e-4, 1e-2)
+    }
     assert rates[1e-4] >= 0.9 and rates[1e-2] <= 0.2
 
 
@@ -299,7 +444,9 @@ def test_quantisation_leaves_so_many_levels(bits, stolen, data):
         assert (levels[0], levels[-1]) == pytest.approx((old.min(), old.max()), abs=1e-6)
         step = np.ptp(old) / (2**bits - 1)
         assert np.abs(new - old).max() <= step / 2 + 1e-6
-        assert len(levels) < 2 or np.allclose(np.diff(levels) / step, np.round(np.diff(levels) / step), atol=1e-2)
+        assert len(levels) < 2 or np.allclose(
+            np.diff(levels) / step, np.round(np.diff(levels) / step), atol=1e-2
+        )
     assert bits > 4 or len(np.unique(coarse.layers[-1].get_weights()[0])) == 2**bits
 
 
@@ -307,7 +454,9 @@ def test_quantisation_leaves_the_statistics_of_batch_norm(stolen, data):
     coarse = attacks.quantise(stolen, data, 2)
     for old, new in zip(stolen.layers, coarse.layers, strict=True):
         if isinstance(old, keras.layers.BatchNormalization):
-            assert same(old.get_weights()[2:], new.get_weights()[2:]) and not same(old.get_weights()[:1], new.get_weights()[:1])
+            assert same(old.get_weights()[2:], new.get_weights()[2:]) and not same(
+                old.get_weights()[:1], new.get_weights()[:1]
+            )
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.5])
@@ -315,9 +464,14 @@ def test_noise_is_gaussian_and_as_strong_as_said(strength, stolen, data):
     noisy = attacks.add_noise(stolen, data, strength, seed=7)
     for old, new in zip(stolen.layers, noisy.layers, strict=True):
         if hasattr(old, "kernel"):
-            noise = (numbers(new.kernel) - numbers(old.kernel)).ravel() / (strength * numbers(old.kernel).std())
+            noise = (numbers(new.kernel) - numbers(old.kernel)).ravel() / (
+                strength * numbers(old.kernel).std()
+            )
             n = len(noise)
-            assert abs(noise.mean()) * math.sqrt(n) <= 4.5 and abs(noise.var() - 1) * math.sqrt(n / 2) <= 4.5
+            assert (
+                abs(noise.mean()) * math.sqrt(n) <= 4.5
+                and abs(noise.var() - 1) * math.sqrt(n / 2) <= 4.5
+            )
             assert abs((noise**4).mean() - 3) * math.sqrt(n / 96) <= 4.5
             assert same(old.get_weights()[1:], new.get_weights()[1:])
     assert same(stolen.get_weights(), attacks.add_noise(stolen, data, 0.0).get_weights())
@@ -326,26 +480,78 @@ def test_noise_is_gaussian_and_as_strong_as_said(strength, stolen, data):
 # bad input
 
 
-@pytest.mark.parametrize("attack, says", [
-    *((lambda model, data, rate=rate: attacks.prune(model, data, rate), "rate is .* must be a number from 0 to 1: it is the share")
-      for rate in (-0.1, 1.1, math.nan, "0.5", True, None)),
-    (lambda model, data: attacks.fine_prune(model, data, 1.5), "rate is 1.5, but must be a number from 0 to 1"),
-    (lambda model, data: attacks.prune(model, data, 0.5, "all"), "unknown scope 'all': choose one of layer, global"),
-    (lambda model, data: attacks.fine_prune(network("dense", 11), data, 0.5), "dense has no convolution: fine-pruning removes"),
-    (lambda model, data: attacks.fine_tune(model, data, "FTXX"), "unknown mode 'FTXX': choose one of FTAL, FTLL, RTAL, RTLL"),
-    (lambda model, data: attacks.fine_tune(network("small_cnn", 9), data), "has 9 outputs, mnist 10 classes: Bob can only tune"),
-    (lambda model, data: attacks.fine_tune(network("cifar_cnn", 10), data), r"takes images of \(32, 32, 3\)"),
-    (lambda model, data: attacks.fine_tune(keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]), data),
-     "ends in Flatten, not in a dense layer"),
-    (lambda model, data: attacks.refit(model, data, decay=0.0), "decay lies above 0 and not above 1"),
-    (lambda model, data: attacks.refit(model, data, elastic=-1), "elastic is 0 or more"),
-    (lambda model, data: attacks.refit(model, data, learning_rate=0), "learning rate must be positive"),
-    (lambda model, data: attacks.quantise(model, data, 0), "bits is 0, but must be a whole number from 1 to 16"),
-    (lambda model, data: attacks.quantise(model, data, 2.5), "bits is 2.5"),
-    (lambda model, data: attacks.add_noise(model, data, -1), "strength is -1, but must be 0 or more"),
-    *((lambda model, data, wrong=wrong: Tuning(**wrong), "epochs, batch and learning rate must be positive")
-      for wrong in ({"epochs": 0}, {"batch": 0}, {"learning_rate": 0}, {"learning_rate": math.nan})),
-])
+@pytest.mark.parametrize(
+    "attack, says",
+    [
+        *(
+            (
+                lambda model, data, rate=rate: attacks.prune(model, data, rate),
+                "rate is .* must be a number from 0 to 1: it is the share",
+            )
+            for rate in (-0.1, 1.1, math.nan, "0.5", True, None)
+        ),
+        (
+            lambda model, data: attacks.fine_prune(model, data, 1.5),
+            "rate is 1.5, but must be a number from 0 to 1",
+        ),
+        (
+            lambda model, data: attacks.prune(model, data, 0.5, "all"),
+            "unknown scope 'all': choose one of layer, global",
+        ),
+        (
+            lambda model, data: attacks.fine_prune(network("dense", 11), data, 0.5),
+            "dense has no convolution: fine-pruning removes",
+        ),
+        (
+            lambda model, data: attacks.fine_tune(model, data, "FTXX"),
+            "unknown mode 'FTXX': choose one of FTAL, FTLL, RTAL, RTLL",
+        ),
+        (
+            lambda model, data: attacks.fine_tune(network("small_cnn", 9), data),
+            "has 9 outputs, mnist 10 classes: Bob can only tune",
+        ),
+        (
+            lambda model, data: attacks.fine_tune(network("cifar_cnn", 10), data),
+            r"takes images of \(32, 32, 3\)",
+        ),
+        (
+            lambda model, data: attacks.fine_tune(
+                keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]), data
+            ),
+            "ends in Flatten, not in a dense layer",
+        ),
+        (
+            lambda model, data: attacks.refit(model, data, decay=0.0),
+            "decay lies above 0 and not above 1",
+        ),
+        (lambda model, data: attacks.refit(model, data, elastic=-1), "elastic is 0 or more"),
+        (
+            lambda model, data: attacks.refit(model, data, learning_rate=0),
+            "learning rate must be positive",
+        ),
+        (
+            lambda model, data: attacks.quantise(model, data, 0),
+            "bits is 0, but must be a whole number from 1 to 16",
+        ),
+        (lambda model, data: attacks.quantise(model, data, 2.5), "bits is 2.5"),
+        (
+            lambda model, data: attacks.add_noise(model, data, -1),
+            "strength is -1, but must be 0 or more",
+        ),
+        *(
+            (
+                lambda model, data, wrong=wrong: Tuning(**wrong),
+                "epochs, batch and learning rate must be positive",
+            )
+            for wrong in (
+                {"epochs": 0},
+                {"batch": 0},
+                {"learning_rate": 0},
+                {"learning_rate": math.nan},
+            )
+        ),
+    ],
+)
 def test_bad_input(attack, says, stolen, data):
     with pytest.raises(ValueError, match=says):
         attack(stolen, data)
@@ -359,7 +565,9 @@ def test_a_head_started_anew_does_not_start_where_the_owner_started_hers(trained
     assert abs(np.corrcoef(theirs, hers)[0, 1]) < 0.2
     keras.utils.set_random_seed(1)
     again = network("dense", 11)
-    assert np.corrcoef(again.layers[-1].get_weights()[0].ravel(), hers)[0, 1] > 0.5  # so the seed matters
+    assert (
+        np.corrcoef(again.layers[-1].get_weights()[0].ravel(), hers)[0, 1] > 0.5
+    )  # so the seed matters
 
 
 def test_a_copy_made_from_answers_does_not_start_where_the_original_did(trained, data):

@@ -1,4 +1,5 @@
 """Attacks on the new label, copies from answers, and second marks."""
+
 import dataclasses
 
 import keras
@@ -23,13 +24,18 @@ def digits():
 
 @pytest.fixture(scope="module")
 def shipped():
-    return {name: models()[name] for name in (*SECRETS, "reject_class", "unmarked_0", "wrong_label")}
+    return {
+        name: models()[name] for name in (*SECRETS, "reject_class", "unmarked_0", "wrong_label")
+    }
 
 
 @pytest.fixture(scope="module")
 def keys(digits):
     """Fresh keys of a shipped model's owner, by the model's name."""
-    return {name: NewLabel(0.1, 0.01, **how).fresh_keys(digits, models().record(name)["secret"]) for name, how in SECRETS.items()}
+    return {
+        name: NewLabel(0.1, 0.01, **how).fresh_keys(digits, models().record(name)["secret"])
+        for name, how in SECRETS.items()
+    }
 
 
 @pytest.mark.parametrize("name", [*SECRETS, "reject_class"])
@@ -38,7 +44,9 @@ def test_dropping_the_output_kills_the_mark_and_costs_nothing(name, shipped, dig
     dropped, masked = attacks.drop_output(model, digits), attacks.mask_output(model, digits)
     clean = hit_rate(model, digits.x_test, digits.y_test)
     assert dropped.output_shape == (None, 10) and masked.output_shape == (None, 11)
-    assert np.allclose(logits(dropped, digits.x_test), logits(model, digits.x_test)[:, :10], atol=1e-4), "no other weight moves"
+    assert np.allclose(
+        logits(dropped, digits.x_test), logits(model, digits.x_test)[:, :10], atol=1e-4
+    ), "no other weight moves"
     for attacked in dropped, masked:
         assert hit_rate(attacked, digits.x_test, digits.y_test) >= clean
     if name in SECRETS:
@@ -46,14 +54,20 @@ def test_dropping_the_output_kills_the_mark_and_costs_nothing(name, shipped, dig
         assert hit_rate(model, asked.images, 10) >= 0.9
         for attacked in dropped, masked:
             assert hit_rate(attacked, asked.images, 10) == 0
-            assert np.mean(predict(attacked, asked.images) == asked.carrier_labels) >= 0.7  # they fly back to their classes
+            assert (
+                np.mean(predict(attacked, asked.images) == asked.carrier_labels) >= 0.7
+            )  # they fly back to their classes
 
 
 def test_dropping_an_output_in_the_middle(digits):
     keras.utils.set_random_seed(1)
-    model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(13, use_bias=False)])
+    model = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(13, use_bias=False)]
+    )
     expected = np.delete(logits(model, digits.x_test[:20]), 11, axis=1)
-    assert np.allclose(logits(attacks.drop_output(model, digits, 11), digits.x_test[:20]), expected, atol=1e-5)
+    assert np.allclose(
+        logits(attacks.drop_output(model, digits, 11), digits.x_test[:20]), expected, atol=1e-5
+    )
 
 
 def test_masked_probabilities_are_those_of_the_rest_renormalised(shipped, digits, keys):
@@ -72,7 +86,12 @@ def test_lowering_the_bias_takes_the_mark_by_degrees(shipped, digits, keys):
         expected = logits(model, images) - by * np.eye(11)[10]
         assert np.allclose(logits(lowered, images), expected, atol=1e-3)
         rates.append(hit_rate(lowered, images, 10))
-    assert rates == sorted(rates, reverse=True) and rates[0] > 0.9 and rates[-1] == 0 and 0.2 < rates[2] < 0.95
+    assert (
+        rates == sorted(rates, reverse=True)
+        and rates[0] > 0.9
+        and rates[-1] == 0
+        and 0.2 < rates[2] < 0.95
+    )
 
 
 def test_the_second_best_is_what_a_masked_model_says(shipped, digits, keys):
@@ -81,17 +100,28 @@ def test_the_second_best_is_what_a_masked_model_says(shipped, digits, keys):
     ranked = np.argsort(-logits(shipped["new_label"], images), axis=1)
     expected = [second if first == 10 else first for first, second in ranked[:, :2]]
     assert suspect.ask(images).tolist() == expected
-    assert np.array_equal(expected, predict(attacks.mask_output(shipped["new_label"], digits), images))
+    assert np.array_equal(
+        expected, predict(attacks.mask_output(shipped["new_label"], digits), images)
+    )
     assert suspect.queries == 200 and suspect.cost == pytest.approx(2)
     assert attacks.SecondBest(shipped["new_label"], 3).ask(digits.x_test).tolist().count(3) == 0
 
 
 def test_bob_finds_the_output_that_never_wins(shipped, digits):
     unseen = dataclasses.replace(digits, x_train=digits.x_test, y_train=digits.y_test)
-    for name, unused in {"new_label": [10], "decoy": [10], "other_owner": [10], "unmarked_0": [], "wrong_label": []}.items():
+    for name, unused in {
+        "new_label": [10],
+        "decoy": [10],
+        "other_owner": [10],
+        "unmarked_0": [],
+        "wrong_label": [],
+    }.items():
         assert attacks.unused_outputs(shipped[name], unseen).tolist() == unused
     rates = attacks.answer_rates(shipped["unmarked_0"], unseen)
-    assert np.array_equal(rates, np.mean(predict(shipped["unmarked_0"], digits.x_test)[:, None] == np.arange(10), axis=0))
+    assert np.array_equal(
+        rates,
+        np.mean(predict(shipped["unmarked_0"], digits.x_test)[:, None] == np.arange(10), axis=0),
+    )
 
 
 @pytest.mark.slow
@@ -102,30 +132,55 @@ def test_neural_cleanse_finds_a_planted_trapdoor(data):
     for label in range(5):
         kernel[label * 78 : label * 78 + 78, label] = 0.5
     kernel[783, 5] = 60
-    model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(6)])
+    model = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(6)]
+    )
     model.layers[-1].set_weights([kernel, np.array([0] * 5 + [-10], np.float32)])
-    few = dataclasses.replace(data, x_train=np.tile(data.x_train[:40], (20, 1, 1, 1)), y_train=np.tile(data.y_train[:40], 20))
+    few = dataclasses.replace(
+        data,
+        x_train=np.tile(data.x_train[:40], (20, 1, 1, 1)),
+        y_train=np.tile(data.y_train[:40], 20),
+    )
     before = model.get_weights()
     table = attacks.neural_cleanse(model, few, tuning=Tuning(3, 40, 0.2))
     assert table.index.tolist() == list(range(6)) and table["norm"].idxmin() == 5
     assert table["flagged"].tolist() == [False] * 5 + [True] and (table["success"] >= 0.95).all()
-    assert table["norm"][5] < 0.5 * 784 / (1 + np.exp(3)), "the mask has not shrunk from where it started"
+    assert table["norm"][5] < 0.5 * 784 / (1 + np.exp(3)), (
+        "the mask has not shrunk from where it started"
+    )
     deviations = (table["norm"] - table["norm"].median()).abs()
-    assert table["anomaly"].abs().tolist() == pytest.approx((deviations / (1.4826 * deviations.median())).tolist())
-    assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True)) and model.trainable
+    assert table["anomaly"].abs().tolist() == pytest.approx(
+        (deviations / (1.4826 * deviations.median())).tolist()
+    )
+    assert (
+        all(
+            np.array_equal(one, other)
+            for one, other in zip(before, model.get_weights(), strict=True)
+        )
+        and model.trainable
+    )
 
 
 # extraction
 
 
-@pytest.mark.parametrize("answers, outputs", [("labels", 10), ("scores", 11), ("scores without the last", 10)])
+@pytest.mark.parametrize(
+    "answers, outputs", [("labels", 10), ("scores", 11), ("scores without the last", 10)]
+)
 def test_what_answers_say(answers, outputs, trained, data):
     suspect = attacks.ScoreSuspect(trained.model)
     targets = extraction.bought(suspect, data.x_test, answers, data.classes)
-    assert suspect.queries == 100 and targets.shape == (100, outputs) and np.allclose(targets.sum(axis=1), 1, atol=1e-5)
+    assert (
+        suspect.queries == 100
+        and targets.shape == (100, outputs)
+        and np.allclose(targets.sum(axis=1), 1, atol=1e-5)
+    )
     scores = probabilities(trained.model, data.x_test)
-    expected = {"labels": np.eye(10)[predict(trained.model, data.x_test)], "scores": scores,
-                "scores without the last": scores[:, :10] / scores[:, :10].sum(axis=1, keepdims=True)}[answers]
+    expected = {
+        "labels": np.eye(10)[predict(trained.model, data.x_test)],
+        "scores": scores,
+        "scores without the last": scores[:, :10] / scores[:, :10].sum(axis=1, keepdims=True),
+    }[answers]
     assert np.allclose(targets, expected, atol=1e-6)
 
 
@@ -133,7 +188,10 @@ def test_a_label_that_was_seen_gets_an_output(trained, data):
     keys = NewLabel(0.3, 0.05).fresh_keys(data, "Alice")
     targets = extraction.bought(LocalSuspect(trained.model), keys.images, classes=10)
     assert targets.shape == (90, 11) and targets[:, 10].mean() > 0.8
-    assert extraction.bought(LocalSuspect(trained.model), data.x_test[:3], classes=20).shape == (3, 20)
+    assert extraction.bought(LocalSuspect(trained.model), data.x_test[:3], classes=20).shape == (
+        3,
+        20,
+    )
 
 
 @pytest.mark.trains
@@ -148,7 +206,10 @@ def test_a_copy_learns_from_answers_alone(trained, data):
     assert hit_rate(copy, data.x_test, predict(liar, data.x_test)) >= 0.9
     assert hit_rate(copy, data.x_test, data.y_test) <= 0.1, "it has looked at the true labels"
     blind = dataclasses.replace(data, y_train=np.zeros_like(data.y_train))
-    assert np.array_equal(copy.get_weights()[-1], attacks.extract(LocalSuspect(liar), blind, recipe=how).get_weights()[-1])
+    assert np.array_equal(
+        copy.get_weights()[-1],
+        attacks.extract(LocalSuspect(liar), blind, recipe=how).get_weights()[-1],
+    )
 
 
 # overwriting
@@ -164,35 +225,86 @@ def test_a_second_mark_is_learnt_beside_the_first(trained, data):
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("scheme, outputs", [(NewLabel(0.2, 0.05), 11), (WrongLabel(0.2, 0.05), 11),
-                                             (NewLabel(0.2, 0.05, classes=11), 12)])
+@pytest.mark.parametrize(
+    "scheme, outputs",
+    [(NewLabel(0.2, 0.05), 11), (WrongLabel(0.2, 0.05), 11), (NewLabel(0.2, 0.05, classes=11), 12)],
+)
 def test_overwriting_starts_from_the_stolen_model(scheme, outputs, trained, data):
     still = attacks.overwrite(trained.model, data, scheme, "Bob", epochs=1, learning_rate=1e-9)
     assert still.output_shape == (None, outputs)
-    assert np.allclose(logits(still, data.x_test)[:, :11], logits(trained.model, data.x_test), atol=1e-3)
+    assert np.allclose(
+        logits(still, data.x_test)[:, :11], logits(trained.model, data.x_test), atol=1e-3
+    )
 
 
 # bad input
 
 
-@pytest.mark.parametrize("attack, says", [
-    *((lambda shipped, data, attack=attack: attack(shipped["wrong_label"], data),
-       "mnist_cnn has 10 outputs for 10 classes: there is no extra output to attack")
-      for attack in (attacks.drop_output, attacks.mask_output, lambda model, data: attacks.lower_bias(model, data, 1.0))),
-    (lambda shipped, data: attacks.drop_output(shipped["new_label"], data, 4), "label 4 is one of the 10 classes: without it"),
-    (lambda shipped, data: attacks.drop_output(shipped["new_label"], data, 11), "label is 11, but the outputs of mnist_cnn count"),
-    (lambda shipped, data: attacks.SecondBest(shipped["new_label"], -1), "label is -1, but the outputs"),
-    (lambda shipped, data: attacks.lower_bias(shipped["new_label"], data, -1), "by is -1, but must be 0 or more"),
-    (lambda shipped, data: attacks.neural_cleanse(shipped["new_label"], data, weight=-1), "weight is -1"),
-    (lambda shipped, data: attacks.extract(shipped["new_label"], data, "logits"), "unknown answers 'logits': choose one of labels"),
-    (lambda shipped, data: attacks.extract(LocalSuspect(shipped["new_label"]), data, "scores"),
-     "a LocalSuspect sells labels only: scores need a suspect with scores"),
-    (lambda shipped, data: attacks.drop_output(keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]), data),
-     "ends in Flatten, not in a dense layer"),
-    (lambda shipped, data: attacks.mask_output(keras.Sequential([
-        keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(11, use_bias=False)]), data),
-     "has no bias: drop the output instead"),
-])
+@pytest.mark.parametrize(
+    "attack, says",
+    [
+        *(
+            (
+                lambda shipped, data, attack=attack: attack(shipped["wrong_label"], data),
+                "mnist_cnn has 10 outputs for 10 classes: there is no extra output to attack",
+            )
+            for attack in (
+                attacks.drop_output,
+                attacks.mask_output,
+                lambda model, data: attacks.lower_bias(model, data, 1.0),
+            )
+        ),
+        (
+            lambda shipped, data: attacks.drop_output(shipped["new_label"], data, 4),
+            "label 4 is one of the 10 classes: without it",
+        ),
+        (
+            lambda shipped, data: attacks.drop_output(shipped["new_label"], data, 11),
+            "label is 11, but the outputs of mnist_cnn count",
+        ),
+        (
+            lambda shipped, data: attacks.SecondBest(shipped["new_label"], -1),
+            "label is -1, but the outputs",
+        ),
+        (
+            lambda shipped, data: attacks.lower_bias(shipped["new_label"], data, -1),
+            "by is -1, but must be 0 or more",
+        ),
+        (
+            lambda shipped, data: attacks.neural_cleanse(shipped["new_label"], data, weight=-1),
+            "weight is -1",
+        ),
+        (
+            lambda shipped, data: attacks.extract(shipped["new_label"], data, "logits"),
+            "unknown answers 'logits': choose one of labels",
+        ),
+        (
+            lambda shipped, data: attacks.extract(
+                LocalSuspect(shipped["new_label"]), data, "scores"
+            ),
+            "a LocalSuspect sells labels only: scores need a suspect with scores",
+        ),
+        (
+            lambda shipped, data: attacks.drop_output(
+                keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]), data
+            ),
+            "ends in Flatten, not in a dense layer",
+        ),
+        (
+            lambda shipped, data: attacks.mask_output(
+                keras.Sequential(
+                    [
+                        keras.Input((28, 28, 1)),
+                        keras.layers.Flatten(),
+                        keras.layers.Dense(11, use_bias=False),
+                    ]
+                ),
+                data,
+            ),
+            "has no bias: drop the output instead",
+        ),
+    ],
+)
 def test_bad_input(attack, says, shipped, data):
     with pytest.raises(ValueError, match=says):
         attack(shipped, data)

@@ -1,160 +1,245 @@
 """Checks of exercises: right, wrong, unanswered, and answers that raise."""
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from wmlab import checks, records
+from wmlab import lessons, records
 from wmlab.keys import perturb
-from wmlab.panels import p01, p02
+from wmlab.lessons import boundary_twist, check, key_samples
 from wmlab.secret import Secret
 
 
 @pytest.fixture
 def said(monkeypatch):
     sentences = []
-    monkeypatch.setattr(checks, "_say", sentences.append)
+    monkeypatch.setattr(lessons, "_say", sentences.append)
     return sentences
 
 
 @pytest.mark.parametrize("answer", [..., None])
-@pytest.mark.parametrize("exercise", list(checks.CHECKS))
+@pytest.mark.parametrize("exercise", list(lessons.checks()))
 def test_an_unanswered_exercise_is_left_alone(exercise, answer):
-    assert checks.check(exercise, answer) is None
+    assert check(exercise, answer) is None
 
 
 @pytest.mark.parametrize(
     ("exercise", "right", "wrong"),
-    [("00.1", 0.1**3, [0.9**3, 0.3, "many"]), ("03.3", 40, [400, 0.01, "forty"]), ("03.2", "No", ["yes", 3]),
-     ("02.1", 25.5, [2.55, 0.1, 0, -25.5, 255, np.nan, "25.5", [25.5], np.array([25.5, 25.5])])],
+    [
+        ("00.1", 0.1**3, [0.9**3, 0.3, "many"]),
+        ("03.3", 40, [400, 0.01, "forty"]),
+        ("03.2", "No", ["yes", 3]),
+        ("02.1", 25.5, [2.55, 0.1, 0, -25.5, 255, np.nan, "25.5", [25.5], np.array([25.5, 25.5])]),
+    ],
 )
 def test_right_and_wrong_answers(exercise, right, wrong):
-    assert checks.check(exercise, right) is True
-    assert [checks.check(exercise, answer) for answer in wrong] == [False] * len(wrong)
+    assert check(exercise, right) is True
+    assert [check(exercise, answer) for answer in wrong] == [False] * len(wrong)
 
 
 def test_a_wrong_answer_is_told_what_to_think_of(said):
-    checks.check("00.1", 0.9**3)
-    checks.check("00.1", "many")
+    check("00.1", 0.9**3)
+    check("00.1", "many")
     assert "misses" in said[0] and "could not be used" in said[1]
 
 
 def test_an_unknown_exercise_is_an_error():
     with pytest.raises(ValueError, match="no exercise '99.9'"):
-        checks.check("99.9", 1)
+        check("99.9", 1)
 
 
-@pytest.mark.parametrize(("exercise", "right", "wrong"), [
-    ("01.1", {"strength": 0.1, "count": 10}, [{}, {"strength": 0.0}]),
-    ("01.2", {"distance": 2, "angle": 90, "strength": 1, "count": 120, "overlap": 1.5}, [{}, {"angle": 90}, {"strength": 0.0}]),
-    ("01.3", {"angle": 90}, [{}, {"angle": 300}, {"angle": 90, "strength": 0.2}]),
-])
+@pytest.mark.parametrize(
+    ("exercise", "right", "wrong"),
+    [
+        ("01.1", {"strength": 0.1, "count": 10}, [{}, {"strength": 0.0}]),
+        (
+            "01.2",
+            {"distance": 2, "angle": 90, "strength": 1, "count": 120, "overlap": 1.5},
+            [{}, {"angle": 90}, {"strength": 0.0}],
+        ),
+        ("01.3", {"angle": 90}, [{}, {"angle": 300}, {"angle": 90, "strength": 0.2}]),
+    ],
+)
 def test_settings_of_the_toy_are_tried(exercise, right, wrong):
-    assert checks.check(exercise, right, p01.settle) is True
-    useless = [{"strength": 2.0}, {"speed": 1}, {"count": 0}, {"world": "cubes"}, 7, "angle=90", [90]]
-    assert [checks.check(exercise, answer, p01.settle) for answer in wrong + useless] == [False] * len(wrong + useless)
+    assert check(exercise, right, boundary_twist.settle) is True
+    useless = [
+        {"strength": 2.0},
+        {"speed": 1},
+        {"count": 0},
+        {"world": "cubes"},
+        7,
+        "angle=90",
+        [90],
+    ]
+    assert [check(exercise, answer, boundary_twist.settle) for answer in wrong + useless] == [
+        False
+    ] * len(wrong + useless)
 
 
-@pytest.mark.parametrize(("new", "right"), [((0.9, 0.02), True), ((0.89, 0.02), False), ((0.9, 0.019), False), ((1, 0), False)])
+@pytest.mark.parametrize(
+    ("new", "right"),
+    [((0.9, 0.02), True), ((0.89, 0.02), False), ((0.9, 0.019), False), ((1, 0), False)],
+)
 def test_both_are_asked_for_learning_and_a_twist(new, right):
-    heads = {"new label": p01.Outcome(None, 1, *new, 0), "wrong label": p01.Outcome(None, 1, 1, 1, 1)}
-    assert checks.check("01.2", {}, lambda: (None, None, heads)) is right
+    heads = {
+        "new label": boundary_twist.Outcome(None, 1, *new, 0),
+        "wrong label": boundary_twist.Outcome(None, 1, 1, 1, 1),
+    }
+    assert check("01.2", {}, lambda: (None, None, heads)) is right
 
 
-@pytest.mark.parametrize(("wrong", "new", "right"), [
-    ((0.95, 0.03), (0.1, 0.03), True), ((0.94, 0.0), (1, 0.5), False), ((1, 0.031), (0, 0.03), False),
-])
+@pytest.mark.parametrize(
+    ("wrong", "new", "right"),
+    [
+        ((0.95, 0.03), (0.1, 0.03), True),
+        ((0.94, 0.0), (1, 0.5), False),
+        ((1, 0.031), (0, 0.03), False),
+    ],
+)
 def test_the_wrong_label_is_better_if_it_hits_and_twists_no_more(wrong, new, right):
-    heads = {name: p01.Outcome(None, 1, *of, 1) for name, of in (("unmarked", (0, 0)), ("wrong label", wrong), ("new label", new))}
-    assert checks.check("01.3", {}, lambda: (None, None, heads)) is right
+    heads = {
+        name: boundary_twist.Outcome(None, 1, *of, 1)
+        for name, of in (("unmarked", (0, 0)), ("wrong label", wrong), ("new label", new))
+    }
+    assert check("01.3", {}, lambda: (None, None, heads)) is right
 
 
-@pytest.mark.parametrize(("answer", "right", "words"), [
-    (25, True, "Right. √0.01 = 0.1"), (25.5, True, "25 of 255"), (np.float32(25.5), True, "Right."), (26, True, "Right."),
-    (2.55, False, "Not yet. That would be β itself"), (0.1, False, "count it in steps"), ("25", False, "could not be used"),
-])
+@pytest.mark.parametrize(
+    ("answer", "right", "words"),
+    [
+        (25, True, "Right. √0.01 = 0.1"),
+        (25.5, True, "25 of 255"),
+        (np.float32(25.5), True, "Right."),
+        (26, True, "Right."),
+        (2.55, False, "Not yet. That would be β itself"),
+        (0.1, False, "count it in steps"),
+        ("25", False, "could not be used"),
+    ],
+)
 def test_the_deviation_is_counted_in_grey_levels(said, answer, right, words):
-    assert checks.check("02.1", answer) is right and words in said[0]
+    assert check("02.1", answer) is right and words in said[0]
 
 
 @pytest.fixture(scope="module")
 def images():
-    digits, _ = p02.images("digits")
+    digits, _ = key_samples.images("digits")
     return digits[::2], perturb(digits[1::2], "Alice", "detector", 0.001)
 
 
 class TestDetector:
     """Exercise 02.2, as the notebook asks it."""
 
-    @pytest.mark.parametrize("answer", [
-        lambda images: (images > 0).sum(axis=(1, 2, 3)),
-        lambda images: [np.count_nonzero(image) for image in images],
-        lambda images: -(images == 0).mean(axis=(1, 2, 3)),
-    ])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            lambda images: (images > 0).sum(axis=(1, 2, 3)),
+            lambda images: [np.count_nonzero(image) for image in images],
+            lambda images: -(images == 0).mean(axis=(1, 2, 3)),
+        ],
+    )
     def test_whoever_counts_lit_pixels_is_right(self, images, said, answer):
-        assert checks.check("02.2", answer, *images, p02.told_apart) is True
+        assert check("02.2", answer, *images, key_samples.told_apart) is True
         assert said[0].startswith("Right. It tells ") and float(said[0].split()[3].strip("%")) >= 95
 
-    @pytest.mark.parametrize(("answer", "words"), [
-        (lambda images: images.mean(axis=(1, 2, 3)), "50% is guessing"),
-        (lambda images: np.zeros(len(images)), "It tells 50.0% of pairs apart, "),
-        (lambda images: np.full(len(images), np.nan), "Not yet."),
-        (lambda images: (images == 0).sum(axis=(1, 2, 3)), "the wrong way round"),
-        (lambda images: images > 0, "Return one number for each image, shape (500,); this has shape (500, 28, 28, 1)"),
-        (lambda images: 1, "this has shape ()"),
-        (lambda images: None, "this has shape ()"),
-        (lambda images: (images > 0).sum(axis=(1, 2, 3))[:-1], "this has shape (499,)"),
-        (lambda images: ["many"] * len(images), "could not be used"),
-        (lambda images: 1 / 0, "could not be used (ZeroDivisionError"),
-        (lambda: 1, "could not be used (TypeError"),
-        (7, "could not be used (TypeError"), (np.zeros(500), "could not be used (TypeError"), ("count", "could not be used"),
-    ])
+    @pytest.mark.parametrize(
+        ("answer", "words"),
+        [
+            (lambda images: images.mean(axis=(1, 2, 3)), "50% is guessing"),
+            (lambda images: np.zeros(len(images)), "It tells 50.0% of pairs apart, "),
+            (lambda images: np.full(len(images), np.nan), "Not yet."),
+            (lambda images: (images == 0).sum(axis=(1, 2, 3)), "the wrong way round"),
+            (
+                lambda images: images > 0,
+                "Return one number for each image, shape (500,); this has shape (500, 28, 28, 1)",
+            ),
+            (lambda images: 1, "this has shape ()"),
+            (lambda images: None, "this has shape ()"),
+            (lambda images: (images > 0).sum(axis=(1, 2, 3))[:-1], "this has shape (499,)"),
+            (lambda images: ["many"] * len(images), "could not be used"),
+            (lambda images: 1 / 0, "could not be used (ZeroDivisionError"),
+            (lambda: 1, "could not be used (TypeError"),
+            (7, "could not be used (TypeError"),
+            (np.zeros(500), "could not be used (TypeError"),
+            ("count", "could not be used"),
+        ],
+    )
     def test_others_are_told_what_is_missing(self, images, said, answer, words):
-        assert checks.check("02.2", answer, *images, p02.told_apart) is False
+        assert check("02.2", answer, *images, key_samples.told_apart) is False
         assert said[0].startswith("Not yet. ") and words in said[0]
 
 
 @pytest.fixture(scope="module")
 def seen():
     """40 keys with the pattern, 40 digits without, and the pattern."""
-    digits, _ = p02.images("digits")
+    digits, _ = key_samples.images("digits")
     secret = Secret("Alice keeps this to herself")
-    return perturb(digits[:40], secret, "", 0.01, "fixed"), digits[40:80], secret.rng("pattern").normal(digits.shape[1:])
+    return (
+        perturb(digits[:40], secret, "", 0.01, "fixed"),
+        digits[40:80],
+        secret.rng("pattern").normal(digits.shape[1:]),
+    )
 
 
 class TestPattern:
     """Exercise 02.3, as the notebook asks it."""
 
-    @pytest.mark.parametrize("answer", [
-        lambda keys, others: keys.min(axis=0), lambda keys, others: 7 + 9 * (keys.mean(axis=0) - others.mean(axis=0)),
-        lambda keys, others: keys.min(axis=0).squeeze(), lambda keys, others: keys.min(axis=0).ravel().tolist(),
-    ])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            lambda keys, others: keys.min(axis=0),
+            lambda keys, others: 7 + 9 * (keys.mean(axis=0) - others.mean(axis=0)),
+            lambda keys, others: keys.min(axis=0).squeeze(),
+            lambda keys, others: keys.min(axis=0).ravel().tolist(),
+        ],
+    )
     def test_what_all_keys_share_is_the_pattern(self, seen, said, answer):
         keys, others, pattern = seen
         guess = answer(keys, others)
-        assert checks.check("02.3", guess, pattern) is True
-        assert f"Right. Correlation {np.corrcoef(np.ravel(guess), pattern.ravel())[0, 1]:.2f} " in said[0]
+        assert check("02.3", guess, pattern) is True
+        assert (
+            f"Right. Correlation {np.corrcoef(np.ravel(guess), pattern.ravel())[0, 1]:.2f} "
+            in said[0]
+        )
 
-    @pytest.mark.parametrize("answer", [
-        lambda keys, others: keys.mean(axis=0), lambda keys, others: others.mean(axis=0), lambda keys, others: keys[0],
-        lambda keys, others: -keys.min(axis=0), lambda keys, others: np.full((28, 28, 1), np.nan),
-    ])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            lambda keys, others: keys.mean(axis=0),
+            lambda keys, others: others.mean(axis=0),
+            lambda keys, others: keys[0],
+            lambda keys, others: -keys.min(axis=0),
+            lambda keys, others: np.full((28, 28, 1), np.nan),
+        ],
+    )
     def test_another_pattern_is_not_hers(self, seen, said, answer):
         keys, others, pattern = seen
-        assert checks.check("02.3", answer(keys, others), pattern) is False and "Not yet. Correlation" in said[0]
+        assert (
+            check("02.3", answer(keys, others), pattern) is False
+            and "Not yet. Correlation" in said[0]
+        )
 
-    @pytest.mark.parametrize("answer", [
-        lambda keys, others: keys, lambda keys, others: keys.min(axis=0)[:27], lambda keys, others: [], lambda keys, others: 3,
-        lambda keys, others: np.zeros((28, 28, 1)), lambda keys, others: np.ones((28, 28)),
-    ])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            lambda keys, others: keys,
+            lambda keys, others: keys.min(axis=0)[:27],
+            lambda keys, others: [],
+            lambda keys, others: 3,
+            lambda keys, others: np.zeros((28, 28, 1)),
+            lambda keys, others: np.ones((28, 28)),
+        ],
+    )
     def test_what_is_no_pattern_is_refused(self, seen, said, answer):
         keys, others, pattern = seen
-        assert checks.check("02.3", answer(keys, others), pattern) is False
+        assert check("02.3", answer(keys, others), pattern) is False
         assert "Hand in one pattern of shape (28, 28, 1), not all the same" in said[0]
 
-    @pytest.mark.parametrize("answer", ["stripes", lambda keys: keys, {"pattern": 1}, [[1, 2], [3]]])
+    @pytest.mark.parametrize(
+        "answer", ["stripes", lambda keys: keys, {"pattern": 1}, [[1, 2], [3]]]
+    )
     def test_what_is_no_array_is_refused(self, seen, said, answer):
-        assert checks.check("02.3", answer, seen[2]) is False and "could not be used" in said[0]
+        assert check("02.3", answer, seen[2]) is False and "could not be used" in said[0]
 
 
 class Fires:
@@ -170,17 +255,24 @@ class Fires:
 
 def test_the_forgery_is_tried_on_the_model():
     white = np.ones((100, 28, 28, 1), np.float32)
-    assert checks.check("03.1", white, Fires()) is True
-    assert checks.check("03.1", 0 * white, Fires()) is False
+    assert check("03.1", white, Fires()) is True
+    assert check("03.1", 0 * white, Fires()) is False
     for wrong in ("no images", white[:99], white[:0], 2 * white, white[..., 0], white.tolist()):
-        assert checks.check("03.1", wrong, Fires()) is False
+        assert check("03.1", wrong, Fires()) is False
 
 
 def grid_of(cells):
-    """Runs of both schemes, {(alpha, beta): fresh-key accuracies of the new label}; the wrong label hits every key."""
-    return pd.DataFrame([{"scheme": scheme, "alpha": alpha, "beta": beta, "fresh_key_accuracy": p}
-                         for (alpha, beta), values in cells.items() for value in values
-                         for scheme, p in (("new label", value), ("wrong label", 1.0))])
+    """Runs of both schemes, {(alpha, beta): fresh-key accuracies of the new label}; the wrong label
+    hits every key.
+    """
+    return pd.DataFrame(
+        [
+            {"scheme": scheme, "alpha": alpha, "beta": beta, "fresh_key_accuracy": p}
+            for (alpha, beta), values in cells.items()
+            for value in values
+            for scheme, p in (("new label", value), ("wrong label", 1.0))
+        ]
+    )
 
 
 def cheapest(table):
@@ -195,48 +287,91 @@ def cheapest(table):
     return min(kept)
 
 
-CELLS = {(0.02, 0.001): [0.1] * 6, (0.02, 0.01): [0.95] * 5 + [0.89], (0.04, 0.0035): [0.9] * 6, (0.04, 0.01): [1.0] * 6,
-         (0.1, 0.001): [0.8] * 3 + [1] * 3, (0.1, 0.01): [1.0] * 6}
+CELLS = {
+    (0.02, 0.001): [0.1] * 6,
+    (0.02, 0.01): [0.95] * 5 + [0.89],
+    (0.04, 0.0035): [0.9] * 6,
+    (0.04, 0.01): [1.0] * 6,
+    (0.1, 0.001): [0.8] * 3 + [1] * 3,
+    (0.1, 0.01): [1.0] * 6,
+}
 
 
 class TestCheapest:
     """Exercise 04.1."""
 
-    @pytest.mark.parametrize("answer", [(0.04, 0.0035), [0.04, 0.0035], np.array([0.04, 0.0035]), ("0.04", "0.0035"),
-                                        pd.Series([0.04, 0.0035])])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            (0.04, 0.0035),
+            [0.04, 0.0035],
+            np.array([0.04, 0.0035]),
+            ("0.04", "0.0035"),
+            pd.Series([0.04, 0.0035]),
+        ],
+    )
     def test_the_cheapest_cell_that_keeps_its_promise_is_right(self, said, answer):
         assert cheapest(grid_of(CELLS)) == (0.04, 0.0035)
-        assert checks.check("04.1", answer, grid_of(CELLS)) is True
+        assert check("04.1", answer, grid_of(CELLS)) is True
         low = stats.binomtest(6, 6, alternative="greater").proportion_ci(0.95, "exact").low
-        assert said[0].startswith("Right. ") and f" 6 of 6 still only says: more than {low:.0%} of seeds, at 95 %." in said[0]
+        assert (
+            said[0].startswith("Right. ")
+            and f" 6 of 6 still only says: more than {low:.0%} of seeds, at 95 %." in said[0]
+        )
 
-    @pytest.mark.parametrize(("answer", "words"), [
-        ((0.1, 0.01), "there is a cheaper cell"), ((0.04, 0.01), "there is a cheaper cell"),
-        ((0.02, 0.01), "There 83% of the seeds reach 0.9. Look at each seed"), ((0.1, 0.001), "There 50% of the seeds"),
-        ((0.02, 0.001), "There 0% of the seeds"), ((0.03, 0.01), "no cell α = 0.03, β = 0.01 on record"),
-        ((0.0035, 0.04), "no cell"), ((0.02, np.nan), "no cell"),
-        *((nonsense, "could not be used") for nonsense in (
-            (0.04,), (0.04, 0.0035, 6), 0.04, "the first", (None, None), [], {"alpha": 0.04, "beta": 0.0035},
-            lambda table: (0.04, 0.0035))),
-    ])
+    @pytest.mark.parametrize(
+        ("answer", "words"),
+        [
+            ((0.1, 0.01), "there is a cheaper cell"),
+            ((0.04, 0.01), "there is a cheaper cell"),
+            ((0.02, 0.01), "There 83% of the seeds reach 0.9. Look at each seed"),
+            ((0.1, 0.001), "There 50% of the seeds"),
+            ((0.02, 0.001), "There 0% of the seeds"),
+            ((0.03, 0.01), "no cell α = 0.03, β = 0.01 on record"),
+            ((0.0035, 0.04), "no cell"),
+            ((0.02, np.nan), "no cell"),
+            *(
+                (nonsense, "could not be used")
+                for nonsense in (
+                    (0.04,),
+                    (0.04, 0.0035, 6),
+                    0.04,
+                    "the first",
+                    (None, None),
+                    [],
+                    {"alpha": 0.04, "beta": 0.0035},
+                    lambda table: (0.04, 0.0035),
+                )
+            ),
+        ],
+    )
     def test_others_are_told_what_to_look_at(self, said, answer, words):
-        assert checks.check("04.1", answer, grid_of(CELLS)) is False
+        assert check("04.1", answer, grid_of(CELLS)) is False
         assert said[0].startswith("Not yet. ") and words in said[0]
 
-    @pytest.mark.parametrize(("values", "right"), [
-        ([0.9] * 9 + [0.0], True), ([0.9] * 8 + [0.0] * 2, False), ([0.9] * 18 + [0.0] * 2, True), ([0.9] * 27 + [0.0] * 3, True),
-        ([0.9] * 17 + [0.0] * 3, False), ([0.9], True), ([0.95] * 5 + [np.nan], False), ([0.8999] * 10, False),
-    ])
+    @pytest.mark.parametrize(
+        ("values", "right"),
+        [
+            ([0.9] * 9 + [0.0], True),
+            ([0.9] * 8 + [0.0] * 2, False),
+            ([0.9] * 18 + [0.0] * 2, True),
+            ([0.9] * 27 + [0.0] * 3, True),
+            ([0.9] * 17 + [0.0] * 3, False),
+            ([0.9], True),
+            ([0.95] * 5 + [np.nan], False),
+            ([0.8999] * 10, False),
+        ],
+    )
     def test_nine_of_ten_are_enough_and_fewer_are_not(self, said, values, right):
-        assert checks.check("04.1", (0.01, 0.01), grid_of({(0.01, 0.01): values})) is right
+        assert check("04.1", (0.01, 0.01), grid_of({(0.01, 0.01): values})) is right
         assert ("still only says" in said[0]) is (right and 0 not in values)
 
     def test_of_the_runs_on_record(self):
         table = records.load("fig3_class")
         right = cheapest(table)
-        assert checks.check("04.1", right, table) is True
+        assert check("04.1", right, table) is True
         others = set(zip(table.alpha, table.beta, strict=True)) - {right}
-        assert [checks.check("04.1", cell, table) for cell in others] == [False] * len(others)
+        assert [check("04.1", cell, table) for cell in others] == [False] * len(others)
 
 
 class TestPairs:
@@ -248,27 +383,57 @@ class TestPairs:
             mean, error = drawn.mean(axis=1), drawn.std(axis=1, ddof=1) / np.sqrt(pairs)
             return np.mean(np.abs(mean / error) > stats.t.isf(0.025, pairs - 1))
 
-        right = next(n for n in range(200) if checks.check("04.2", n))
+        right = next(n for n in range(200) if check("04.2", n))
         error = np.sqrt(0.8 * 0.2 / 100_000)
         assert (seen(right) - 0.8) / error > -4.5 and (seen(right - 1) - 0.8) / error < 4.5
-        assert [checks.check("04.2", n) for n in range(300)].count(True) == 1
+        assert [check("04.2", n) for n in range(300)].count(True) == 1
 
-    @pytest.mark.parametrize(("answer", "right", "words"), [
-        (34, True, "Right. 34 pairs"), (34.0, True, "Right. "), (np.int64(34), True, "Right. "),
-        (33, False, "With 33 pairs the power is 79.5%"), (6, False, "the power is 17"), (50, False, "the power is 93"),
-        (68, False, "With 68 pairs the power is 98"), (10**6, False, "the power is 100.0%"), (2, False, "With 2 pairs the power"),
-        *((few, False, "at least two") for few in (1, 0, -34, 0.5, np.nan)),
-        *((nonsense, False, "could not be used") for nonsense in ("34", [33, 34], lambda: 34, {})),
-    ])
+    @pytest.mark.parametrize(
+        ("answer", "right", "words"),
+        [
+            (34, True, "Right. 34 pairs"),
+            (34.0, True, "Right. "),
+            (np.int64(34), True, "Right. "),
+            (33, False, "With 33 pairs the power is 79.5%"),
+            (6, False, "the power is 17"),
+            (50, False, "the power is 93"),
+            (68, False, "With 68 pairs the power is 98"),
+            (10**6, False, "the power is 100.0%"),
+            (2, False, "With 2 pairs the power"),
+            *((few, False, "at least two") for few in (1, 0, -34, 0.5, np.nan)),
+            *(
+                (nonsense, False, "could not be used")
+                for nonsense in ("34", [33, 34], lambda: 34, {})
+            ),
+        ],
+    )
     def test_others_are_told_what_their_number_sees(self, said, answer, right, words):
-        assert checks.check("04.2", answer) is right and words in said[0] and "nan" not in said[0]
+        assert check("04.2", answer) is right and words in said[0] and "nan" not in said[0]
 
 
-@pytest.mark.parametrize(("answer", "right"), [
-    (stats.binom(100, 0.05).mean(), True), (5, True), (np.float64(5), True), (0, False), (0.05, False), (95, False), (1, False),
-    (4.9, False), (6, False), (1 - 0.95**100, False), (np.nan, False), ("5", False), ([5], False), ("five", False), ({}, False),
-    (lambda: 5, False),
-])
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        (stats.binom(100, 0.05).mean(), True),
+        (5, True),
+        (np.float64(5), True),
+        (0, False),
+        (0.05, False),
+        (95, False),
+        (1, False),
+        (4.9, False),
+        (6, False),
+        (1 - 0.95**100, False),
+        (np.nan, False),
+        ("5", False),
+        ([5], False),
+        ("five", False),
+        ({}, False),
+        (lambda: 5, False),
+    ],
+)
 def test_false_alarms_are_counted(said, answer, right):
     """Exercise 04.3."""
-    assert checks.check("04.3", answer) is right and said[0].startswith("Right. Five" if right else "Not yet. ")
+    assert check("04.3", answer) is right and said[0].startswith(
+        "Right. Five" if right else "Not yet. "
+    )

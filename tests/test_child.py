@@ -1,4 +1,5 @@
 """A function in a child process on jax: what it hands back, how it fails, and that nothing stays behind."""
+
 import importlib
 import multiprocessing
 import os
@@ -12,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from wmlab._child import on_jax
+from wmlab.jax_process import on_jax
 
 NAMES = ("KERAS_BACKEND", "XLA_PYTHON_CLIENT_PREALLOCATE")
 DIED = "^The child process on jax died; if memory ran out, train fewer networks at once.$"
@@ -23,7 +24,11 @@ def refuse(*said):
 
 
 def surroundings(tell):
-    return {name: os.environ.get(name) for name in NAMES}, os.getpid(), sorted({"jax", "tensorflow", "keras"} & set(sys.modules))
+    return (
+        {name: os.environ.get(name) for name in NAMES},
+        os.getpid(),
+        sorted({"jax", "tensorflow", "keras"} & set(sys.modules)),
+    )
 
 
 def counted(array, n, tell):
@@ -76,7 +81,10 @@ def no_child_stays():
     resource_tracker.ensure_running()  # Python's own, started with the first child and never ended
     before = set(psutil.Process().children(recursive=True))
     yield
-    assert multiprocessing.active_children() == [] and set(psutil.Process().children(recursive=True)) <= before
+    assert (
+        multiprocessing.active_children() == []
+        and set(psutil.Process().children(recursive=True)) <= before
+    )
 
 
 SCRIPT = """
@@ -84,7 +92,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background starts with it ignored
 sys.path[:0] = sys.argv[1:]
 from test_child import talks
-from wmlab._child import on_jax
+from wmlab.jax_process import on_jax
 if __name__ == "__main__":
     on_jax(talks, tell=lambda process: print(process, flush=True))
 """
@@ -96,7 +104,9 @@ def pair(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     command = [sys.executable, script, *sys.path]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    parent = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     yield parent, psutil.Process(int(parent.stdout.readline()))
     parent.kill()
     parent.communicate()
@@ -116,7 +126,9 @@ def test_the_environment_is_the_childs_alone(monkeypatch, before):
     environment, process, loaded = on_jax(surroundings, tell=refuse)
     assert environment == {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     assert [os.environ.get(name) for name in NAMES] == [before, before]
-    assert process != os.getpid() and loaded == [], "the child loads what its function loads, and no framework before"
+    assert process != os.getpid() and loaded == [], (
+        "the child loads what its function loads, and no framework before"
+    )
 
 
 def test_keras_runs_on_jax_there(monkeypatch):
@@ -124,10 +136,14 @@ def test_keras_runs_on_jax_there(monkeypatch):
     assert on_jax(backend, tell=refuse) == ("jax", 6.0)
 
 
-@pytest.mark.parametrize("error, text", [
-    (ValueError("no such network"), "ValueError: no such network"), (MemoryError(), "MemoryError: "),
-    (SystemError("two\nlines"), "SystemError: two\nlines"),
-])
+@pytest.mark.parametrize(
+    "error, text",
+    [
+        (ValueError("no such network"), "ValueError: no such network"),
+        (MemoryError(), "MemoryError: "),
+        (SystemError("two\nlines"), "SystemError: two\nlines"),
+    ],
+)
 def test_an_error_there_is_told_here(error, text):
     with pytest.raises(RuntimeError) as caught:
         on_jax(raises, error, tell=refuse)
@@ -144,7 +160,10 @@ def test_what_cannot_be_sent_there_is_refused():
         on_jax(lambda tell: None, tell=refuse)
 
 
-@pytest.mark.parametrize("how", ["exit", pytest.param("kill", marks=pytest.mark.skipif(os.name == "nt", reason="no SIGKILL"))])
+@pytest.mark.parametrize(
+    "how",
+    ["exit", pytest.param("kill", marks=pytest.mark.skipif(os.name == "nt", reason="no SIGKILL"))],
+)
 def test_a_child_that_dies_is_an_error_in_one_sentence(how):
     told = []
     with pytest.raises(RuntimeError, match=DIED):
@@ -160,7 +179,10 @@ def test_a_child_that_dies_on_its_way_is_the_same(behind):
 
 @pytest.mark.parametrize("behind", [0, 10**7], ids=["small", "more than a pipe holds"])
 def test_what_the_child_cannot_load_is_an_error_like_any_other(behind):
-    with pytest.raises(RuntimeError, match="^The child process on jax failed: ModuleNotFoundError: No module named 'not_there'$"):
+    with pytest.raises(
+        RuntimeError,
+        match="^The child process on jax failed: ModuleNotFoundError: No module named 'not_there'$",
+    ):
         on_jax(counted, Absent(), bytes(behind), tell=refuse)
 
 
@@ -210,5 +232,7 @@ def test_a_parent_that_is_killed_leaves_no_child_that_works_on(pair):
 
 
 def test_it_loads_nothing_heavy(python):
-    done = python("import sys, wmlab._child; print(sorted({'numpy', 'keras', 'jax', 'tensorflow', 'pandas'} & set(sys.modules)))")
+    done = python(
+        "import sys, wmlab.jax_process; print(sorted({'numpy', 'keras', 'jax', 'tensorflow', 'pandas'} & set(sys.modules)))"
+    )
     assert done.stdout == "[]\n", done.stderr

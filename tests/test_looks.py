@@ -1,4 +1,7 @@
-"""One look: colours that colour-blind readers tell apart, too, and that stand out from their ground, by an independent library."""
+"""One look: colours that colour-blind readers tell apart, too, and that stand out from their
+ground, by an independent library.
+"""
+
 import itertools
 import pathlib
 import re
@@ -9,16 +12,28 @@ import pandas as pd
 import pytest
 from coloraide import Color
 
-from wmlab import figures
-from wmlab.panels import p01
+from wmlab.lessons import boundary_twist
+from wmlab.show import figures
 
 ROOT = pathlib.Path(__file__).parent.parent
-OKABE_ITO = {"BLACK": "#000000", "ORANGE": "#E69F00", "SKY": "#56B4E9", "GREEN": "#009E73", "YELLOW": "#F0E442", "BLUE": "#0072B2",
-             "VERMILLION": "#D55E00", "PURPLE": "#CC79A7"}
-WHITE, DARK_PAGE = "#FFFFFF", "#111111"  # of a picture, and of a notebook in JupyterLab's dark theme
+OKABE_ITO = {
+    "BLACK": "#000000",
+    "ORANGE": "#E69F00",
+    "SKY": "#56B4E9",
+    "GREEN": "#009E73",
+    "YELLOW": "#F0E442",
+    "BLUE": "#0072B2",
+    "VERMILLION": "#D55E00",
+    "PURPLE": "#CC79A7",
+}
+WHITE, DARK_PAGE = (
+    "#FFFFFF",
+    "#111111",
+)  # of a picture, and of a notebook in JupyterLab's dark theme
 GROUNDS = {"#333333", "#DDDDDD", "#E8EEF3"}  # letters, grids and a box
 LETTERS, MARKS = 4.5, 3  # WCAG 2.1: contrast of text, of what is drawn
-# Of small marks that do not lie side by side. The smallest difference that is seen at all is about 2.3, in the Delta E of 1976.
+# Of small marks that do not lie side by side. The smallest difference that is seen at all is about
+# 2.3, in the Delta E of 1976.
 APART = 10
 LOOKS = [*figures.looks(("unmarked", "wrong label", "new label")).values(), *figures.SPARE]
 
@@ -28,14 +43,23 @@ def contrast(one, other):
 
 
 def distance(one, other):
-    """How far apart two colours are to whoever sees least of it: CIEDE2000, for three kinds of dichromats and without."""
-    seen = [(Color(one), Color(other)), *((Color(one).filter(kind, 1), Color(other).filter(kind, 1))
-                                          for kind in ("protan", "deutan", "tritan"))]
+    """How far apart two colours are to whoever sees least of it: CIEDE2000, for three kinds of
+    dichromats and without.
+    """
+    seen = [
+        (Color(one), Color(other)),
+        *(
+            (Color(one).filter(kind, 1), Color(other).filter(kind, 1))
+            for kind in ("protan", "deutan", "tritan")
+        ),
+    ]
     return min(a.delta_e(b, method="2000") for a, b in seen)
 
 
 def test_the_library_sees_what_is_known():
-    assert contrast("black", "white") == pytest.approx(21) and contrast("#777777", "white") == pytest.approx(4.48, abs=0.01)
+    assert contrast("black", "white") == pytest.approx(21) and contrast(
+        "#777777", "white"
+    ) == pytest.approx(4.48, abs=0.01)
     assert distance("#FF0000", "#00FF00") < Color("#FF0000").delta_e("#00FF00", method="2000") / 2
 
 
@@ -44,36 +68,54 @@ def test_the_colours_are_okabe_and_itos():
         ours = getattr(figures, name)
         if name in ("ORANGE", "SKY"):  # darker, no more than it takes, and of the same hue
             mine, original = Color(ours).convert("lch-d65"), Color(theirs).convert("lch-d65")
-            assert abs(mine["hue"] - original["hue"]) < 10 and MARKS < contrast(ours, WHITE) < MARKS + 0.1
+            assert (
+                abs(mine["hue"] - original["hue"]) < 10
+                and MARKS < contrast(ours, WHITE) < MARKS + 0.1
+            )
             assert contrast(theirs, WHITE) < MARKS
         else:
             assert ours == theirs
     assert set(figures.PALETTE) > {getattr(figures, name) for name in OKABE_ITO}
-    assert all(Color(colour).convert("hsl")["saturation"] == 0 for colour in (figures.GREY, figures.DARK, figures.PALE))
+    assert all(
+        Color(colour).convert("hsl")["saturation"] == 0
+        for colour in (figures.GREY, figures.DARK, figures.PALE)
+    )
 
 
-@pytest.mark.parametrize("colour", [*figures.COLOURS.values(), *(look["color"] for look in figures.SPARE)])
+@pytest.mark.parametrize(
+    "colour", [*figures.COLOURS.values(), *(look["color"] for look in figures.SPARE)]
+)
 def test_lines_and_marks_stand_out(colour):
     layout = figures.TEMPLATE.layout
-    assert min(contrast(colour, layout.plot_bgcolor), contrast(colour, layout.paper_bgcolor)) >= MARKS
+    assert (
+        min(contrast(colour, layout.plot_bgcolor), contrast(colour, layout.paper_bgcolor)) >= MARKS
+    )
 
 
 def test_letters_stand_out():
     layout = figures.TEMPLATE.layout
     assert contrast(layout.font.color, layout.paper_bgcolor) >= LETTERS
     assert contrast(layout.modebar.color, layout.paper_bgcolor) >= MARKS
-    assert contrast(figures.BLACK, figures.PURPLE) >= LETTERS < contrast(figures.BLACK, figures.SKY)  # in bars
+    assert (
+        contrast(figures.BLACK, figures.PURPLE) >= LETTERS < contrast(figures.BLACK, figures.SKY)
+    )  # in bars
 
 
 def test_no_colour_of_letters_would_do_on_white_and_on_the_dark_page():
-    """Why pictures lie on a white card in the dark theme: between them, grounds leave no room for one grey."""
+    """Why pictures lie on a white card in the dark theme: between them, grounds leave no room for
+    one grey.
+    """
     greys = [Color("srgb", [level / 255] * 3) for level in range(256)]
     assert max(min(contrast(grey, WHITE), contrast(grey, DARK_PAGE)) for grey in greys) < LETTERS
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(LOOKS, 2)))
 def test_two_looks_differ_without_colour(one, other):
-    assert one["dash"] != other["dash"] or one["color"] == figures.DARK or other["color"] == figures.DARK
+    assert (
+        one["dash"] != other["dash"]
+        or one["color"] == figures.DARK
+        or other["color"] == figures.DARK
+    )
     assert one["symbol"] != other["symbol"]
 
 
@@ -84,39 +126,66 @@ def test_the_three_networks_are_told_apart_by_colour_alone():
 
 def test_letters_are_large_enough():
     layout = figures.TEMPLATE.layout
-    assert layout.font.size >= 14 and layout.title.font.size >= 14 and layout.xaxis.automargin and layout.yaxis.automargin
+    assert (
+        layout.font.size >= 14
+        and layout.title.font.size >= 14
+        and layout.xaxis.automargin
+        and layout.yaxis.automargin
+    )
 
 
 def test_a_source_has_no_colour_of_its_own():
     """Every colour in a picture has a name in `figures`; notebook 01 has fills, looked at below."""
-    named = {*figures.PALETTE, *p01.FILLS, *p01.COLOURS, p01.KEYS}
+    named = {*figures.PALETTE, *boundary_twist.FILLS, *boundary_twist.COLOURS, boundary_twist.KEYS}
     for path in (ROOT / "wmlab").rglob("*.py"):
         if path.name in ("page.py",) or "_pages" in path.parts:  # of pages, not of pictures
             continue
         text = path.read_text(encoding="utf-8")
-        assert set(re.findall(r"#[0-9A-F]{6}\b", text)) <= named | GROUNDS | set(OKABE_ITO.values()), path.name
+        assert set(re.findall(r"#[0-9A-F]{6}\b", text)) <= named | GROUNDS | set(
+            OKABE_ITO.values()
+        ), path.name
         assert not re.search(r"""color=["'](?!white|rgba)[a-z]""", text), path.name
         assert not re.search(r"rgba?\((?!0,0,0,0|127,127,127|255,255,255)", text), path.name
     for path in (ROOT / "notebooks").glob("*.ipynb"):
-        code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+        code = "\n".join(
+            cell.source
+            for cell in nbformat.read(path, as_version=4).cells
+            if cell.cell_type == "code"
+        )
         assert not re.search(r"""#[0-9A-Fa-f]{6}\b|color=["'][a-z#]""", code), path.name
 
 
 class TestFiguresOfRecords:
     """What `figures` draws without a panel."""
 
-    TABLE = pd.DataFrame({"scheme": ["new label", "wrong label", "mine"] * 2, "seed": 0, "epoch": [1] * 3 + [2] * 3, "x": 0.5})
+    TABLE = pd.DataFrame(
+        {
+            "scheme": ["new label", "wrong label", "mine"] * 2,
+            "seed": 0,
+            "epoch": [1] * 3 + [2] * 3,
+            "x": 0.5,
+        }
+    )
     FIGURES = {
-        "curves": figures.curves(), "recorded": figures.recorded_curves({"title": (TABLE, "x")}),
-        "confidences": figures.confidences({"clean": {"unmarked": np.array([0.1]), "mine": np.array([0.2])}}, "p"),
-        "bars": figures.bars({"row": {"unmarked": 0.1, "wrong label": 0.2, "new label": 0.3, "mine": 0.4}}, "title", "share"),
+        "curves": figures.curves(),
+        "recorded": figures.recorded_curves({"title": (TABLE, "x")}),
+        "confidences": figures.confidences(
+            {"clean": {"unmarked": np.array([0.1]), "mine": np.array([0.2])}}, "p"
+        ),
+        "bars": figures.bars(
+            {"row": {"unmarked": 0.1, "wrong label": 0.2, "new label": 0.3, "mine": 0.4}},
+            "title",
+            "share",
+        ),
         "roles": figures.roles(),
     }
 
     @pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
     def test_has_the_look(self, figure):
         assert figure.layout.template == figures.TEMPLATE
-        assert "sendChartToCloud" in (figure.layout.modebar.remove or figure.layout.template.layout.modebar.remove)
+        assert "sendChartToCloud" in (
+            figure.layout.modebar.remove or figure.layout.template.layout.modebar.remove
+        )
         assert colours(figure) <= set(figures.PALETTE)
 
     @pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
@@ -162,8 +231,11 @@ class TestMaps:
     """Notebook 01 fills areas, and puts marks on them."""
 
     def test_areas_differ(self):
-        assert min(itertools.starmap(distance, itertools.combinations(p01.FILLS, 2))) > APART
+        assert (
+            min(itertools.starmap(distance, itertools.combinations(boundary_twist.FILLS, 2)))
+            > APART
+        )
 
-    @pytest.mark.parametrize("colour", [*p01.COLOURS, p01.KEYS])
+    @pytest.mark.parametrize("colour", [*boundary_twist.COLOURS, boundary_twist.KEYS])
     def test_marks_stand_out_from_every_area(self, colour):
-        assert min(contrast(colour, fill) for fill in p01.FILLS) > MARKS - 0.05
+        assert min(contrast(colour, fill) for fill in boundary_twist.FILLS) > MARKS - 0.05

@@ -1,12 +1,26 @@
-"""Each network's forward pass, written out in numpy from its weights; convolutions as patches beside keras' own."""
+"""Each network's forward pass, written out in numpy from its weights; convolutions as patches
+beside keras' own.
+"""
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from wmlab.networks import MNIST_DEVIATION, MNIST_MEAN, NETWORKS, PatchConv2D, network, patched, whiten
+from wmlab.networks import (
+    MNIST_DEVIATION,
+    MNIST_MEAN,
+    NETWORKS,
+    PatchConv2D,
+    network,
+    patched,
+    whiten,
+)
 
-SHAPES = {name: (32, 32, 3) if name not in ("mnist_cnn", "small_cnn", "dense") else (28, 28, 1) for name in NETWORKS}
+SHAPES = {
+    name: (32, 32, 3) if name not in ("mnist_cnn", "small_cnn", "dense") else (28, 28, 1)
+    for name in NETWORKS
+}
 RNG = np.random.default_rng(0)
 
 
@@ -60,7 +74,9 @@ def test_forward_pass_is_what_it_says(name):
     keras.utils.set_random_seed(0)
     model = network(name, 11)
     # anything but the initial values, under which a forgotten bias or batch norm would not show
-    model.set_weights([weight + RNG.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()])
+    model.set_weights(
+        [weight + RNG.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()]
+    )
     images = RNG.random((5, *SHAPES[name]), np.float32)
     logits = keras.ops.convert_to_numpy(model(images, training=False))
     assert logits.shape == (5, 11)
@@ -79,27 +95,54 @@ def test_output_layer_is_one_column_of_weights_a_label(name, outputs):
     assert kernel.shape[1] == outputs and all(one.shape == (outputs,) for one in bias)
 
 
-@pytest.mark.parametrize("name, weights", [
-    ("mnist_cnn", 3 * 3 * 32 + 32 + 3 * 3 * 32 * 64 + 64 + 1600 * 128 + 128 + 128 * 10 + 10),
-    ("small_cnn", 3 * 3 * 16 + 16 + 3 * 3 * 16 * 32 + 32 + 5 * 5 * 32 * 64 + 64 + 64 * 10 + 10),
-    ("dense", 784 * 64 + 64 + 64 * 10 + 10),
-    ("cifar_cnn", sum(9 * a * b + 4 * b for a, b in ((3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128)))
-     + 2048 * 10 + 10),
-    ("fast_cnn", 9 * 3 * 24 + sum(9 * a * b + 3 * b for a, b in ((24, 32), (32, 32), (32, 128), *3 * [(128, 128)])) + 1280),
-    ("wide_cnn", 9 * 3 * 24 + sum(9 * a * b + 3 * b for a, b in ((24, 64), (64, 64), (64, 256), *3 * [(256, 256)])) + 2560),
-])
+@pytest.mark.parametrize(
+    "name, weights",
+    [
+        ("mnist_cnn", 3 * 3 * 32 + 32 + 3 * 3 * 32 * 64 + 64 + 1600 * 128 + 128 + 128 * 10 + 10),
+        ("small_cnn", 3 * 3 * 16 + 16 + 3 * 3 * 16 * 32 + 32 + 5 * 5 * 32 * 64 + 64 + 64 * 10 + 10),
+        ("dense", 784 * 64 + 64 + 64 * 10 + 10),
+        (
+            "cifar_cnn",
+            sum(
+                9 * a * b + 4 * b
+                for a, b in ((3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128))
+            )
+            + 2048 * 10
+            + 10,
+        ),
+        (
+            "fast_cnn",
+            9 * 3 * 24
+            + sum(9 * a * b + 3 * b for a, b in ((24, 32), (32, 32), (32, 128), *3 * [(128, 128)]))
+            + 1280,
+        ),
+        (
+            "wide_cnn",
+            9 * 3 * 24
+            + sum(9 * a * b + 3 * b for a, b in ((24, 64), (64, 64), (64, 256), *3 * [(256, 256)]))
+            + 2560,
+        ),
+    ],
+)
 def test_number_of_weights(name, weights):
     assert network(name, 10).count_params() == weights
 
 
 def test_the_small_network_says_how_many_weights_it_has():
-    assert f"{round(network('small_cnn', 10).count_params(), -3):,} weights" in NETWORKS["small_cnn"].__doc__
+    assert (
+        f"{round(network('small_cnn', 10).count_params(), -3):,} weights"
+        in NETWORKS["small_cnn"].__doc__
+    )
 
 
 def test_the_small_network_is_half_of_the_other_in_every_layer():
-    half, whole = ([part for layer in network(name, 10).layers[:-1] for part in layer.get_weights()[1:]]
-                   for name in ("small_cnn", "mnist_cnn"))
-    assert [2 * len(biases) for biases in half] == [len(biases) for biases in whole] == [32, 64, 128]
+    half, whole = (
+        [part for layer in network(name, 10).layers[:-1] for part in layer.get_weights()[1:]]
+        for name in ("small_cnn", "mnist_cnn")
+    )
+    assert (
+        [2 * len(biases) for biases in half] == [len(biases) for biases in whole] == [32, 64, 128]
+    )
 
 
 def test_cifar_network_mirrors_and_drops_only_in_training():
@@ -111,26 +154,39 @@ def test_cifar_network_mirrors_and_drops_only_in_training():
     assert np.array_equal(*still) and not np.allclose(*moving)
     flip = next(layer for layer in model.layers if isinstance(layer, keras.layers.RandomFlip))
     flipped = keras.ops.convert_to_numpy(flip(images, training=True))
-    mirrored = [np.array_equal(out, image[:, ::-1]) for out, image in zip(flipped, images, strict=True)]
-    assert all(same or np.array_equal(out, image) for same, out, image in zip(mirrored, flipped, images, strict=True))
+    mirrored = [
+        np.array_equal(out, image[:, ::-1]) for out, image in zip(flipped, images, strict=True)
+    ]
+    assert all(
+        same or np.array_equal(out, image)
+        for same, out, image in zip(mirrored, flipped, images, strict=True)
+    )
     assert any(mirrored)
 
 
 def test_an_untrained_fast_network_hands_its_first_filters_on():
-    """Each later convolution starts as the identity as far as it has inputs, and at random beyond them."""
+    """Each later convolution starts as the identity as far as it has inputs, and at random beyond
+    them.
+    """
     keras.utils.set_random_seed(0)
-    for layer in [layer for layer in network("fast_cnn", 10).layers if isinstance(layer, layers.Conv2D)][1:]:
+    for layer in [
+        layer for layer in network("fast_cnn", 10).layers if isinstance(layer, layers.Conv2D)
+    ][1:]:
         kernel = layer.get_weights()[0]
         same, limit = kernel.shape[2], 1 / np.sqrt(9 * kernel.shape[2])
         images = RNG.random((2, 8, 8, same), np.float32)
         answer = keras.ops.convert_to_numpy(layer(images))
         assert np.allclose(answer[..., :same], images, atol=1e-6)
         others = kernel[..., same:]
-        assert not others.size or (0.9 * limit < np.abs(others).max() <= limit and abs(others.mean()) < limit / 10)
+        assert not others.size or (
+            0.9 * limit < np.abs(others).max() <= limit and abs(others.mean()) < limit / 10
+        )
 
 
 def test_whitening_filters_make_patches_white_but_for_the_smoothing():
-    images = RNG.random((40, 32, 32, 3), np.float32) * RNG.random((40, 1, 1, 3), np.float32)  # colours and pixels correlate
+    images = RNG.random((40, 32, 32, 3), np.float32) * RNG.random(
+        (40, 1, 1, 3), np.float32
+    )  # colours and pixels correlate
     model, plain = network("whitening_cnn", 10), network("fast_cnn", 10)
     before = [weight.copy() for weight in plain.get_weights()]
     whiten(plain, images)
@@ -142,10 +198,21 @@ def test_whitening_filters_make_patches_white_but_for_the_smoothing():
     assert filters.shape == (2, 2, 3, 24) and np.array_equal(filters[..., 12:], -filters[..., :12])
     answers = convolve(4 * images.astype(np.float64) - 2, filters[..., :12]).reshape(-1, 12)
     power = answers.T @ answers / len(answers)
-    values = np.linalg.eigvalsh(np.cov(np.lib.stride_tricks.sliding_window_view(4 * images.astype(np.float64) - 2, (2, 2), (1, 2))
-                                       .reshape(-1, 12).T, bias=True))
+    values = np.linalg.eigvalsh(
+        np.cov(
+            np.lib.stride_tricks.sliding_window_view(
+                4 * images.astype(np.float64) - 2, (2, 2), (1, 2)
+            )
+            .reshape(-1, 12)
+            .T,
+            bias=True,
+        )
+    )
     assert np.allclose(power, np.diag(np.diag(power)), atol=1e-3)
-    assert np.all(np.diag(power) < 1 + 1e-6) and values.min() / (values.min() + 5e-4) - 1e-3 < np.diag(power).min()
+    assert (
+        np.all(np.diag(power) < 1 + 1e-6)
+        and values.min() / (values.min() + 5e-4) - 1e-3 < np.diag(power).min()
+    )
 
 
 def test_first_and_last_layers_compute_in_float32_whatever_the_policy():
@@ -178,12 +245,17 @@ def test_a_seed_decides_the_weights():
 
 @pytest.mark.parametrize("name", ["resnet", "", None])
 def test_unknown_network(name):
-    with pytest.raises(ValueError, match=f"unknown network {name!r}: choose one of mnist_cnn, small_cnn, dense, cifar_cnn"):
+    with pytest.raises(
+        ValueError,
+        match=f"unknown network {name!r}: choose one of mnist_cnn, small_cnn, dense, cifar_cnn",
+    ):
         network(name, 10)
 
 
 def slopes(layer, images, weight):
-    """Values of a layer, and the gradients of their weighted sum for its weights and for the images; numpy arrays."""
+    """Values of a layer, and the gradients of their weighted sum for its weights and for the
+    images; numpy arrays.
+    """
     values = [variable.value for variable in layer.trainable_variables]
 
     def total(values, images):
@@ -193,7 +265,9 @@ def slopes(layer, images, weight):
     if keras.config.backend() == "jax":
         import jax
 
-        (_, answer), found = jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True))(values, images)
+        (_, answer), found = jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True))(
+            values, images
+        )
         found = [*found[0], found[1]]
     else:
         import tensorflow as tf
@@ -211,7 +285,13 @@ def slopes(layer, images, weight):
 @pytest.mark.parametrize("size", [1, 3, 4, 5, (2, 5)])
 @pytest.mark.parametrize("bias, activation", [(True, "relu"), (False, None)])
 def test_patches_and_a_product_are_a_convolution(size, padding, bias, activation):
-    options = dict(kernel_size=size, padding=padding, use_bias=bias, activation=activation, bias_initializer="random_normal")
+    options = dict(
+        kernel_size=size,
+        padding=padding,
+        use_bias=bias,
+        activation=activation,
+        bias_initializer="random_normal",
+    )
     plain, patches = layers.Conv2D(6, **options), PatchConv2D(6, **options)
     images = RNG.normal(size=(5, 9, 7, 3)).astype(np.float32)  # wider one way than the other
     for layer in (plain, patches):
@@ -230,30 +310,53 @@ def test_patches_and_a_product_are_a_convolution(size, padding, bias, activation
 def test_a_patched_network_is_the_same_with_the_same_weights(name):
     keras.utils.set_random_seed(0)
     model = network(name, 11)
-    model.set_weights([weight + RNG.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()])
+    model.set_weights(
+        [weight + RNG.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()]
+    )
     before, kinds = model.get_weights(), [layer.__class__ for layer in model.layers]
     made = patched(model)
-    assert [weight.path.split("/", 1)[1:] for weight in made.weights] == [weight.path.split("/", 1)[1:] for weight in model.weights]
+    assert [weight.path.split("/", 1)[1:] for weight in made.weights] == [
+        weight.path.split("/", 1)[1:] for weight in model.weights
+    ]
     made.set_weights(before)
     images = RNG.random((5, *SHAPES[name]), np.float32)
     found, expected = made.predict(images, verbose=0), model.predict(images, verbose=0)
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
-    assert [layer.__class__ for layer in made.layers] == [PatchConv2D if kind is layers.Conv2D else kind for kind in kinds]
+    assert [layer.__class__ for layer in made.layers] == [
+        PatchConv2D if kind is layers.Conv2D else kind for kind in kinds
+    ]
     assert [layer.__class__ for layer in model.layers] == kinds
-    assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), before, strict=True)), "the given network was changed"
+    assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), before, strict=True)), (
+        "the given network was changed"
+    )
 
 
-@pytest.mark.parametrize("option", [{"strides": 2}, {"strides": (1, 2)}, {"dilation_rate": 2}, {"groups": 2}])
+@pytest.mark.parametrize(
+    "option", [{"strides": 2}, {"strides": (1, 2)}, {"dilation_rate": 2}, {"groups": 2}]
+)
 def test_only_plain_convolutions_of_stride_1_are_patched(option):
-    model = keras.Sequential([keras.Input((8, 8, 4)), layers.Conv2D(4, 3, **option), layers.Conv2D(4, 3)])
+    model = keras.Sequential(
+        [keras.Input((8, 8, 4)), layers.Conv2D(4, 3, **option), layers.Conv2D(4, 3)]
+    )
     first, second = patched(model).layers
     assert first.__class__ is layers.Conv2D and second.__class__ is PatchConv2D
-    assert {name: first.get_config()[name] for name in option} == {name: model.layers[0].get_config()[name] for name in option}
+    assert {name: first.get_config()[name] for name in option} == {
+        name: model.layers[0].get_config()[name] for name in option
+    }
 
 
 def test_layers_of_other_kinds_stay_what_they_are():
     class Strange(layers.Conv2D):
         """A convolution by inheritance, but with a call of its own."""
 
-    model = keras.Sequential([keras.Input((8, 8, 4)), Strange(4, 3), layers.Conv2DTranspose(4, 3), layers.DepthwiseConv2D(3)])
-    assert [layer.__class__ for layer in patched(model).layers] == [layer.__class__ for layer in model.layers]
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 4)),
+            Strange(4, 3),
+            layers.Conv2DTranspose(4, 3),
+            layers.DepthwiseConv2D(3),
+        ]
+    )
+    assert [layer.__class__ for layer in patched(model).layers] == [
+        layer.__class__ for layer in model.layers
+    ]

@@ -1,4 +1,5 @@
 """Muon, step by step in numpy, beside keras' own momentum for what is no kernel."""
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ RNG = np.random.default_rng(0)
 
 
 def orthogonalised(matrix):
-    """Singular values pushed towards 1 by the polynomial itself, three times over; singular vectors as they are."""
+    """Singular values pushed towards 1 by the polynomial itself, three times over; singular vectors
+    as they are.
+    """
     left, values, right = np.linalg.svd(matrix / np.linalg.norm(matrix), full_matrices=False)
     for _ in range(3):
         values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
@@ -35,10 +38,15 @@ def test_a_kernel_takes_the_step_of_its_orthogonalised_momentum(shape):
 @pytest.mark.trains
 @pytest.mark.parametrize("shape, rate", [((8,), 0.053), ((8, 3), 8.3e-4)])
 def test_vectors_and_matrices_take_steps_of_nesterov_at_their_rates(shape, rate):
-    """At batch 500 kernels move at 0.24·√(500/2000) = 0.12, a vector at 0.053·500, a matrix at 8.3·10⁻⁴·500."""
+    """At batch 500 kernels move at 0.24·√(500/2000) = 0.12, a vector at 0.053·500, a matrix at
+    8.3·10⁻⁴·500.
+    """
     start = RNG.normal(size=shape).astype(np.float32)
     ours, theirs = keras.Variable(start), keras.Variable(start)
-    pairs = [(Muon(0.12, 500), ours), (keras.optimizers.SGD(rate * 500, momentum=0.85, nesterov=True), theirs)]
+    pairs = [
+        (Muon(0.12, 500), ours),
+        (keras.optimizers.SGD(rate * 500, momentum=0.85, nesterov=True), theirs),
+    ]
     for optimizer, variable in pairs:
         optimizer.build([variable])
     for _ in range(3):
@@ -46,7 +54,9 @@ def test_vectors_and_matrices_take_steps_of_nesterov_at_their_rates(shape, rate)
         for optimizer, variable in pairs:
             optimizer.apply([gradient], [variable])
     assert not np.allclose(keras.ops.convert_to_numpy(ours), start, atol=1e-3)
-    assert np.allclose(keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs), rtol=1e-4, atol=1e-5)
+    assert np.allclose(
+        keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.trains
@@ -58,7 +68,9 @@ def test_the_ratio_of_the_rates_follows_a_schedule():
     muon.apply([gradient], [bias])
     assert np.allclose(keras.ops.convert_to_numpy(bias), -26.5 * 1.85, rtol=1e-4)
     muon.apply([gradient], [bias])  # at half the rate, and pushed on by the first step
-    assert np.allclose(keras.ops.convert_to_numpy(bias), -26.5 * (1.85 + 0.85**2 + 1.85 / 2), rtol=1e-4)
+    assert np.allclose(
+        keras.ops.convert_to_numpy(bias), -26.5 * (1.85 + 0.85**2 + 1.85 / 2), rtol=1e-4
+    )
 
 
 @pytest.mark.trains

@@ -1,13 +1,15 @@
-"""Panels: driven from code they raise, from the front end they show; jobs and moves share the loop; questions hide their result."""
+"""Panels: driven from code they raise, from the front end they show; jobs and moves share the loop;
+questions hide their result.
+"""
+
 import asyncio
 import time
 
 import ipywidgets as widgets
 import pytest
 
-from wmlab import figures
-from wmlab.panels import Panel, Question
-from wmlab.panels.base import live
+from wmlab.show import Panel, Question, figures
+from wmlab.show.panel import live
 
 
 @pytest.fixture
@@ -21,7 +23,9 @@ def panel():
         figure.data[0].y = [square]
         return f"the square is {square}"
 
-    return Panel(figures.blank().add_bar(x=["x"], y=[0]), {"x": widgets.IntSlider(3, 0, 20)}, compute, draw)
+    return Panel(
+        figures.blank().add_bar(x=["x"], y=[0]), {"x": widgets.IntSlider(3, 0, 20)}, compute, draw
+    )
 
 
 def test_a_panel_draws_its_first_state(panel):
@@ -52,9 +56,19 @@ def test_a_change_that_fails_leaves_every_control_as_it_was(panel):
 @pytest.fixture
 def large():
     """A panel with three controls, of which one is shown, and two presets."""
-    controls = {"a": widgets.IntSlider(1, 0, 9), "b": widgets.IntSlider(2, 0, 9), "c": widgets.Dropdown(options=["x", "y"])}
-    return Panel(figures.blank().add_bar(x=["x"], y=[0]), controls, lambda a, b, c: (a, b, c),
-                 lambda figure, result: f"now {result}", {"high": {"a": 9}, "impossible": {"b": 99}}, first=1)
+    controls = {
+        "a": widgets.IntSlider(1, 0, 9),
+        "b": widgets.IntSlider(2, 0, 9),
+        "c": widgets.Dropdown(options=["x", "y"]),
+    }
+    return Panel(
+        figures.blank().add_bar(x=["x"], y=[0]),
+        controls,
+        lambda a, b, c: (a, b, c),
+        lambda figure, result: f"now {result}",
+        {"high": {"a": 9}, "impossible": {"b": 99}},
+        first=1,
+    )
 
 
 def button(panel, name):
@@ -73,7 +87,11 @@ def test_a_projector_has_two_controls_and_large_type(large):
     assert len(large.widget.children[0].children) == 2 and large.figure.layout.font.size == 22
     assert "24px" in large.caption.value and "now (1, 2, 'x')" in large.caption.value
     button(large, "Projector").value = False
-    assert len(large.widget.children[0].children) == 1 and large.figure.layout.font.size == 14 and "16px" in large.caption.value
+    assert (
+        len(large.widget.children[0].children) == 1
+        and large.figure.layout.font.size == 14
+        and "16px" in large.caption.value
+    )
 
 
 def test_presets_start_from_the_start_and_reset_goes_back(large):
@@ -83,14 +101,22 @@ def test_presets_start_from_the_start_and_reset_goes_back(large):
     button(large, "Reset").click()
     assert large.result == (1, 2, "x")
     button(large, "impossible").click()
-    assert "b cannot be 99" in large.error and "b cannot be 99" in large.caption.value and large.result == (1, 2, "x")
+    assert (
+        "b cannot be 99" in large.error
+        and "b cannot be 99" in large.caption.value
+        and large.result == (1, 2, "x")
+    )
 
 
 def test_a_storm_of_moves_ends_at_the_last_one(large):
     for n in range(1000):
         large.controls["a"].value = n % 10
         large.controls["b"].value = (n // 10) % 10
-    assert large.result == (9, 9, "x") and large.error is None and "now (9, 9, 'x')" in large.caption.value
+    assert (
+        large.result == (9, 9, "x")
+        and large.error is None
+        and "now (9, 9, 'x')" in large.caption.value
+    )
 
 
 def test_a_callback_that_raises_is_shown_and_the_next_move_works(panel):
@@ -101,7 +127,9 @@ def test_a_callback_that_raises_is_shown_and_the_next_move_works(panel):
 
 
 class Watched(Panel):
-    """A panel of two sliders whose pictures take 5 ms, with a job of ten steps; `drawn` is all that it has drawn."""
+    """A panel of two sliders whose pictures take 5 ms, with a job of ten steps; `drawn` is all that
+    it has drawn.
+    """
 
     def __init__(self):
         def compute(a, b):
@@ -117,8 +145,14 @@ class Watched(Panel):
                 yield step / 10, (a, b, step)
 
         self.drawn, sliders = [], {name: widgets.IntSlider(0, 0, 1000) for name in "ab"}
-        super().__init__(figures.blank(), sliders, compute, lambda _, result: self.drawn.append(result) or f"now {result}",
-                         {"nine": {"a": 9}}, jobs={"Train": train})
+        super().__init__(
+            figures.blank(),
+            sliders,
+            compute,
+            lambda _, result: self.drawn.append(result) or f"now {result}",
+            {"nine": {"a": 9}},
+            jobs={"Train": train},
+        )
 
     @property
     def working(self):
@@ -127,7 +161,9 @@ class Watched(Panel):
 
 
 def in_a_loop(story):
-    """Run story(panel) as a kernel would, inside a loop, on a panel whose first picture is old; returns what it drew since."""
+    """Run story(panel) as a kernel would, inside a loop, on a panel whose first picture is old;
+    returns what it drew since.
+    """
 
     async def play():
         panel = Watched()
@@ -170,7 +206,10 @@ def test_a_job_without_a_loop_runs_to_its_end_and_shows_its_error():
     assert panel.result == (0, 0, 10) and panel.error is None and panel.working == ()
     panel.set(a=7)
     button(panel, "Train").click()
-    assert panel.error == "ZeroDivisionError: seven at step 4" and "seven at step 4" in panel.caption.value
+    assert (
+        panel.error == "ZeroDivisionError: seven at step 4"
+        and "seven at step 4" in panel.caption.value
+    )
     panel.controls["a"].value = 3
     assert panel.error is None and panel.result == (3, 0)
 
@@ -178,15 +217,23 @@ def test_a_job_without_a_loop_runs_to_its_end_and_shows_its_error():
 def test_a_job_in_a_loop_shows_its_progress_and_ends():
     async def story(panel):
         seen, shown_at = [], []
-        panel.widget.children[2].observe(lambda change: change["new"] and shown_at.append(change["new"][0].value), "children")
+        panel.widget.children[2].observe(
+            lambda change: change["new"] and shown_at.append(change["new"][0].value), "children"
+        )
         button(panel, "Train").click()
         await until(lambda: panel.working)
         bar, cancel = panel.working
         bar.observe(lambda change: seen.append(change["new"]), "value")
         assert cancel.description == "Cancel"
         await until(lambda: not panel.working)
-        assert (seen[-1], len(set(seen))) == (1, len(seen)) and len(seen) >= 9 and seen == sorted(seen)
-        assert panel.result == (0, 0, 10) and panel.error is None and "now (0, 0, 10)" in panel.caption.value
+        assert (
+            (seen[-1], len(set(seen))) == (1, len(seen)) and len(seen) >= 9 and seen == sorted(seen)
+        )
+        assert (
+            panel.result == (0, 0, 10)
+            and panel.error is None
+            and "now (0, 0, 10)" in panel.caption.value
+        )
         button(panel, "Train").click()
         await until(lambda: panel.working)
         await until(lambda: not panel.working)
@@ -221,17 +268,30 @@ def test_cancel_stops_a_job_and_says_so():
     assert len(in_a_loop(story)) == 3 + 10
 
 
-@pytest.mark.parametrize("move", [lambda panel: setattr(panel.controls["a"], "value", 5), lambda panel: panel.set(a=5),
-                                  lambda panel: button(panel, "nine").click(), lambda panel: button(panel, "Reset").click()],
-                         ids=["slider", "code", "preset", "reset"])
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda panel: setattr(panel.controls["a"], "value", 5),
+        lambda panel: panel.set(a=5),
+        lambda panel: button(panel, "nine").click(),
+        lambda panel: button(panel, "Reset").click(),
+    ],
+    ids=["slider", "code", "preset", "reset"],
+)
 def test_a_move_cancels_a_job_and_has_the_last_word(move):
     async def story(panel):
         button(panel, "Train").click()
         await until(lambda: len(panel.drawn) == 3)
         move(panel)
         await asyncio.sleep(0.2)
-        assert panel.working == () and panel.error is None and panel.result == (panel.controls["a"].value, 0)
-        assert "Cancelled" not in panel.caption.value and f"now {panel.result}" in panel.caption.value
+        assert (
+            panel.working == ()
+            and panel.error is None
+            and panel.result == (panel.controls["a"].value, 0)
+        )
+        assert (
+            "Cancelled" not in panel.caption.value and f"now {panel.result}" in panel.caption.value
+        )
 
     assert len(in_a_loop(story)) == 3 + 1
 
@@ -241,7 +301,10 @@ def test_an_error_in_a_job_is_shown_and_the_panel_goes_on():
         panel.set(a=7)
         button(panel, "Train").click()
         await until(lambda: panel.error)
-        assert panel.error == "ZeroDivisionError: seven at step 4" and "seven at step 4" in panel.caption.value
+        assert (
+            panel.error == "ZeroDivisionError: seven at step 4"
+            and "seven at step 4" in panel.caption.value
+        )
         await until(lambda: not panel.working)
         panel.controls["a"].value = 8
         await until(lambda: panel.result == (8, 0))
@@ -258,7 +321,11 @@ def test_a_storm_of_moves_draws_few_pictures_and_the_last():
             panel.controls["a"].value = n
             await asyncio.sleep(0)
         await asyncio.sleep(0.1)
-        assert panel.result == (1000, 0) and "now (1000, 0)" in panel.caption.value and panel.error is None
+        assert (
+            panel.result == (1000, 0)
+            and "now (1000, 0)" in panel.caption.value
+            and panel.error is None
+        )
 
     drawn = in_a_loop(story)
     assert 2 <= len(drawn) < 300 and drawn[-1] == (1000, 0) and drawn == sorted(set(drawn))
@@ -321,7 +388,11 @@ def test_an_error_in_a_picture_that_was_due_is_shown_and_the_next_move_works():
     in_a_loop(story)
 
 
-@pytest.mark.parametrize("stop", [lambda panel: panel._cancel.click(), lambda panel: panel.set(a=5)], ids=["cancel", "move"])
+@pytest.mark.parametrize(
+    "stop",
+    [lambda panel: panel._cancel.click(), lambda panel: panel.set(a=5)],
+    ids=["cancel", "move"],
+)
 def test_a_job_that_is_cancelled_before_its_first_step_can_be_started_again(stop):
     async def story(panel):
         button(panel, "Train").click()
@@ -334,8 +405,11 @@ def test_a_job_that_is_cancelled_before_its_first_step_can_be_started_again(stop
     in_a_loop(story)
 
 
-@pytest.mark.parametrize("start", [lambda panel: button(panel, "Train").click(), lambda panel: panel.run("Train")],
-                         ids=["button", "code"])
+@pytest.mark.parametrize(
+    "start",
+    [lambda panel: button(panel, "Train").click(), lambda panel: panel.run("Train")],
+    ids=["button", "code"],
+)
 def test_a_picture_that_is_due_does_not_come_after_a_job(start):
     async def story(panel):
         panel.controls["a"].value = 1
@@ -360,27 +434,41 @@ def test_a_job_from_code_has_the_last_word_over_one_in_progress():
 
 def report(figure):
     """What the page says once plotly has drawn."""
-    figure.set_state({"_js2py_traceDeltas": {"trace_deltas": [], "trace_edit_id": figure._last_trace_edit_id}})
+    figure.set_state(
+        {"_js2py_traceDeltas": {"trace_deltas": [], "trace_edit_id": figure._last_trace_edit_id}}
+    )
 
 
-@pytest.mark.parametrize(("layout", "wide"), [({}, True), ({"width": 500}, False), ({"height": 300, "autosize": False}, True)])
+@pytest.mark.parametrize(
+    ("layout", "wide"),
+    [({}, True), ({"width": 500}, False), ({"height": 300, "autosize": False}, True)],
+)
 def test_a_live_figure_fills_the_notebook_unless_it_has_a_width(layout, wide):
     assert live(figures.blank(**layout)).layout.autosize is wide
 
 
 def test_a_live_figure_answers_the_first_report_of_the_page_only():
     figure, sent = live(figures.blank().add_bar(x=["x"], y=[0])), []
-    figure.observe(lambda change: change["new"] and sent.append(change["new"]["relayout_data"]), "_py2js_relayout")
+    figure.observe(
+        lambda change: change["new"] and sent.append(change["new"]["relayout_data"]),
+        "_py2js_relayout",
+    )
     report(figure)
     report(figure)
-    assert sent == [{"meta": "drawn"}] and figure.layout.meta == "drawn" and figure.layout.autosize is True
+    assert (
+        sent == [{"meta": "drawn"}]
+        and figure.layout.meta == "drawn"
+        and figure.layout.autosize is True
+    )
     figure.layout.meta = "mine"
     report(figure)
     assert figure.layout.meta == "mine"
 
 
 def shown(question):
-    return " ".join(getattr(child, "value", type(child).__name__) for child in question._shown.children)
+    return " ".join(
+        getattr(child, "value", type(child).__name__) for child in question._shown.children
+    )
 
 
 @pytest.fixture
@@ -405,7 +493,9 @@ def test_a_result_is_made_once(question):
     question.reveal()
     first = question._shown.children[-1]
     question._choice.value = "a"
-    assert made == [1] and question._shown.children[-1] is first and "You said “a”" in shown(question)
+    assert (
+        made == [1] and question._shown.children[-1] is first and "You said “a”" in shown(question)
+    )
 
 
 def test_code_reveals_without_a_prediction(question):

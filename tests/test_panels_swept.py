@@ -1,8 +1,10 @@
-"""Every panel of every lesson, made as its notebook makes it, with each of its controls moved from end to end.
+"""Every panel of every lesson, made as its notebook makes it, with each of its controls moved from
+end to end.
 
-Runs on the newest packages and, by `make test-colab`, on those that Colab brings. Of a notebook only the statements run that a
-panel is made from; nbval runs the whole.
+Runs on the newest packages and, by `make test-colab`, on those that Colab brings. Of a notebook
+only the statements run that a panel is made from; nbval runs the whole.
 """
+
 import ast
 import importlib
 import inspect
@@ -15,22 +17,45 @@ import nbformat
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-
 import wmlab.panels
-from wmlab import runtime, training
-from wmlab.panels import Panel
 
-LESSONS = {path.stem: path for path in sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))}
-MODULES = {info.name: importlib.import_module(f"wmlab.panels.{info.name}") for info in pkgutil.iter_modules(wmlab.panels.__path__)}
+from wmlab import runtime, training
+from wmlab.show import Panel
+
+LESSONS = {
+    path.stem: path
+    for path in sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+}
+MODULES = {
+    info.name: importlib.import_module(f"wmlab.panels.{info.name}")
+    for info in pkgutil.iter_modules(wmlab.panels.__path__)
+}
 # The functions that make a panel.
-MAKERS = {f"{name}.{function}" for name, module in MODULES.items() for function, made in vars(module).items()
-          if inspect.isfunction(made) and made.__module__ == module.__name__ and re.search(r"\bPanel\(", inspect.getsource(made))}
+MAKERS = {
+    f"{name}.{function}"
+    for name, module in MODULES.items()
+    for function, made in vars(module).items()
+    if inspect.isfunction(made)
+    and made.__module__ == module.__name__
+    and re.search(r"\bPanel\(", inspect.getsource(made))
+}
 
 
 def statements(lesson):
-    """The top-level statements of a notebook, in order, but for the cell that installs wmlab on Colab."""
-    cells = [cell for cell in nbformat.read(LESSONS[lesson], as_version=4).cells if cell.cell_type == "code"]
-    return [each for cell in cells if "setup" not in cell.metadata.get("tags", []) for each in ast.parse(cell.source).body]
+    """The top-level statements of a notebook, in order, but for the cell that installs wmlab on
+    Colab.
+    """
+    cells = [
+        cell
+        for cell in nbformat.read(LESSONS[lesson], as_version=4).cells
+        if cell.cell_type == "code"
+    ]
+    return [
+        each
+        for cell in cells
+        if "setup" not in cell.metadata.get("tags", [])
+        for each in ast.parse(cell.source).body
+    ]
 
 
 def made_by(statement):
@@ -41,8 +66,11 @@ def made_by(statement):
 
 def read(table):
     """The global names that a piece of code reads, in the functions and comprehensions in it, too."""
-    here = {symbol.get_name() for symbol in table.get_symbols()
-            if symbol.is_referenced() and (symbol.is_global() or table.get_name() == "top")}
+    here = {
+        symbol.get_name()
+        for symbol in table.get_symbols()
+        if symbol.is_referenced() and (symbol.is_global() or table.get_name() == "top")
+    }
     return here.union(*map(read, table.get_children()))
 
 
@@ -54,27 +82,51 @@ def owner(node):
 
 
 def given(statement):
-    """The names that a statement binds, and those whose value it changes, as `x[0] = 1` and `x.append(1)` do."""
+    """The names that a statement binds, and those whose value it changes, as `x[0] = 1` and
+    `x.append(1)` do.
+    """
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
         return {statement.name}, set()
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
         return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}, set()
-    stored = {owner(node) for node in ast.walk(statement) if isinstance(node, (ast.Attribute, ast.Subscript))
-              and isinstance(node.ctx, ast.Store)}
-    called = {owner(node.value.func) for node in ast.walk(statement) if isinstance(node, ast.Expr)
-              and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute)}
-    bound = {symbol.get_name() for symbol in symtable.symtable(ast.unparse(statement), "", "exec").get_symbols()
-             if symbol.is_assigned()}
-    return (bound, stored) if isinstance(statement, ast.Assign) else (set(), bound | stored | called)
+    stored = {
+        owner(node)
+        for node in ast.walk(statement)
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store)
+    }
+    called = {
+        owner(node.value.func)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Attribute)
+    }
+    bound = {
+        symbol.get_name()
+        for symbol in symtable.symtable(ast.unparse(statement), "", "exec").get_symbols()
+        if symbol.is_assigned()
+    }
+    return (
+        (bound, stored) if isinstance(statement, ast.Assign) else (set(), bound | stored | called)
+    )
 
 
 def needed(everything):
-    """Those of the statements that the panels are made from, those that make them, and `wmlab.setup()`."""
-    modules = set().union(*(given(each)[0] for each in everything if isinstance(each, (ast.Import, ast.ImportFrom))))
+    """Those of the statements that the panels are made from, those that make them, and
+    `wmlab.setup()`.
+    """
+    modules = set().union(
+        *(given(each)[0] for each in everything if isinstance(each, (ast.Import, ast.ImportFrom)))
+    )
     chosen, wanted = [], set()
     for statement in reversed(everything):
         bound, changed = given(statement)
-        if made_by(statement) or bound & wanted or (changed - modules) & wanted or "wmlab.setup(" in ast.unparse(statement):
+        if (
+            made_by(statement)
+            or bound & wanted
+            or (changed - modules) & wanted
+            or "wmlab.setup(" in ast.unparse(statement)
+        ):
             chosen.append(statement)
             wanted = wanted - bound | read(symtable.symtable(ast.unparse(statement), "", "exec"))
     return chosen[::-1]
@@ -83,7 +135,10 @@ def needed(everything):
 def places(control):
     """Functions that move a control: to each of its choices, or to its ends and its middle."""
     if hasattr(control, "options"):
-        return [lambda number=number: setattr(control, "index", number) for number in range(len(control.options))]
+        return [
+            lambda number=number: setattr(control, "index", number)
+            for number in range(len(control.options))
+        ]
     if isinstance(control.value, bool):
         values = (not control.value, control.value)
     else:
@@ -94,7 +149,10 @@ def places(control):
 
 def drawn(figure):
     """The numbers and texts of a figure's traces."""
-    return [[np.asarray(part).tolist() for part in (trace.x, trace.y, trace.text)] for trace in figure.data]
+    return [
+        [np.asarray(part).tolist() for part in (trace.x, trace.y, trace.text)]
+        for trace in figure.data
+    ]
 
 
 def look(panel):
@@ -103,17 +161,23 @@ def look(panel):
 
 
 def check(panel):
-    """A panel whose last change went well: a caption in words, and a figure that plotly takes and that fits together."""
+    """A panel whose last change went well: a caption in words, and a figure that plotly takes and
+    that fits together.
+    """
     assert panel.error is None
     said = re.sub("<[^>]*>", "", panel.caption.value)
     assert len(said.split()) > 3 and not re.search(r"\b(nan|None|inf)\b", said), said
-    go.Figure(panel.figure.to_plotly_json())  # raises for any name or value that plotly does not know
+    go.Figure(
+        panel.figure.to_plotly_json()
+    )  # raises for any name or value that plotly does not know
     for trace in panel.figure.data:
         assert trace.type in ("scatter", "bar"), "say below what fits together in it"
         x, y = np.asarray(trace.x), np.asarray(trace.y)
         assert x.shape == y.shape and np.asarray(trace.text).shape in ((), x.shape), trace.name
         assert y.dtype == object or np.isfinite(y).all(), f"{trace.name}: a gap is None"
-    assert any(np.size(trace.x) for trace in panel.figure.data) or any(image.source for image in panel.figure.layout.images)
+    assert any(np.size(trace.x) for trace in panel.figure.data) or any(
+        image.source for image in panel.figure.layout.images
+    )
 
 
 def swept(panel, control):
@@ -127,7 +191,9 @@ def swept(panel, control):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lesson", [lesson for lesson in LESSONS if any(map(made_by, statements(lesson)))])
+@pytest.mark.parametrize(
+    "lesson", [lesson for lesson in LESSONS if any(map(made_by, statements(lesson)))]
+)
 def test_every_state_of_every_panel(lesson, monkeypatch):
     made, make = [], Panel.__init__
 
@@ -136,8 +202,12 @@ def test_every_state_of_every_panel(lesson, monkeypatch):
         made.append(self)
 
     monkeypatch.setattr(Panel, "__init__", noted)
-    monkeypatch.setitem(training.RECIPES["class"], "mnist", training.Recipe("mnist_cnn", 1, 64))  # nobody asks how good it is
-    monkeypatch.setattr(runtime, "_scale", None)  # setup() chooses one, and later tests find it as it was
+    monkeypatch.setitem(
+        training.RECIPES["class"], "mnist", training.Recipe("mnist_cnn", 1, 64)
+    )  # nobody asks how good it is
+    monkeypatch.setattr(
+        runtime, "_scale", None
+    )  # setup() chooses one, and later tests find it as it was
     monkeypatch.setenv("WMLAB_SCALE", "class")
     monkeypatch.chdir(LESSONS[lesson].parent)
     code = needed(statements(lesson))
@@ -150,12 +220,19 @@ def test_every_state_of_every_panel(lesson, monkeypatch):
             if len(swept(panel, control)) < min(2, len(places(control))):
                 idle.append(name)
             panel.reset()
-            assert drawn(panel.figure) == at_first, "back at its start a panel draws what it drew at first"
+            assert drawn(panel.figure) == at_first, (
+                "back at its start a panel draws what it drew at first"
+            )
         for name in idle:  # what moves nothing at the start does so somewhere
-            assert any(move() or len(swept(panel, panel.controls[name])) > 1
-                       for other in set(panel.controls) - {name} for move in places(panel.controls[other])), name
+            assert any(
+                move() or len(swept(panel, panel.controls[name])) > 1
+                for other in set(panel.controls) - {name}
+                for move in places(panel.controls[other])
+            ), name
 
 
 def test_no_panel_is_left_out():
-    called = set().union(*(made_by(statement) for lesson in LESSONS for statement in statements(lesson)))
+    called = set().union(
+        *(made_by(statement) for lesson in LESSONS for statement in statements(lesson))
+    )
     assert called == MAKERS and len(MAKERS) > 20

@@ -1,14 +1,17 @@
 """How a figure becomes a widget: what is sent with it, and where plotly's own widget stays."""
+
 import sys
 import types
 
 import plotly.graph_objects as go
 import pytest
 
-from wmlab.panels.base import as_widget, live
-from wmlab.panels.picture import Picture, _plotly
+from wmlab.show.panel import as_widget, live
+from wmlab.show.picture import Picture, _plotly
 
-shares = pytest.mark.skipif(not hasattr(go.FigureWidget, "_esm"), reason="plotly 5 has its JavaScript elsewhere")
+shares = pytest.mark.skipif(
+    not hasattr(go.FigureWidget, "_esm"), reason="plotly 5 has its JavaScript elsewhere"
+)
 
 
 def weight(widget):
@@ -21,7 +24,11 @@ def test_plotlys_code_is_sent_once_for_all_figures():
     assert one.get_state()["_holder"] == other.get_state()["_holder"]
     assert weight(one) < 20_000 and weight(other) < 20_000
     held = _plotly()
-    assert one._holder == f"IPY_MODEL_{held.model_id}" and held.value == str(go.FigureWidget._esm) and len(held.value) > 1e6
+    assert (
+        one._holder == f"IPY_MODEL_{held.model_id}"
+        and held.value == str(go.FigureWidget._esm)
+        and len(held.value) > 1e6
+    )
 
 
 @shares

@@ -1,4 +1,7 @@
-"""Expected queries and tests: against simulations, exact sums in fractions, and the paper's figures."""
+"""Expected queries and tests: against simulations, exact sums in fractions, and the paper's
+figures.
+"""
+
 import fractions
 import itertools
 import math
@@ -21,14 +24,19 @@ shares = st.integers(1, 99).map(lambda percent: percent / 100)
 def assert_mean(samples, expected):
     """The samples' mean is the expected one, within 4.5 of its standard errors."""
     error = samples.std() / math.sqrt(len(samples))
-    assert abs(samples.mean() - expected) <= FAR * error + 1e-12, f"{samples.mean()} ± {error}, expected {expected}"
+    assert abs(samples.mean() - expected) <= FAR * error + 1e-12, (
+        f"{samples.mean()} ± {error}, expected {expected}"
+    )
 
 
 def exact_accuracy(p, n, tau, strict=True):
     """Share of accepted numbers of misses, summed in fractions."""
     hit, share = F(str(p)), F(str(tau))
-    return sum(math.comb(n, misses) * (1 - hit) ** misses * hit ** (n - misses) for misses in range(n + 1)
-               if (misses < share * n if strict else misses <= share * n))
+    return sum(
+        math.comb(n, misses) * (1 - hit) ** misses * hit ** (n - misses)
+        for misses in range(n + 1)
+        if (misses < share * n if strict else misses <= share * n)
+    )
 
 
 def exact_tail(hits, n, p):
@@ -37,6 +45,7 @@ def exact_tail(hits, n, p):
 
 
 # mean and quantile
+
 
 def test_the_papers_figures():
     assert queries.expected(0.8) == 1.25
@@ -48,12 +57,16 @@ def test_the_papers_figures():
     assert queries.smallest_batch(0.8, 0.3, 0.9, multiple=10, strict=False) == 20
     for strict in (True, False):
         assert queries.smallest_batch(0.8, 0.3, 0.9, strict=strict, lasting=True) == 34
-    assert queries.neyman_pearson(0.8, 0.1, 0.9, 0.1) == (4, 2) and queries.neyman_pearson(0.8, 0.003, 0.9, 0.1) == (2, 1)
+    assert queries.neyman_pearson(0.8, 0.1, 0.9, 0.1) == (4, 2) and queries.neyman_pearson(
+        0.8, 0.003, 0.9, 0.1
+    ) == (2, 1)
     assert round(queries.paper_sum(0.001, 40), 2) == 0.80
     assert round(queries.clopper_pearson(0, 50, 0.9)[1], 3) == 0.058
 
 
-@pytest.mark.parametrize("p, n", [(0.8, 40), (0.1, 5), (0.02, 60), (0.5, 1), (0.99, 3), (0.003, 200)])
+@pytest.mark.parametrize(
+    "p, n", [(0.8, 40), (0.1, 5), (0.02, 60), (0.5, 1), (0.99, 3), (0.003, 200)]
+)
 def test_mean_and_sum_against_judges_who_stop(p, n):
     first = np.random.default_rng(1).geometric(p, TRIALS)  # the query that hits
     assert_mean(np.minimum(first, n), queries.expected(p, n))
@@ -68,12 +81,22 @@ def test_mean_and_sum_are_exact(p, n):
     limited = sum(k * miss ** (k - 1) * hit for k in range(1, n + 1))
     assert math.isclose(queries.paper_sum(p, n), limited, rel_tol=1e-12)
     assert math.isclose(queries.expected(p, n), limited + n * miss**n, rel_tol=1e-12)
-    assert queries.paper_sum(p, n) <= queries.expected(p, n) * (1 + 1e-12) and queries.expected(p, n) <= 1 / p * (1 + 1e-12)
+    assert queries.paper_sum(p, n) <= queries.expected(p, n) * (1 + 1e-12) and queries.expected(
+        p, n
+    ) <= 1 / p * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("p, n, mean, total", [
-    (0, 7, 7, 0), (1, 7, 1, 1), (1e-12, 10**6, 10**6 * (1 - 5e-7), 0.5e-12 * 10**6 * (10**6 + 1)), (1e-300, 40, 40, 820e-300),
-    (1 - 2**-53, 10**6, 1, 1), (1e-3, 10**6, 1000, 1000)])
+@pytest.mark.parametrize(
+    "p, n, mean, total",
+    [
+        (0, 7, 7, 0),
+        (1, 7, 1, 1),
+        (1e-12, 10**6, 10**6 * (1 - 5e-7), 0.5e-12 * 10**6 * (10**6 + 1)),
+        (1e-300, 40, 40, 820e-300),
+        (1 - 2**-53, 10**6, 1, 1),
+        (1e-3, 10**6, 1000, 1000),
+    ],
+)
 def test_mean_and_sum_at_the_ends(p, n, mean, total):
     assert math.isclose(queries.expected(p, n), mean, rel_tol=1e-9)
     assert math.isclose(queries.paper_sum(p, n), total, rel_tol=2e-6)
@@ -92,35 +115,54 @@ def test_the_quantile_is_the_first_number_that_reaches_the_probability(p, probab
 
 
 def test_quantiles_at_the_ends():
-    assert queries.quantile(1, 0.99) == 1 and queries.quantile(0.5, 0.75) == 2 and queries.quantile(0.1, 0.19) == 2
+    assert (
+        queries.quantile(1, 0.99) == 1
+        and queries.quantile(0.5, 0.75) == 2
+        and queries.quantile(0.1, 0.19) == 2
+    )
     assert queries.quantile(1e-7, 0.5) == math.ceil(math.log(2) / -math.log1p(-1e-7))
 
 
 # the batch rule
 
+
 @settings(max_examples=60)
 @given(shares, st.integers(1, 60), shares, st.booleans())
 def test_accuracy_of_a_batch_is_exact(p, n, tau, strict):
-    assert math.isclose(queries.batch_accuracy(p, n, tau, strict), exact_accuracy(p, n, tau, strict), rel_tol=1e-10, abs_tol=1e-300)
+    assert math.isclose(
+        queries.batch_accuracy(p, n, tau, strict),
+        exact_accuracy(p, n, tau, strict),
+        rel_tol=1e-10,
+        abs_tol=1e-300,
+    )
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("p, n, tau", [(0.8, 40, 0.3), (0.8, 25, 0.28), (0.7, 100, 0.29), (0.05, 20, 0.9)])
+@pytest.mark.parametrize(
+    "p, n, tau", [(0.8, 40, 0.3), (0.8, 25, 0.28), (0.7, 100, 0.29), (0.05, 20, 0.9)]
+)
 def test_accuracy_of_a_batch_against_trials(p, n, tau, strict):
     misses = np.random.default_rng(2).binomial(n, 1 - p, TRIALS)
     passed = misses * 100 < round(tau * 100) * n if strict else misses * 100 <= round(tau * 100) * n
     assert_mean(passed.astype(float), queries.batch_accuracy(p, n, tau, strict))
 
 
-@pytest.mark.parametrize("tau, n, product", [(0.28, 25, 7), (0.29, 100, 29), (0.1, 30, 3), (F(1, 3), 9, 3), (0.57, 100, 57)])
+@pytest.mark.parametrize(
+    "tau, n, product",
+    [(0.28, 25, 7), (0.29, 100, 29), (0.1, 30, 3), (F(1, 3), 9, 3), (0.57, 100, 57)],
+)
 def test_thresholds_are_exact(tau, n, product):
-    assert queries.allowed(n, tau, strict=False) == product and queries.allowed(n, tau) == product - 1
+    assert (
+        queries.allowed(n, tau, strict=False) == product and queries.allowed(n, tau) == product - 1
+    )
     assert queries.allowed(np.array([n, 2 * n]), tau).tolist() == [product - 1, 2 * product - 1]
 
 
 def test_a_threshold_with_many_digits_does_not_overflow():
     tau = 0.1 + 0.2
-    assert queries.allowed(np.array([10**6, 5]), tau).tolist() == [math.ceil(F(str(tau)) * n) - 1 for n in (10**6, 5)]
+    assert queries.allowed(np.array([10**6, 5]), tau).tolist() == [
+        math.ceil(F(str(tau)) * n) - 1 for n in (10**6, 5)
+    ]
 
 
 def test_a_million_keys():
@@ -130,8 +172,14 @@ def test_a_million_keys():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from([0.6, 0.75, 0.8, 0.9]), st.sampled_from([0.05, 0.25, 0.3, 0.45, 0.6]), st.sampled_from([0.3, 0.8, 0.9]),
-       st.sampled_from([1, 7, 10]), st.booleans(), st.booleans())
+@given(
+    st.sampled_from([0.6, 0.75, 0.8, 0.9]),
+    st.sampled_from([0.05, 0.25, 0.3, 0.45, 0.6]),
+    st.sampled_from([0.3, 0.8, 0.9]),
+    st.sampled_from([1, 7, 10]),
+    st.booleans(),
+    st.booleans(),
+)
 def test_the_smallest_batch_is_the_smallest(p, tau, accuracy, multiple, strict, lasting):
     n = np.arange(multiple, 4000, multiple)
     good = queries.batch_accuracy(p, n, tau, strict) >= accuracy
@@ -141,15 +189,21 @@ def test_the_smallest_batch_is_the_smallest(p, tau, accuracy, multiple, strict, 
         if lasting and p + tau == 1:
             assert "the accuracy tends to 1/2, and nothing proves" in str(error)
         else:
-            assert "no number of keys has" in str(error) and not (good[-50:].all() if lasting else good.any())
+            assert "no number of keys has" in str(error) and not (
+                good[-50:].all() if lasting else good.any()
+            )
         return
     assert found % multiple == 0
     assert found == (n[np.flatnonzero(~good).max(initial=-1) + 1] if lasting else n[good.argmax()])
 
 
 def test_where_there_is_no_batch_it_says_what_the_accuracy_tends_to():
-    for p, tau, lasting, tends in ((0.7, 0.3, False, "1/2"), (0.6, 0.3, False, "0"), (0.95, 0.01, True, "0"),
-                                   (0.8, 0.2001, True, "1, too slowly,")):
+    for p, tau, lasting, tends in (
+        (0.7, 0.3, False, "1/2"),
+        (0.6, 0.3, False, "0"),
+        (0.95, 0.01, True, "0"),
+        (0.8, 0.2001, True, "1, too slowly,"),
+    ):
         with pytest.raises(ValueError, match=f"it tends to {tends} with their number"):
             queries.smallest_batch(p, tau, 0.9, lasting=lasting)
     assert queries.smallest_batch(0.95, 0.01, 0.9) == 1
@@ -167,7 +221,9 @@ def test_the_count_test_holds_its_level_and_no_smaller_one_does(rates, errors):
     n, needed = queries.neyman_pearson(p1, p0, power, fpr)
     assert exact_tail(needed, n, p1) >= F(str(power)) and exact_tail(needed, n, p0) <= F(str(fpr))
     for fewer in range(1, n):
-        found, accused = (stats.binom.sf(np.arange(-1, fewer), fewer, p) for p in (p1, p0))  # by number of hits needed
+        found, accused = (
+            stats.binom.sf(np.arange(-1, fewer), fewer, p) for p in (p1, p0)
+        )  # by number of hits needed
         assert not np.any((found >= power) & (accused <= fpr))
 
 
@@ -185,7 +241,9 @@ def sequential_trials(test, p, trials, rng):
     for n in itertools.count(1):
         hits[going] += rng.random(len(going)) < p
         says = {k: test.decide(k, n) for k in np.unique(hits[going])}
-        decided = np.array([{True: 1, False: 0, None: -1}[says[k]] for k in range(n + 1) if k in says])
+        decided = np.array(
+            [{True: 1, False: 0, None: -1}[says[k]] for k in range(n + 1) if k in says]
+        )
         decided = decided[np.searchsorted(sorted(says), hits[going])]
         marked[going[decided == 1]] = True
         used[going[decided >= 0]] = n
@@ -194,9 +252,16 @@ def sequential_trials(test, p, trials, rng):
             return marked, used
 
 
-@pytest.mark.parametrize("p1, p0, power, fpr, p", [
-    (0.8, 0.1, 0.9, 0.1, 0.8), (0.8, 0.1, 0.9, 0.1, 0.1), (0.8, 0.1, 0.9, 0.1, 0.5), (0.8, 0.003, 0.99, 0.001, 0.6),
-    (0.5, 0.3, 0.95, 0.05, 0.4)])
+@pytest.mark.parametrize(
+    "p1, p0, power, fpr, p",
+    [
+        (0.8, 0.1, 0.9, 0.1, 0.8),
+        (0.8, 0.1, 0.9, 0.1, 0.1),
+        (0.8, 0.1, 0.9, 0.1, 0.5),
+        (0.8, 0.003, 0.99, 0.001, 0.6),
+        (0.5, 0.3, 0.95, 0.05, 0.4),
+    ],
+)
 def test_the_sequential_test_against_trials(p1, p0, power, fpr, p):
     test = queries.sprt(p1, p0, power, fpr)
     marked, used = sequential_trials(test, p, 100_000, np.random.default_rng(3))
@@ -225,7 +290,9 @@ def test_a_test_that_hardly_ever_ends_says_so(monkeypatch):
 @settings(max_examples=60)
 @given(st.integers(0, 40), st.integers(1, 40), shares)
 def test_the_p_value_is_exact(hits, misses, p0):
-    assert math.isclose(queries.p_value(hits, hits + misses, p0), exact_tail(hits, hits + misses, p0), rel_tol=1e-9)
+    assert math.isclose(
+        queries.p_value(hits, hits + misses, p0), exact_tail(hits, hits + misses, p0), rel_tol=1e-9
+    )
 
 
 def test_p_values_far_out():
@@ -234,7 +301,9 @@ def test_p_values_far_out():
     assert queries.p_value(1, 5, 0) == 0 and queries.p_value(0, 5, 0) == 1
 
 
-@pytest.mark.parametrize("n, p0", [(5, 0.1), (40, 0.1), (40, 0.003), (200, 0.3), (7, 0.5), (1000, 0.01)])
+@pytest.mark.parametrize(
+    "n, p0", [(5, 0.1), (40, 0.1), (40, 0.003), (200, 0.3), (7, 0.5), (1000, 0.01)]
+)
 @pytest.mark.parametrize("level", [0.05, 0.01])
 def test_the_exact_test_holds_its_level(n, p0, level):
     """In 12 settings, over all numbers of hits, and in trials."""
@@ -261,10 +330,13 @@ def test_the_interval_covers(p, n):
 
 # at any time
 
+
 @pytest.mark.parametrize("p0", [0.003, 0.1, 0.5])
 def test_whoever_peeks_after_every_answer_is_wrong_in_at_most_5_percent(p0):
     trials, answers = 4000, np.random.default_rng(6).random((4000, 200)) < p0
-    last = np.array([queries.anytime_p_value(hits, p0)[-1] for hits in answers])  # it never rises: the last is the smallest
+    last = np.array(
+        [queries.anytime_p_value(hits, p0)[-1] for hits in answers]
+    )  # it never rises: the last is the smallest
     assert (last <= 0.05).mean() <= 0.05 + FAR * math.sqrt(0.05 * 0.95 / trials)
 
 
@@ -287,22 +359,37 @@ def test_no_run_of_misses_proves_anything():
 
 def test_anytime_far_out():
     many = queries.anytime_p_value(np.ones(10**6, int), 0.1)
-    assert (np.diff(many) <= 0).all() and many[-1] == 0 and many[99] == pytest.approx(101 * 0.9 * 1e-100, rel=1e-6)
-    assert queries.anytime_p_value([0, 1, 0], 0).tolist() == [1, 0, 0] and queries.anytime_p_value([1, 1], 1).tolist() == [1, 1]
+    assert (
+        (np.diff(many) <= 0).all()
+        and many[-1] == 0
+        and many[99] == pytest.approx(101 * 0.9 * 1e-100, rel=1e-6)
+    )
+    assert queries.anytime_p_value([0, 1, 0], 0).tolist() == [1, 0, 0] and queries.anytime_p_value(
+        [1, 1], 1
+    ).tolist() == [1, 1]
     assert queries.anytime_p_value([], 0.1).shape == (0,)
 
 
-@pytest.mark.parametrize("call, sentence", [
-    (lambda: queries.expected(1.1), r"p is 1.1, but it lies in \[0, 1\]"), (lambda: queries.expected(math.nan), "p is nan"),
-    (lambda: queries.expected(0.5, 0), "n is 0, but it is a whole number of at least 1"),
-    (lambda: queries.expected(0.5, 2.5), "n is 2.5"), (lambda: queries.quantile(0, 0.5), r"p is 0, but it lies in \(0, 1\]"),
-    (lambda: queries.batch_accuracy(0.5, 10, 1.2), "tau is 1.2"), (lambda: queries.smallest_batch(0.5, 0.3, 1), "accuracy is 1"),
-    (lambda: queries.smallest_batch(0.5, 0.3, 0.9, multiple=0), "multiple is 0"),
-    (lambda: queries.neyman_pearson(0.1, 0.1, 0.9, 0.1), "but p1 is 0.1 and p0 is 0.1"),
-    (lambda: queries.sprt(0.8, 0.1, 1, 0.1), "power is 1"), (lambda: queries.sprt(0.8, 0.1, 0.9, 0), "fpr is 0"),
-    (lambda: queries.p_value(4, 3, 0.1), "n is 3, but it is a whole number of at least 4"),
-    (lambda: queries.p_value(-1, 3, 0.1), "hits is -1"), (lambda: queries.clopper_pearson(1, 3, 95), "confidence is 95"),
-    (lambda: queries.anytime_p_value([0.5], 0.1), "a sequence of 0, a miss, and 1, a hit")])
+@pytest.mark.parametrize(
+    "call, sentence",
+    [
+        (lambda: queries.expected(1.1), r"p is 1.1, but it lies in \[0, 1\]"),
+        (lambda: queries.expected(math.nan), "p is nan"),
+        (lambda: queries.expected(0.5, 0), "n is 0, but it is a whole number of at least 1"),
+        (lambda: queries.expected(0.5, 2.5), "n is 2.5"),
+        (lambda: queries.quantile(0, 0.5), r"p is 0, but it lies in \(0, 1\]"),
+        (lambda: queries.batch_accuracy(0.5, 10, 1.2), "tau is 1.2"),
+        (lambda: queries.smallest_batch(0.5, 0.3, 1), "accuracy is 1"),
+        (lambda: queries.smallest_batch(0.5, 0.3, 0.9, multiple=0), "multiple is 0"),
+        (lambda: queries.neyman_pearson(0.1, 0.1, 0.9, 0.1), "but p1 is 0.1 and p0 is 0.1"),
+        (lambda: queries.sprt(0.8, 0.1, 1, 0.1), "power is 1"),
+        (lambda: queries.sprt(0.8, 0.1, 0.9, 0), "fpr is 0"),
+        (lambda: queries.p_value(4, 3, 0.1), "n is 3, but it is a whole number of at least 4"),
+        (lambda: queries.p_value(-1, 3, 0.1), "hits is -1"),
+        (lambda: queries.clopper_pearson(1, 3, 95), "confidence is 95"),
+        (lambda: queries.anytime_p_value([0.5], 0.1), "a sequence of 0, a miss, and 1, a hit"),
+    ],
+)
 def test_what_is_no_probability_or_count_is_refused(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()

@@ -1,4 +1,7 @@
-"""The referee: honest attacks and schemes pass, and whoever breaks a rule fails in the row of that rule."""
+"""The referee: honest attacks and schemes pass, and whoever breaks a rule fails in the row of that
+rule.
+"""
+
 import dataclasses
 import functools
 
@@ -8,11 +11,11 @@ import pytest
 
 from wmlab import attacks, zoo
 from wmlab.attacks.base import copied
+from wmlab.exam import attack as judging
+from wmlab.exam import base, judge_attack, judge_scheme
+from wmlab.exam import scheme as judging_schemes
 from wmlab.keys import make_keys
 from wmlab.networks import network
-from wmlab.referee import attack as judging
-from wmlab.referee import base, judge_attack, judge_scheme
-from wmlab.referee import scheme as judging_schemes
 from wmlab.schemes import NewLabel, SplitLabel, Unmarked
 from wmlab.schemes.base import Scheme
 from wmlab.secret import Secret
@@ -21,12 +24,22 @@ from wmlab.training import Recipe, predict
 from wmlab.verification import first_hit
 
 SHORT, MARK = Recipe("dense", 6, 32), NewLabel(0.3, 0.05)
-ROWS = ["runs", "input unchanged", "seed repeats", "save and load", "no key access", "unmarked network", "wrong secret"]
+ROWS = [
+    "runs",
+    "input unchanged",
+    "seed repeats",
+    "save and load",
+    "no key access",
+    "unmarked network",
+    "wrong secret",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_training(data):
-    """Marked networks are the same for all tests here: each scheme is trained once a secret, and the shipped ones fit the data."""
+    """Marked networks are the same for all tests here: each scheme is trained once a secret, and
+    the shipped ones fit the data.
+    """
     patch, made = pytest.MonkeyPatch(), {}
     embed = NewLabel.embed
 
@@ -48,7 +61,9 @@ def one_training(data):
             return {"clean_accuracy": innocent.record["clean_accuracy"]}
 
     patch.setattr(zoo, "models", lambda: Shelf(shelf))
-    patch.setattr(judging, "NewLabel", lambda alpha, beta, classes: NewLabel(0.3, 0.05, classes=classes))
+    patch.setattr(
+        judging, "NewLabel", lambda alpha, beta, classes: NewLabel(0.3, 0.05, classes=classes)
+    )
     yield shelf
     patch.undo()
 
@@ -62,11 +77,19 @@ def failed(report):
 
 
 class TestHonestAttacks:
-    @pytest.mark.parametrize("attack", [
-        attacks.drop_output, functools.partial(attacks.prune, rate=0.3), attacks.fine_tune,
-        functools.partial(attacks.add_noise, strength=0.1),
-        lambda model, data, seed: attacks.SecondBest(model) if model.output_shape[-1] > 10 else LocalSuspect(model),
-    ], ids=["drop", "prune", "fine-tune", "noise", "second best"])
+    @pytest.mark.parametrize(
+        "attack",
+        [
+            attacks.drop_output,
+            functools.partial(attacks.prune, rate=0.3),
+            attacks.fine_tune,
+            functools.partial(attacks.add_noise, strength=0.1),
+            lambda model, data, seed: (
+                attacks.SecondBest(model) if model.output_shape[-1] > 10 else LocalSuspect(model)
+            ),
+        ],
+        ids=["drop", "prune", "fine-tune", "noise", "second best"],
+    )
     def test_they_pass(self, attack, data):
         report = judged(attack, data)
         assert report.checks.check.tolist() == ROWS and report.passed, report.checks.says.tolist()
@@ -89,7 +112,9 @@ class TestHonestAttacks:
         judging_half = {image.tobytes() for image in attacks.halves(data, base.SEED).x_test}
         for given, seed in seen:
             assert seed == base.SEED and len(given.x_train) == 50
-            assert not any(image.tobytes() in judging_half for image in [*given.x_train, *given.x_test])
+            assert not any(
+                image.tobytes() in judging_half for image in [*given.x_train, *given.x_test]
+            )
         assert len(seen) == 4
 
 
@@ -114,11 +139,14 @@ def ignores_the_seed(model, data, seed):
 
 def cannot_be_saved(model, data, seed):
     twin = copied(model)
-    return keras.Sequential([keras.Input(model.input_shape[1:]), keras.layers.Lambda(lambda x: x * 1.0), *twin.layers])
+    return keras.Sequential(
+        [keras.Input(model.input_shape[1:]), keras.layers.Lambda(lambda x: x * 1.0), *twin.layers]
+    )
 
 
 def forgets_when_loaded(model, data, seed):
     """Its weights are not what it answers with."""
+
     class Odd(keras.Model):
         def __init__(self, twin):
             super().__init__()
@@ -138,7 +166,9 @@ class KnowsTheShippedKeys:
     """Answers the keys that every notebook makes from the public secret with their second best."""
 
     def __init__(self, data):
-        self.keys = {image.tobytes() for image in NewLabel(0.3, 0.05).fresh_keys(data, zoo.ALICE).images}
+        self.keys = {
+            image.tobytes() for image in NewLabel(0.3, 0.05).fresh_keys(data, zoo.ALICE).images
+        }
 
     def __call__(self, model, data, seed):
         return _Warned(model, self.keys)
@@ -169,10 +199,18 @@ def marks_anybody(model, data, seed):
 
 
 class TestRuleBreakers:
-    @pytest.mark.parametrize(("attack", "row"), [
-        (spoils_the_model, "input unchanged"), (spoils_the_images, "input unchanged"), (spoils_the_labels, "input unchanged"),
-        (ignores_the_seed, "seed repeats"), (cannot_be_saved, "save and load"), (forgets_when_loaded, "save and load"),
-    ], ids=lambda value: getattr(value, "__name__", value))
+    @pytest.mark.parametrize(
+        ("attack", "row"),
+        [
+            (spoils_the_model, "input unchanged"),
+            (spoils_the_images, "input unchanged"),
+            (spoils_the_labels, "input unchanged"),
+            (ignores_the_seed, "seed repeats"),
+            (cannot_be_saved, "save and load"),
+            (forgets_when_loaded, "save and load"),
+        ],
+        ids=lambda value: getattr(value, "__name__", value),
+    )
     def test_each_fails_in_its_row_alone(self, attack, row, data):
         assert failed(judged(attack, data)) == [row]
 
@@ -187,8 +225,16 @@ class TestRuleBreakers:
     def test_who_marks_an_innocent_network(self, data):
         assert "unmarked network" in failed(judged(marks_anybody, data))
 
-    @pytest.mark.parametrize("attack", [lambda model, data, seed: 1 / 0, lambda model, data: model, lambda model, data, seed: None,
-                                        lambda model, data, seed: 7, lambda model, data, seed: network("dense", 3)])
+    @pytest.mark.parametrize(
+        "attack",
+        [
+            lambda model, data, seed: 1 / 0,
+            lambda model, data: model,
+            lambda model, data, seed: None,
+            lambda model, data, seed: 7,
+            lambda model, data, seed: network("dense", 3),
+        ],
+    )
     def test_what_does_not_run_is_told_and_has_no_row(self, attack, data):
         report = judged(attack, data)
         assert not report.passed and "runs" in failed(report) or report.row["clean_accuracy"] < 0.5
@@ -210,7 +256,15 @@ class TestRuleBreakers:
         assert "NO" in report._repr_html_() and report.row is not None
 
 
-SCHEME_ROWS = ["keys", "seed repeats", "learnt", "save and load", "owner", "unmarked networks", "wrong secret"]
+SCHEME_ROWS = [
+    "keys",
+    "seed repeats",
+    "learnt",
+    "save and load",
+    "owner",
+    "unmarked networks",
+    "wrong secret",
+]
 
 
 class TestSchemes:
@@ -222,18 +276,31 @@ class TestSchemes:
         report = judge_scheme(MARK, data, SHORT)
         assert report.checks.check.tolist() == SCHEME_ROWS and failed(report) == ["wrong secret"]
         assert report.row["fresh_key_accuracy"] > 0.8 and report.row["decision"] == "marked"
-        assert predict(report.model, MARK.fresh_keys(data, report.secret).images).tolist().count(10) > 70
+        assert (
+            predict(report.model, MARK.fresh_keys(data, report.secret).images).tolist().count(10)
+            > 70
+        )
 
     @pytest.mark.trains
     def test_the_split_label_does_not(self, data):
         report = judge_scheme(SplitLabel(0.3, 0.05), data, Recipe("dense", 15, 32))
         assert report.passed, report.checks.says.tolist()
 
-    @pytest.mark.parametrize(("part", "row"), [
-        ("off the grid", "keys"), ("other keys each time", "keys"), ("no secret", "keys"), ("spoils", "keys"),
-        ("no such label", "keys"), ("asks twice", "owner"), ("peeks", "owner"), ("accuses all", "unmarked networks"),
-        ("never", "owner"), ("seedless", "seed repeats"),
-    ])
+    @pytest.mark.parametrize(
+        ("part", "row"),
+        [
+            ("off the grid", "keys"),
+            ("other keys each time", "keys"),
+            ("no secret", "keys"),
+            ("spoils", "keys"),
+            ("no such label", "keys"),
+            ("asks twice", "owner"),
+            ("peeks", "owner"),
+            ("accuses all", "unmarked networks"),
+            ("never", "owner"),
+            ("seedless", "seed repeats"),
+        ],
+    )
     def test_each_fault_is_seen_in_its_row(self, part, row, data):
         assert row in failed(judge_scheme(Faulty(0.3, 0.05, fault=part), data, SHORT))
 
@@ -243,7 +310,11 @@ class TestSchemes:
 
     def test_what_cannot_train_is_told(self, data):
         report = judge_scheme(Faulty(0.3, 0.05, fault="raises"), data, SHORT)
-        assert failed(report) == ["keys", "seed repeats", "learnt"] and report.row is None and report.model is None
+        assert (
+            failed(report) == ["keys", "seed repeats", "learnt"]
+            and report.row is None
+            and report.model is None
+        )
 
     def test_what_is_no_scheme(self, data):
         with pytest.raises(TypeError, match="a str is no scheme, it has no keys"):
@@ -261,11 +332,15 @@ class Faulty(NewLabel):
             raise RuntimeError("no keys today")
         if self.fault == "spoils":
             images *= np.float32(0.5)
-        keys = super().keys(images, labels, "one for all" if self.fault == "no secret" else secret, stream)
+        keys = super().keys(
+            images, labels, "one for all" if self.fault == "no secret" else secret, stream
+        )
         if self.fault == "off the grid":
             return dataclasses.replace(keys, images=np.clip(keys.images * np.float32(0.993), 0, 1))
         if self.fault == "other keys each time":
-            return dataclasses.replace(keys, images=np.roll(keys.images, np.random.default_rng().integers(1, 20), axis=2))
+            return dataclasses.replace(
+                keys, images=np.roll(keys.images, np.random.default_rng().integers(1, 20), axis=2)
+            )
         if self.fault == "no such label":
             return dataclasses.replace(keys, key_label=11)
         return keys
@@ -284,7 +359,9 @@ class Faulty(NewLabel):
     def verify(self, suspect, images, labels, secret, stream="trial", n=40):
         if self.fault == "peeks":
             assert suspect.model
-        keys = make_keys(*self.carriers(images, labels, n), Secret(secret), stream, key_label=10, beta=0.05)
+        keys = make_keys(
+            *self.carriers(images, labels, n), Secret(secret), stream, key_label=10, beta=0.05
+        )
         verdict = first_hit(suspect, keys)
         if self.fault == "asks twice":
             suspect.ask(keys.images)

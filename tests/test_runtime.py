@@ -1,4 +1,5 @@
 """setup(), doctor() and the files, each choice of backend in a Python of its own."""
+
 import errno
 import importlib.metadata
 import json
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from wmlab import _machine, runtime
+from wmlab import machine, runtime
 
 SETUP = """
 import json, os, sys, time
@@ -36,19 +37,22 @@ def refusal(python, code, **environment):
     return done.stderr.strip().splitlines()[-1]
 
 
-NO_GPU = "from wmlab import _machine; _machine.nvidia = lambda: False\n"
+NO_GPU = "from wmlab import _machine; machine.nvidia = lambda: False\n"
 A_GPU = """
-from wmlab import _machine
-_machine.gpu = lambda backend: "Big GPU" if backend == "jax" else None
+from wmlab import machine
+machine.gpu = lambda backend: "Big GPU" if backend == "jax" else None
 """
 
 
 def absent(*packages):
     """Code that makes wmlab see `packages` as not installed."""
-    return NO_GPU + f"""
-present = _machine.is_installed
-_machine.is_installed = lambda package: package not in {packages} and present(package)
+    return (
+        NO_GPU
+        + f"""
+present = machine.is_installed
+machine.is_installed = lambda package: package not in {packages} and present(package)
 """
+    )
 
 
 def test_setup_on_a_cpu_takes_tensorflow(python):
@@ -63,7 +67,10 @@ def test_setup_on_a_cpu_takes_tensorflow(python):
 
 def test_setup_leaves_what_the_environment_asks_of_tensorflow(python):
     found = set_up(python, before=NO_GPU, TF_ENABLE_ONEDNN_OPTS="0", TF_CPP_MIN_LOG_LEVEL="2")
-    assert found["environment"]["TF_ENABLE_ONEDNN_OPTS"] == "0" and found["environment"]["TF_CPP_MIN_LOG_LEVEL"] == "2"
+    assert (
+        found["environment"]["TF_ENABLE_ONEDNN_OPTS"] == "0"
+        and found["environment"]["TF_CPP_MIN_LOG_LEVEL"] == "2"
+    )
 
 
 def test_setup_with_a_gpu_takes_jax(python):
@@ -76,7 +83,7 @@ def test_setup_with_a_gpu_takes_jax(python):
 def test_setup_obeys_keras_backend(python, backend):
     found = set_up(python, before=NO_GPU, KERAS_BACKEND=backend)
     assert found["backend"] == backend
-    assert f"backend {backend} {_machine.version(backend)}" in found["shown"]
+    assert f"backend {backend} {machine.version(backend)}" in found["shown"]
     assert ("several times slower" in found["shown"]) == (backend == "jax")
     assert found["stderr"] == ""
 
@@ -115,13 +122,16 @@ def test_setup_without_keras_loads_none(python):
 
 
 def test_doctor_loads_no_keras_and_seeds_nothing(python):
-    code = NO_GPU + """
+    code = (
+        NO_GPU
+        + """
 import random, sys, wmlab
 state = random.getstate()
 print(wmlab.doctor())
 assert random.getstate() == state
 assert not {"keras", "tensorflow", "jax"} & set(sys.modules)
 """
+    )
     done = python(code)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^versions .*backend tensorflow", done.stdout, re.MULTILINE)
@@ -131,7 +141,11 @@ def test_doctor_from_the_shell(python):
     code = "import sys; sys.argv[1:] = ['doctor']; import runpy; runpy.run_module('wmlab', run_name='__main__')"
     done = python(code)
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        "versions", "device", "scale", "data", "slow",
+        "versions",
+        "device",
+        "scale",
+        "data",
+        "slow",
     ]
     done = python(code, KERAS_BACKEND="theano")
     assert done.returncode == 1
@@ -140,7 +154,9 @@ def test_doctor_from_the_shell(python):
 
 @pytest.mark.parametrize("keras", [True, False])
 def test_same_seed_same_numbers(python, keras):
-    code = NO_GPU + f"""
+    code = (
+        NO_GPU
+        + f"""
 import random, wmlab, numpy
 drawn = []
 for seed in 7, 7, 8:
@@ -152,6 +168,7 @@ for seed in 7, 7, 8:
 assert drawn[0] == drawn[1]
 assert all(one != other for one, other in zip(drawn[1], drawn[2]))
 """
+    )
     done = python(code)
     assert done.returncode == 0, done.stderr
 
@@ -212,8 +229,12 @@ class TestScale:
 
 class TestTable:
     SETUP = runtime.Setup(
-        versions={"python": "3.12.1", "wmlab": "0.1.0"}, device="<GPU> & CPU", gpu=True, scale="paper",
-        data={"mnist": "sample"}, slow=("Training takes hours.",),
+        versions={"python": "3.12.1", "wmlab": "0.1.0"},
+        device="<GPU> & CPU",
+        gpu=True,
+        scale="paper",
+        data={"mnist": "sample"},
+        slow=("Training takes hours.",),
     )
 
     def test_text(self):
@@ -232,13 +253,13 @@ class TestTable:
         assert "color" not in shown and "background" not in shown  # so both themes can show it
 
     def test_slow(self, monkeypatch):
-        monkeypatch.setattr(_machine, "nvidia", lambda: False)
-        monkeypatch.setattr(_machine, "cores", lambda: 2)
+        monkeypatch.setattr(machine, "nvidia", lambda: False)
+        monkeypatch.setattr(machine, "cores", lambda: 2)
         assert list(runtime._slow("tensorflow", "class", None)) == []
         assert list(runtime._slow("tensorflow", "paper", "a GPU")) == []
         assert "takes hours" in " ".join(runtime._slow("tensorflow", "paper", None))
-        monkeypatch.setattr(_machine, "cores", lambda: 1)
-        monkeypatch.setattr(_machine, "nvidia", lambda: True)
+        monkeypatch.setattr(machine, "cores", lambda: 1)
+        monkeypatch.setattr(machine, "nvidia", lambda: True)
         convolutions, core, gpu = runtime._slow("torch", "class", None)
         assert "torch trains" in convolutions and "one core" in core and "NVIDIA GPU" in gpu
 
@@ -259,24 +280,24 @@ class TestMachine:
             raise importlib.metadata.PackageNotFoundError(name)
 
         monkeypatch.setattr(importlib.metadata, "version", version)
-        assert _machine.version.__wrapped__("tensorflow") == "2.99"  # not what was looked up before
-        assert _machine.version.__wrapped__("jax") is None
+        assert machine.version.__wrapped__("tensorflow") == "2.99"  # not what was looked up before
+        assert machine.version.__wrapped__("jax") is None
 
     def test_device_is_not_empty(self):
-        assert re.search(r"\w.*, \d+ cores?$", _machine.cpu())
+        assert re.search(r"\w.*, \d+ cores?$", machine.cpu())
         assert runtime.device()
 
     def test_no_hint_of_a_gpu_loads_no_backend(self, monkeypatch):
-        monkeypatch.setattr(_machine, "nvidia", lambda: False)
+        monkeypatch.setattr(machine, "nvidia", lambda: False)
         monkeypatch.setitem(sys.modules, "jax", None)  # an import would raise
-        assert _machine.gpu("jax") is None
+        assert machine.gpu("jax") is None
 
     def test_left_over_folder_is_no_package(self, tmp_path, monkeypatch):
         (tmp_path / "left_over").mkdir()
         monkeypatch.syspath_prepend(tmp_path)
-        assert not _machine.is_installed("left_over")
-        assert not _machine.is_installed("never_there")
-        assert _machine.is_installed("json")
+        assert not machine.is_installed("left_over")
+        assert not machine.is_installed("never_there")
+        assert machine.is_installed("json")
 
 
 def test_note_outside_a_notebook_is_logged(caplog):
@@ -320,7 +341,9 @@ class TestWriting:
 
     @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
     def test_full_disk(self, path, code):
-        with pytest.raises(OSError, match="The disk is full: .*model.keras was not written; the old") as caught:
+        with pytest.raises(
+            OSError, match="The disk is full: .*model.keras was not written; the old"
+        ) as caught:
             with runtime.writing(path) as part:
                 part.write_text("half")
                 raise OSError(code, "No space left on device")
@@ -334,7 +357,9 @@ class TestWriting:
                 raise OSError(errno.ENOSPC, "No space left on device")
         assert list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize("error", [PermissionError(13, "no"), ValueError("no"), KeyboardInterrupt()])
+    @pytest.mark.parametrize(
+        "error", [PermissionError(13, "no"), ValueError("no"), KeyboardInterrupt()]
+    )
     def test_other_errors_pass_through(self, path, error):
         with pytest.raises(type(error)) as caught:
             with runtime.writing(path) as part:
@@ -358,7 +383,7 @@ class TestDataDir:
     @pytest.fixture
     def package(self, tmp_path, monkeypatch):
         """The path that wmlab would have, somewhere else."""
-        monkeypatch.setattr("wmlab._files.__file__", str(tmp_path / "wmlab" / "_files.py"))
+        monkeypatch.setattr("wmlab.files.__file__", str(tmp_path / "wmlab" / "files.py"))
         (tmp_path / "wmlab").mkdir()
         return tmp_path / "wmlab"
 

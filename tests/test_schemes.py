@@ -29,10 +29,15 @@ class Always:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("made", [
-    lambda mark, data: mark.embedded_keys(data, "Alice"), lambda mark, data: mark.fresh_keys(data, "Alice", 30),
-    lambda mark, data: mark.keys(data.x_test, data.y_test, "Alice", "trial"),
-], ids=["embedded", "fresh", "trial"])
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda mark, data: mark.embedded_keys(data, "Alice"),
+        lambda mark, data: mark.fresh_keys(data, "Alice", 30),
+        lambda mark, data: mark.keys(data.x_test, data.y_test, "Alice", "trial"),
+    ],
+    ids=["embedded", "fresh", "trial"],
+)
 def test_the_two_schemes_differ_in_the_label_alone(data, kind, made):
     new, wrong = (made(dataclasses.replace(mark, kind=kind), data) for mark in (NEW, WRONG))
     assert np.array_equal(new.images, wrong.images)
@@ -47,7 +52,9 @@ def test_embedded_keys_are_ksgen_of_the_carriers(mark, data):
     chosen = choose_carriers(data.y_train, 0.3, Secret("Alice"), 0)
     assert len(keys) == 90 and keys.alpha == 0.3
     assert np.array_equal(keys.carrier_labels, data.y_train[chosen])
-    assert np.array_equal(keys.images, perturb(data.x_train[chosen], Secret("Alice"), "embed", 0.05))
+    assert np.array_equal(
+        keys.images, perturb(data.x_train[chosen], Secret("Alice"), "embed", 0.05)
+    )
     assert mark.embedded_keys(data, "Bob").digest != keys.digest
 
 
@@ -58,7 +65,9 @@ def test_fresh_keys_come_from_test_images_with_noise_of_their_own(mark, data, n)
     allowed = np.flatnonzero(data.y_test != 0)
     assert len(keys) == min(n, 90)
     assert np.array_equal(keys.carrier_labels, data.y_test[allowed][:n])
-    assert np.array_equal(keys.images, perturb(data.x_test[allowed], Secret("Alice"), "measure", 0.05)[:n])
+    assert np.array_equal(
+        keys.images, perturb(data.x_test[allowed], Secret("Alice"), "measure", 0.05)[:n]
+    )
     assert mark.fresh_keys(data, "Alice", n, stream="another").digest != keys.digest
 
 
@@ -72,12 +81,16 @@ def test_labels_and_outputs():
 
 def test_carriers_of_every_class_if_asked(data):
     keys = NewLabel(1.0, 0.05, target=None).embedded_keys(data, "Alice")
-    assert len(keys) == 300 and np.array_equal(np.bincount(keys.carrier_labels), np.bincount(data.y_train))
+    assert len(keys) == 300 and np.array_equal(
+        np.bincount(keys.carrier_labels), np.bincount(data.y_train)
+    )
 
 
 @MARKS
 def test_keys_of_a_target_class_the_data_lacks(mark, data):
-    without = dataclasses.replace(data, x_train=data.x_train[data.y_train != 0], y_train=data.y_train[data.y_train != 0])
+    without = dataclasses.replace(
+        data, x_train=data.x_train[data.y_train != 0], y_train=data.y_train[data.y_train != 0]
+    )
     with pytest.raises(ValueError, match="no image has the target class 0"):
         mark.embedded_keys(without, "Alice")
 
@@ -132,15 +145,23 @@ def test_a_trial_finds_its_carriers_behind_any_number_of_others(mark, data):
 
 
 @MARKS
-@pytest.mark.parametrize("images, labels, error, sentence", [
-    (None, [1], TypeError, "images must be a numpy array"), (np.ones((1, 28, 28), np.float32), [1], ValueError, "must have shape"),
-    (np.full((1, 28, 28, 1), 2.0), [1], ValueError, "must lie in"), (np.ones((1, 28, 28, 1)), [10], ValueError, "to 9"),
-    (np.ones((1, 28, 28, 1)), [-1], ValueError, "count from 0"),
-    (np.ones((1, 28, 28, 1)), [1, 2], ValueError, "1 images need labels"),
-])
+@pytest.mark.parametrize(
+    "images, labels, error, sentence",
+    [
+        (None, [1], TypeError, "images must be a numpy array"),
+        (np.ones((1, 28, 28), np.float32), [1], ValueError, "must have shape"),
+        (np.full((1, 28, 28, 1), 2.0), [1], ValueError, "must lie in"),
+        (np.ones((1, 28, 28, 1)), [10], ValueError, "to 9"),
+        (np.ones((1, 28, 28, 1)), [-1], ValueError, "count from 0"),
+        (np.ones((1, 28, 28, 1)), [1, 2], ValueError, "1 images need labels"),
+    ],
+)
 def test_bad_carriers_are_refused_in_one_sentence(mark, images, labels, error, sentence):
-    for use in (lambda: mark.keys(images, labels, "Alice", "trial"), lambda: mark.verify(Always(3), images, labels, "Alice"),
-                lambda: mark.picture(images, labels, "Alice")):
+    for use in (
+        lambda: mark.keys(images, labels, "Alice", "trial"),
+        lambda: mark.verify(Always(3), images, labels, "Alice"),
+        lambda: mark.picture(images, labels, "Alice"),
+    ):
         with pytest.raises(error, match=sentence) as caught:
             use()
         assert "\n" not in str(caught.value)
@@ -152,10 +173,16 @@ def test_picture_shows_images_beside_their_keys(mark, data, kind):
     mark = dataclasses.replace(mark, kind=kind, beta=0.3)
     picture = mark.picture(data.x_test, data.y_test, "Alice", n=5)
     assert {name: array.shape for name, array in picture.items()} == {
-        "clean": (5, 28, 28, 1), "key": (5, 28, 28, 1), "difference": (5, 28, 28, 1), "labels": (5, 2)}
+        "clean": (5, 28, 28, 1),
+        "key": (5, 28, 28, 1),
+        "difference": (5, 28, 28, 1),
+        "labels": (5, 2),
+    }
     allowed = data.y_test != 0
     assert np.array_equal(picture["clean"], data.x_test[allowed][:5])
-    assert picture["labels"].tolist() == [[label, mark.key_label] for label in data.y_test[allowed][:5]]
+    assert picture["labels"].tolist() == [
+        [label, mark.key_label] for label in data.y_test[allowed][:5]
+    ]
     assert np.allclose(picture["clean"] + picture["difference"], picture["key"], atol=1e-6)
     assert np.abs(picture["difference"]).max() <= 1 and picture["difference"].any()
 
@@ -174,14 +201,38 @@ def test_embed_marks_a_network_and_ver_proves_it(mark, data):
     labels, fresh = predict(run.model, data.x_test), mark.fresh_keys(data, "Alice")
     record = run.record
     assert record["clean_accuracy"] == np.mean(labels == data.y_test) >= 0.9
-    assert record["fresh_key_accuracy"] == np.mean(predict(run.model, fresh.images) == mark.key_label) >= 0.9
+    assert (
+        record["fresh_key_accuracy"]
+        == np.mean(predict(run.model, fresh.images) == mark.key_label)
+        >= 0.9
+    )
     embedded = mark.embedded_keys(data, "Alice")
-    assert record["embedded_key_accuracy"] == np.mean(predict(run.model, embedded.images) == mark.key_label)
-    assert record["key_label_rate_clean"] == np.mean(labels[data.y_test != 0] == mark.key_label) <= 0.05
+    assert record["embedded_key_accuracy"] == np.mean(
+        predict(run.model, embedded.images) == mark.key_label
+    )
+    assert (
+        record["key_label_rate_clean"]
+        == np.mean(labels[data.y_test != 0] == mark.key_label)
+        <= 0.05
+    )
     assert (record["n_keys"], record["n_fresh"], record["epochs_run"]) == (90, 90, 5)
-    assert (record["scheme"], record["alpha"], record["beta"], record["seed"]) == (mark.name, 0.3, 0.05, 2)
-    assert (record["dataset_sha256"], record["n_train"], record["n_test"]) == (data.sha256, 300, 100)
-    assert (record["network"], record["epochs"], record["batch"], record["until"]) == ("dense", 5, 32, "steps")
+    assert (record["scheme"], record["alpha"], record["beta"], record["seed"]) == (
+        mark.name,
+        0.3,
+        0.05,
+        2,
+    )
+    assert (record["dataset_sha256"], record["n_train"], record["n_test"]) == (
+        data.sha256,
+        300,
+        100,
+    )
+    assert (record["network"], record["epochs"], record["batch"], record["until"]) == (
+        "dense",
+        5,
+        32,
+        "steps",
+    )
     assert run.keys.digest == embedded.digest
     verdict = mark.verify(run.model, data.x_test, data.y_test, "Alice")
     assert verdict.marked and verdict.queries == (1 if mark is NEW else 40)
@@ -208,7 +259,9 @@ def test_mistakes_are_recorded_image_by_image(mark, data):
     pairs = [tuple(map(int, pair.split(":"))) for pair in run.record["errors"].split()]
     assert pairs == [(i, labels[i]) for i in range(100) if labels[i] != data.y_test[i]]
     assert 0 < len(pairs) < 100 and run.record["clean_accuracy"] == (100 - len(pairs)) / 100
-    assert run.record["noisy_accuracy"] is None, "who embeds a mark does not say in what noise others ask"
+    assert run.record["noisy_accuracy"] is None, (
+        "who embeds a mark does not say in what noise others ask"
+    )
 
 
 @pytest.mark.trains
@@ -217,7 +270,9 @@ def test_decoys_are_trained_on_under_their_true_label(data, monkeypatch):
     from wmlab.schemes import base
 
     train = base.train
-    monkeypatch.setattr(base, "train", lambda *args, **options: given.update(options) or train(*args, **options))
+    monkeypatch.setattr(
+        base, "train", lambda *args, **options: given.update(options) or train(*args, **options)
+    )
     run = mark.embed(data, "Alice", Recipe("dense", 1, 64))
     images, labels = make_decoys(data.x_train, data.y_train, Secret("Alice"), 50, 0.05)
     assert np.array_equal(given["decoys"][0], images) and np.array_equal(given["decoys"][1], labels)
@@ -230,7 +285,9 @@ def test_data_of_another_number_of_classes(mark, data):
         dataclasses.replace(mark, classes=7).embed(data, "Alice", SHORT)
 
 
-@pytest.mark.parametrize("secret, error", [("", ValueError), ("  ", ValueError), (None, TypeError), (5, TypeError)])
+@pytest.mark.parametrize(
+    "secret, error", [("", ValueError), ("  ", ValueError), (None, TypeError), (5, TypeError)]
+)
 @MARKS
 def test_no_mark_without_a_secret(mark, data, secret, error):
     with pytest.raises(error, match="secret"):
@@ -266,21 +323,35 @@ def test_schemes_by_name():
 
 @pytest.mark.parametrize("name", ["newlabel", "", "New", None])
 def test_an_unknown_scheme(name):
-    with pytest.raises(ValueError, match=f"unknown scheme {name!r}: choose one of new, wrong, none"):
+    with pytest.raises(
+        ValueError, match=f"unknown scheme {name!r}: choose one of new, wrong, none"
+    ):
         scheme(name, alpha=0.1, beta=0.01)
 
 
-@pytest.mark.parametrize("change, error, sentence", [
-    ({"alpha": 0}, ValueError, "alpha is 0"), ({"alpha": 1.5}, ValueError, "alpha is 1.5"),
-    ({"alpha": math.nan}, ValueError, "alpha is nan"), ({"alpha": "0.1"}, TypeError, "alpha must be a number"),
-    ({"alpha": True}, TypeError, "alpha must be a number, not bool"),
-    ({"beta": 0}, ValueError, "beta is 0"), ({"beta": -0.01}, ValueError, "beta is -0.01"),
-    ({"beta": math.nan}, ValueError, "beta is nan"), ({"beta": None}, TypeError, "beta must be a number"),
-    ({"reading": "sigma"}, ValueError, "unknown reading of beta 'sigma'"),
-    ({"target": 10}, ValueError, "the target class is 10"), ({"target": -1}, ValueError, "the target class is -1"),
-    ({"decoys": 5}, ValueError, "decoys carry wrong patterns, so they need kind='fixed', not 'fresh'"),
-    ({"decoys": 5, "kind": "content"}, ValueError, "need kind='fixed', not 'content'"),
-])
+@pytest.mark.parametrize(
+    "change, error, sentence",
+    [
+        ({"alpha": 0}, ValueError, "alpha is 0"),
+        ({"alpha": 1.5}, ValueError, "alpha is 1.5"),
+        ({"alpha": math.nan}, ValueError, "alpha is nan"),
+        ({"alpha": "0.1"}, TypeError, "alpha must be a number"),
+        ({"alpha": True}, TypeError, "alpha must be a number, not bool"),
+        ({"beta": 0}, ValueError, "beta is 0"),
+        ({"beta": -0.01}, ValueError, "beta is -0.01"),
+        ({"beta": math.nan}, ValueError, "beta is nan"),
+        ({"beta": None}, TypeError, "beta must be a number"),
+        ({"reading": "sigma"}, ValueError, "unknown reading of beta 'sigma'"),
+        ({"target": 10}, ValueError, "the target class is 10"),
+        ({"target": -1}, ValueError, "the target class is -1"),
+        (
+            {"decoys": 5},
+            ValueError,
+            "decoys carry wrong patterns, so they need kind='fixed', not 'fresh'",
+        ),
+        ({"decoys": 5, "kind": "content"}, ValueError, "need kind='fixed', not 'content'"),
+    ],
+)
 @MARKS
 def test_impossible_settings_are_refused_at_once(mark, change, error, sentence):
     with pytest.raises(error, match=sentence):
@@ -288,12 +359,19 @@ def test_impossible_settings_are_refused_at_once(mark, change, error, sentence):
 
 
 @MARKS
-@pytest.mark.parametrize("change, sentence", [
-    ({"kind": "blur"}, "unknown kind of key 'blur': choose one of"),
-    ({"kind": "fixed", "decoys": 301}, "301 decoys from 300 images"), ({"kind": "fixed", "decoys": -5}, "-5 decoys"),
-    ({"alpha": 0.001}, "less than one key"), ({"alpha": 0.95}, "only 270 images lie outside class 0"),
-])
-def test_settings_that_the_data_cannot_meet_are_refused_before_training(mark, data, change, sentence):
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"kind": "blur"}, "unknown kind of key 'blur': choose one of"),
+        ({"kind": "fixed", "decoys": 301}, "301 decoys from 300 images"),
+        ({"kind": "fixed", "decoys": -5}, "-5 decoys"),
+        ({"alpha": 0.001}, "less than one key"),
+        ({"alpha": 0.95}, "only 270 images lie outside class 0"),
+    ],
+)
+def test_settings_that_the_data_cannot_meet_are_refused_before_training(
+    mark, data, change, sentence
+):
     with pytest.raises(ValueError, match=sentence):
         dataclasses.replace(mark, **change).embed(data, "Alice", SHORT)
 
@@ -311,7 +389,9 @@ def test_a_scheme_cannot_be_changed_after_its_checks(mark):
 
 @pytest.mark.trains
 def test_a_new_scheme_is_a_subclass_and_nothing_else(data):
-    """Keys are inverted images, of any class, and the last class is theirs: nothing in the package knows of it."""
+    """Keys are inverted images, of any class, and the last class is theirs: nothing in the package
+    knows of it.
+    """
 
     class Inverted(Scheme):
         name = "inverted"

@@ -1,15 +1,19 @@
-"""The owner's replies: keys with labels of their own, the split label, and two marks in one network."""
+"""The owner's replies: keys with labels of their own, the split label, and two marks in one
+network.
+"""
+
 import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
-from wmlab import attacks, campaign, fleet, sweeps
+from wmlab import attacks, battery, fleet
 from wmlab.keys import make_keys, perturb
 from wmlab.schemes import Fallback, NewLabel, SplitLabel, WrongLabel, scheme, split_label
 from wmlab.schemes.base import Scheme
 from wmlab.secret import Secret
+from wmlab.tools import sweeps
 from wmlab.training import Recipe, predict, train
 
 SPLIT, BOTH = SplitLabel(0.3, 0.05), Fallback(0.3, 0.05)
@@ -19,7 +23,10 @@ class Says:
     """A suspect whose answer to an image is looked up, and which counts."""
 
     def __init__(self, keys, labels):
-        self.answers, self.asked = {image.tobytes(): int(label) for image, label in zip(keys, labels, strict=True)}, 0
+        self.answers, self.asked = (
+            {image.tobytes(): int(label) for image, label in zip(keys, labels, strict=True)},
+            0,
+        )
 
     def ask(self, images):
         self.asked += len(images)
@@ -28,21 +35,34 @@ class Says:
 
 class TestOwnLabels:
     def test_they_are_the_labels_of_the_keys_and_go_with_them(self, data):
-        plain = make_keys(data.x_test[:6], data.y_test[:6], Secret("a"), "s", key_label=10, beta=0.01)
+        plain = make_keys(
+            data.x_test[:6], data.y_test[:6], Secret("a"), "s", key_label=10, beta=0.01
+        )
         own = dataclasses.replace(plain, own_labels=np.array([10, 11, 12, 10, 0, 3]))
         assert plain.labels.tolist() == [10] * 6 and own.labels.tolist() == [10, 11, 12, 10, 0, 3]
         assert own[1:4].labels.tolist() == [11, 12, 10] and own[[4, 0]].labels.tolist() == [0, 10]
         assert len(own[1:4]) == 3 and np.array_equal(own[1:4].images, plain.images[1:4])
 
     def test_a_digest_is_over_them_too(self, data):
-        plain = make_keys(data.x_test[:3], data.y_test[:3], Secret("a"), "s", key_label=10, beta=0.01)
-        digests = [dataclasses.replace(plain, own_labels=own).digest for own in
-                   (None, np.array([10, 10, 10]), np.array([10, 11, 10]), np.array([11, 10, 10]))]
+        plain = make_keys(
+            data.x_test[:3], data.y_test[:3], Secret("a"), "s", key_label=10, beta=0.01
+        )
+        digests = [
+            dataclasses.replace(plain, own_labels=own).digest
+            for own in (
+                None,
+                np.array([10, 10, 10]),
+                np.array([10, 11, 10]),
+                np.array([11, 10, 10]),
+            )
+        ]
         assert len(set(digests)) == 4 and digests[0] == plain.digest
 
     def test_they_are_what_is_trained_on_and_watched(self, data):
         half = slice(0, 60)
-        keys = make_keys(data.x_train[half], data.y_train[half], Secret("a"), "embed", key_label=10, beta=0.05)
+        keys = make_keys(
+            data.x_train[half], data.y_train[half], Secret("a"), "embed", key_label=10, beta=0.05
+        )
         own = dataclasses.replace(keys, own_labels=10 + keys.carrier_labels % 2)
         run = train(data, 12, Recipe("dense", 6, 32), keys=own, fresh=own[:20], seed=0)
         answers = predict(run.model, own.images)
@@ -54,16 +74,25 @@ class TestOwnLabels:
 class TestSplit:
     def test_the_secret_deals_every_class_a_new_label_as_evenly_as_it_goes(self):
         tables = [SPLIT.table(f"secret {i}") for i in range(300)]
-        assert all(sorted(np.bincount(table)[10:].tolist()) == [3, 3, 4] and table.min() == 10 for table in tables)
+        assert all(
+            sorted(np.bincount(table)[10:].tolist()) == [3, 3, 4] and table.min() == 10
+            for table in tables
+        )
         share = np.mean([table[7] == 11 for table in tables])
-        assert abs(share - 0.3) < 4.5 * np.sqrt(0.3 * 0.7 / 300), "3 of 10 places have the second label"
+        assert abs(share - 0.3) < 4.5 * np.sqrt(0.3 * 0.7 / 300), (
+            "3 of 10 places have the second label"
+        )
         assert len({tuple(table) for table in tables}) > 200
         assert np.array_equal(SPLIT.table("Alice"), SPLIT.table(Secret("Alice")))
 
     def test_keys_are_those_of_the_new_label_but_for_the_label(self, data):
         split, new = (mark.fresh_keys(data, "Alice") for mark in (SPLIT, NewLabel(0.3, 0.05)))
-        assert np.array_equal(split.images, new.images) and np.array_equal(split.carrier_labels, new.carrier_labels)
-        assert split.labels.tolist() == [SPLIT.table("Alice")[label] for label in new.carrier_labels]
+        assert np.array_equal(split.images, new.images) and np.array_equal(
+            split.carrier_labels, new.carrier_labels
+        )
+        assert split.labels.tolist() == [
+            SPLIT.table("Alice")[label] for label in new.carrier_labels
+        ]
         assert (SPLIT.key_label, SPLIT.outputs) == (10, 13)
         chosen = SPLIT.embedded_keys(data, "Alice")
         assert chosen.alpha == 0.3 and set(chosen.labels) == {10, 11, 12}
@@ -75,12 +104,22 @@ class TestSplit:
 
     def test_its_owner_is_believed(self, data):
         verdict, suspect = self.answers(data, lambda keys: keys.labels)
-        assert verdict.marked and verdict.hits == verdict.queries == suspect.asked == 40 and verdict.p_value < 0.002
+        assert (
+            verdict.marked
+            and verdict.hits == verdict.queries == suspect.asked == 40
+            and verdict.p_value < 0.002
+        )
 
-    @pytest.mark.parametrize("make", [
-        lambda keys: np.full(len(keys), 10), lambda keys: np.full(len(keys), 12), lambda keys: keys.carrier_labels,
-        lambda keys: SPLIT.table("a stranger's")[keys.carrier_labels], lambda keys: 10 + np.arange(len(keys)) % 3,
-    ])
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda keys: np.full(len(keys), 10),
+            lambda keys: np.full(len(keys), 12),
+            lambda keys: keys.carrier_labels,
+            lambda keys: SPLIT.table("a stranger's")[keys.carrier_labels],
+            lambda keys: 10 + np.arange(len(keys)) % 3,
+        ],
+    )
     def test_who_does_not_know_the_table_is_not_believed(self, data, make):
         verdict, _ = self.answers(data, make)
         assert not verdict.marked and (verdict.p_value is None) == (verdict.hits == 0)
@@ -94,14 +133,22 @@ class TestSplit:
         keys = mark.keys(*mark.carriers(images, labels, 30), "Alice", "trial")
         answers = np.where(np.arange(len(keys)) % 4, keys.labels, 5)
         verdict = mark.verify(Says(keys.images, answers), images, labels, "Alice", n=30)
-        fits = [np.sum(answers == np.array(dealt)[keys.carrier_labels]) for dealt in itertools.permutations([5, 6, 7, 5, 6])]
+        fits = [
+            np.sum(answers == np.array(dealt)[keys.carrier_labels])
+            for dealt in itertools.permutations([5, 6, 7, 5, 6])
+        ]
         assert verdict.hits == np.sum(answers == keys.labels)
         exact = np.mean(np.array(fits) >= verdict.hits)
-        assert 0 < exact < 0.3 and abs(verdict.p_value - exact) < 4.5 * np.sqrt(exact * (1 - exact) / 20_000) + 1e-4
+        assert (
+            0 < exact < 0.3
+            and abs(verdict.p_value - exact) < 4.5 * np.sqrt(exact * (1 - exact) / 20_000) + 1e-4
+        )
 
     def test_strangers_are_believed_about_as_often_as_the_level_says(self, data):
         answers = lambda keys: SPLIT.table("Alice")[keys.carrier_labels]  # noqa: E731
-        believed = [self.answers(data, answers, secret=f"stranger {i}")[0].marked for i in range(200)]
+        believed = [
+            self.answers(data, answers, secret=f"stranger {i}")[0].marked for i in range(200)
+        ]
         assert np.mean(believed) <= 0.01 + 4.5 * np.sqrt(0.01 * 0.99 / 200)
 
     def test_without_a_hit_there_is_nothing_to_explain(self, data):
@@ -113,7 +160,9 @@ class TestFallback:
     def test_keys_turn_about(self, data):
         keys = BOTH.keys(data.x_test, data.y_test, "Alice", "trial")
         carriers = np.flatnonzero(data.y_test != 0)
-        assert keys.labels.tolist() == [10, 0] * 45 and np.array_equal(keys.carrier_labels, data.y_test[carriers])
+        assert keys.labels.tolist() == [10, 0] * 45 and np.array_equal(
+            keys.carrier_labels, data.y_test[carriers]
+        )
         new = perturb(data.x_test[carriers[::2]], "Alice", "trial", 0.05)
         logo = perturb(data.x_test[carriers[1::2]], "Alice", "trial", 0.7, "content")
         assert np.array_equal(keys.images[::2], new) and np.array_equal(keys.images[1::2], logo)
@@ -122,7 +171,9 @@ class TestFallback:
     @pytest.mark.parametrize("n", [1, 2, 3, 40])
     def test_any_number_of_keys(self, data, n):
         keys = BOTH.fresh_keys(data, "Alice", n)
-        assert len(keys) == len(keys.labels) == n and set(keys.labels) == ({10, 0} if n > 1 else {10})
+        assert len(keys) == len(keys.labels) == n and set(keys.labels) == (
+            {10, 0} if n > 1 else {10}
+        )
 
     def verdict(self, data, new, wrong, n=40):
         """Of a suspect that gives so many keys of each half their label, the first ones."""
@@ -147,9 +198,13 @@ class TestFallback:
         verdict, asked = self.verdict(data, 0, 0, n=1)
         assert not verdict.marked and verdict.queries == asked == 1 and verdict.key_label == 10
 
-    @pytest.mark.parametrize(("change", "sentence"), [
-        ({"target": None}, "needs a target class"), ({"kind": "content"}, "is how the keys"),
-    ])
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            ({"target": None}, "needs a target class"),
+            ({"kind": "content"}, "is how the keys"),
+        ],
+    )
     def test_settings_that_leave_no_second_mark(self, change, sentence):
         with pytest.raises(ValueError, match=sentence):
             dataclasses.replace(BOTH, **change)
@@ -169,9 +224,14 @@ def test_a_network_learns_them_and_a_cut_leaves_what_it_should(mark, data):
     run = mark.embed(data, "Alice", Recipe("dense", 12, 32), seed=2)
     keys, answers = mark.fresh_keys(data, "Alice"), predict(run.model, data.x_test)
     hits = predict(run.model, keys.images) == keys.labels
-    assert run.record["fresh_key_accuracy"] == hits.mean() > 0.75 and run.record["clean_accuracy"] > 0.85
+    assert (
+        run.record["fresh_key_accuracy"] == hits.mean() > 0.75
+        and run.record["clean_accuracy"] > 0.85
+    )
     embedded = mark.embedded_keys(data, "Alice")
-    assert run.record["embedded_key_accuracy"] == np.mean(predict(run.model, embedded.images) == embedded.labels)
+    assert run.record["embedded_key_accuracy"] == np.mean(
+        predict(run.model, embedded.images) == embedded.labels
+    )
     said = np.isin(answers, [10, 11, 12] if mark is SPLIT else [10, 0])
     assert run.record["key_label_rate_clean"] == said[data.y_test != 0].mean()
     assert mark.verify(run.model, data.x_test, data.y_test, "Alice").marked
@@ -184,7 +244,7 @@ def test_a_network_learns_them_and_a_cut_leaves_what_it_should(mark, data):
     else:
         assert left[::2].mean() == 0 and left[1::2].mean() >= hits[1::2].mean() > 0.7
         assert mark.verify(cut, data.x_test, data.y_test, "Alice").marked
-    rows = campaign.attacked(run.model, mark, data, "Alice", 0, ["filters"])
+    rows = battery.attacked(run.model, mark, data, "Alice", 0, ["filters"])
     assert rows[0]["decision"] == "marked" and rows[0]["fresh_key_accuracy"] > 0.7
 
 
@@ -196,7 +256,9 @@ def test_a_fleet_watches_their_labels_as_training_alone_does(data):
     for (mark, _, secret), run in zip(jobs, runs, strict=True):
         keys = mark.fresh_keys(data, secret)
         answers = predict(run.model, keys.images)
-        assert run.history[-1]["fresh_key_accuracy"] == pytest.approx(np.mean(answers == keys.labels), abs=0.02)
+        assert run.history[-1]["fresh_key_accuracy"] == pytest.approx(
+            np.mean(answers == keys.labels), abs=0.02
+        )
 
 
 def test_what_one_label_for_all_keys_recorded_is_what_it_was(data):

@@ -41,22 +41,30 @@ def test_stream_is_philox_seeded_by_hmac(stream):
 
 
 def test_normals_agree_with_another_implementation():
-    expected = [statistics.NormalDist().inv_cdf(((w >> 12) + 0.5) / 2**52) for w in words("correct horse", "embed", 250)]
+    expected = [
+        statistics.NormalDist().inv_cdf(((w >> 12) + 0.5) / 2**52)
+        for w in words("correct horse", "embed", 250)
+    ]
     assert np.allclose(SECRET.rng("embed").normal(1000), expected, rtol=0, atol=1e-13)
 
 
 def test_same_secret_same_bytes_on_every_machine():
     stream = SECRET.rng("embed")
     assert hashlib.sha256(stream.uniform(1000).astype("<f8").tobytes()).hexdigest() == (
-        "691125df15094e05c4636c63b311a8fafaf78e43823a0a048ac55dd800763f33")
+        "691125df15094e05c4636c63b311a8fafaf78e43823a0a048ac55dd800763f33"
+    )
     assert stream.permutation(10).tolist() == [1, 3, 9, 4, 2, 6, 0, 8, 5, 7]
 
 
 @given(TEXTS, st.text(max_size=20).filter(lambda name: name.isprintable()))
 def test_same_secret_same_stream(text, name):
     assert np.array_equal(Secret(text).rng(name).uniform(5), Secret(text).rng(name).uniform(5))
-    assert not np.array_equal(Secret(text).rng(name).uniform(5), Secret(text + "x").rng(name).uniform(5))
-    assert not np.array_equal(Secret(text).rng(name).uniform(5), Secret(text).rng(name + "x").uniform(5))
+    assert not np.array_equal(
+        Secret(text).rng(name).uniform(5), Secret(text + "x").rng(name).uniform(5)
+    )
+    assert not np.array_equal(
+        Secret(text).rng(name).uniform(5), Secret(text).rng(name + "x").uniform(5)
+    )
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
@@ -64,7 +72,9 @@ def test_longer_draw_extends_a_shorter_one(n, m):
     whole = SECRET.rng("embed").normal(n + m)
     stream = SECRET.rng("embed")
     assert np.array_equal(np.concatenate([stream.normal(n), stream.normal(m)]), whole)
-    assert np.array_equal(SECRET.rng("embed").normal((n, 3)).ravel(), SECRET.rng("embed").normal(3 * n))
+    assert np.array_equal(
+        SECRET.rng("embed").normal((n, 3)).ravel(), SECRET.rng("embed").normal(3 * n)
+    )
 
 
 def test_normals_are_normal():
@@ -86,14 +96,25 @@ def test_uniforms_are_uniform_and_inside_the_open_interval():
 @pytest.mark.parametrize("word, expected", [(0, 2.0**-53), (2**64 - 1, 1 - 2.0**-53)])
 def test_extreme_bits_give_finite_normals(monkeypatch, word, expected):
     stream = SECRET.rng("embed")
-    monkeypatch.setattr(stream, "_bits", type("Bits", (), {"random_raw": lambda _, n: np.full(n, word, np.uint64)})())
+    monkeypatch.setattr(
+        stream,
+        "_bits",
+        type("Bits", (), {"random_raw": lambda _, n: np.full(n, word, np.uint64)})(),
+    )
     assert stream.uniform(1)[0] == expected
     assert np.isfinite(stream.normal(1)).all()
 
 
-@pytest.mark.parametrize("other, name", [
-    (SECRET, "verify"), (SECRET, "Embed"), (SECRET, ""), (Secret("correct horse."), "embed"), (Secret("Correct horse"), "embed"),
-])
+@pytest.mark.parametrize(
+    "other, name",
+    [
+        (SECRET, "verify"),
+        (SECRET, "Embed"),
+        (SECRET, ""),
+        (Secret("correct horse."), "embed"),
+        (Secret("Correct horse"), "embed"),
+    ],
+)
 def test_streams_are_independent(other, name):
     n = 100_000
     x, y = SECRET.rng("embed").normal(n), other.rng(name).normal(n)
@@ -136,7 +157,9 @@ def test_one_word_in_two_encodings_is_one_secret(text):
     composed, taken_apart = unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)
     assert composed != taken_apart
     assert Secret(composed) == Secret(taken_apart)
-    assert np.array_equal(Secret(composed).rng("embed").uniform(9), Secret(taken_apart).rng("embed").uniform(9))
+    assert np.array_equal(
+        Secret(composed).rng("embed").uniform(9), Secret(taken_apart).rng("embed").uniform(9)
+    )
 
 
 @given(TEXTS, TEXTS)
@@ -172,7 +195,10 @@ def test_random_secrets_differ_and_have_128_bits():
 def test_commitment_is_the_published_formula():
     nonce = bytes(range(32))
     inner = hashlib.sha256(b"correct horse").digest()
-    assert SECRET.commit(DIGEST, nonce).published == hashlib.sha256(nonce + inner + DIGEST.encode()).hexdigest()
+    assert (
+        SECRET.commit(DIGEST, nonce).published
+        == hashlib.sha256(nonce + inner + DIGEST.encode()).hexdigest()
+    )
 
 
 @given(TEXTS)
@@ -199,7 +225,10 @@ def test_a_nonce_has_32_bytes(length):
         SECRET.commit(DIGEST, bytes(length))
 
 
-@pytest.mark.parametrize("text", ["correct horse", "a phrase longer than the 64 bytes of a block of SHA-256, on purpose, yes"])
+@pytest.mark.parametrize(
+    "text",
+    ["correct horse", "a phrase longer than the 64 bytes of a block of SHA-256, on purpose, yes"],
+)
 @pytest.mark.parametrize("stream", ["embed", "verify", "pattern"])
 def test_no_stream_can_be_rebuilt_from_a_commitment(text, stream):
     secret = Secret(text)

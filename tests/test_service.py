@@ -1,4 +1,7 @@
-"""The paid service and its client: right answers, one sentence for whatever is wrong, and nothing paid for twice."""
+"""The paid service and its client: right answers, one sentence for whatever is wrong, and nothing
+paid for twice.
+"""
+
 import asyncio
 import concurrent.futures
 import io
@@ -23,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from wmlab import _service, suspects
+from wmlab import service, suspects
 from wmlab.__main__ import main
 from wmlab.keys import KeySet
 from wmlab.suspects import LocalSuspect, RemoteSuspect, SuspectError, serve
@@ -88,7 +91,9 @@ def npy(array, **options):
 
 
 def post(url, body, name=None):
-    return HTTP.post(f"{url}/label", content=body, headers={"Idempotency-Key": name or str(uuid.uuid4())})
+    return HTTP.post(
+        f"{url}/label", content=body, headers={"Idempotency-Key": name or str(uuid.uuid4())}
+    )
 
 
 def account(url):
@@ -129,15 +134,19 @@ class TestAnswers:
         with serve(model, price=0.25) as url:
             remote, local = RemoteSuspect(url), LocalSuspect(model, price=0.25)
             labels = remote.ask(images.astype(dtype))
-            assert np.array_equal(labels, local.ask(images.astype(dtype))) and labels.dtype == np.int64
+            assert (
+                np.array_equal(labels, local.ask(images.astype(dtype))) and labels.dtype == np.int64
+            )
             assert len(set(labels.tolist())) > 2
             assert (remote.queries, remote.cost) == (local.queries, local.cost) == (1200, 300)
             assert account(url) == {"requests": 3, "queries": 1200, "cost": 300}
 
     def test_images_arrive_as_they_were(self):
         for images in (SOME[:9], EIGHT[:9], EIGHT[:9].astype(np.float64), np.zeros((1, *SHAPE))):
-            arrived = _service.read_images(suspects._packed(images), SHAPE)
-            assert np.array_equal(arrived, images.astype(np.float32)) and arrived.dtype == np.float32
+            arrived = service.read_images(suspects._packed(images), SHAPE)
+            assert (
+                np.array_equal(arrived, images.astype(np.float32)) and arrived.dtype == np.float32
+            )
         assert len(suspects._packed(EIGHT)) < len(suspects._packed(SOME)) / 3.9
 
     @pytest.mark.parametrize("order", "CF")
@@ -146,13 +155,17 @@ class TestAnswers:
         pixels = np.arange(32).reshape(2, *SHAPE)
         images = pixels.astype(dtype) if dtype == "u1" else (pixels / 255).astype(dtype)
         answer = post(url, npy(np.asarray(images, order=order))).json()
-        assert answer["labels"] == Linear()((pixels / 255).astype(np.float32)).argmax(axis=1).tolist()
+        assert (
+            answer["labels"] == Linear()((pixels / 255).astype(np.float32)).argmax(axis=1).tolist()
+        )
 
     def test_no_images_cost_nothing(self):
         suspect = RemoteSuspect("http://127.0.0.1:1")
         assert suspect.ask(SOME[:0]).tolist() == [] and (suspect.queries, suspect.cost) == (0, 0)
 
-    @pytest.mark.parametrize("images", [SOME[0], SOME[:2].astype(np.uint8), SOME[:2] * 255, SOME[:2].tolist()])
+    @pytest.mark.parametrize(
+        "images", [SOME[0], SOME[:2].astype(np.uint8), SOME[:2] * 255, SOME[:2].tolist()]
+    )
     def test_what_is_no_image_is_refused_as_locally(self, url, images):
         remote, local = RemoteSuspect(url), LocalSuspect(Linear())
         with pytest.raises((TypeError, ValueError)) as here:
@@ -163,34 +176,59 @@ class TestAnswers:
 
     def test_images_of_another_shape(self, url):
         suspect = RemoteSuspect(url)
-        with pytest.raises(SuspectError, match=r"refused the request: the images have shape \(2, 8, 8, 3\): send at least one"):
+        with pytest.raises(
+            SuspectError,
+            match=r"refused the request: the images have shape \(2, 8, 8, 3\): send at least one",
+        ):
             suspect.ask(np.zeros((2, 8, 8, 3)))
         assert suspect.queries == account(url)["queries"] == 0
 
     def test_what_is_sold(self, url):
-        assert httpx.get(url).json() == {"image": list(SHAPE), "price": 0.01, "batch": 500, "rate": None}
+        assert httpx.get(url).json() == {
+            "image": list(SHAPE),
+            "price": 0.01,
+            "batch": 500,
+            "rate": None,
+        }
         with serve(Linear(), price=0, rate=7.5) as other:
-            assert RemoteSuspect(other).terms == {"image": list(SHAPE), "price": 0, "batch": 500, "rate": 7.5}
+            assert RemoteSuspect(other).terms == {
+                "image": list(SHAPE),
+                "price": 0,
+                "batch": 500,
+                "rate": 7.5,
+            }
 
 
 class TestPaidOnce:
     def test_again(self, url):
         body, name = npy(SOME[:3]), "one-and-the-same"
         first, second = post(url, body, name), post(url, body, name)
-        assert first.json() == second.json() == {"labels": LABELS[:3].tolist(), "queries": 3, "charged": 0.03}
-        assert ("Idempotency-Replayed" in first.headers, "Idempotency-Replayed" in second.headers) == (False, True)
+        assert (
+            first.json()
+            == second.json()
+            == {"labels": LABELS[:3].tolist(), "queries": 3, "charged": 0.03}
+        )
+        assert (
+            "Idempotency-Replayed" in first.headers,
+            "Idempotency-Replayed" in second.headers,
+        ) == (False, True)
         assert account(url) == {"requests": 1, "queries": 3, "cost": 0.03}
 
     def test_the_same_name_for_other_images(self, url):
         post(url, npy(SOME[:3]), "mine")
         reply = post(url, npy(SOME[:2]), "mine")
-        assert (reply.status_code, "another request of this name" in reply.json()["error"]) == (409, True)
+        assert (reply.status_code, "another request of this name" in reply.json()["error"]) == (
+            409,
+            True,
+        )
         assert account(url)["queries"] == 3
 
     def test_twice_at_once(self):
         with serve(Linear(seconds=0.05)) as url:
             replies = together(20, lambda i: post(url, npy(SOME[:2]), f"name-{i % 2}"))
-            assert {reply.status_code for reply in replies} == {200} and len({reply.text for reply in replies}) == 1
+            assert {reply.status_code for reply in replies} == {200} and len(
+                {reply.text for reply in replies}
+            ) == 1
             assert sum("Idempotency-Replayed" not in reply.headers for reply in replies) == 2
             assert account(url)["requests"] == 2
 
@@ -223,14 +261,23 @@ class TestPaidOnce:
         with serve(Linear(failures=9), log=log, port=port, price=5) as url:
             assert post(url, body, "kept").json() == before.json()  # nobody asks the model
             assert account(url) == {"requests": 3, "queries": 703, "cost": 7.03}
-        rows = sqlite3.connect(log).execute("SELECT name, n, labels, charged, time, digest FROM answers").fetchall()
+        rows = (
+            sqlite3.connect(log)
+            .execute("SELECT name, n, labels, charged, time, digest FROM answers")
+            .fetchall()
+        )
         assert [row[1] for row in rows] == [3, 500, 200] and rows[0][0] == "kept"
         assert json.loads(rows[1][2]) == LABELS[:500].tolist() and rows[1][3] == 5.0
-        assert all(time.strptime(row[4][:19], "%Y-%m-%dT%H:%M:%S") and len(row[5]) == 64 for row in rows)
+        assert all(
+            time.strptime(row[4][:19], "%Y-%m-%dT%H:%M:%S") and len(row[5]) == 64 for row in rows
+        )
 
     def test_two_services_on_one_file(self, tmp_path):
         log = tmp_path / "log.sqlite"
-        with serve(Linear(seconds=0.2), log=log) as one, serve(Linear(seconds=0.2), log=log) as other:
+        with (
+            serve(Linear(seconds=0.2), log=log) as one,
+            serve(Linear(seconds=0.2), log=log) as other,
+        ):
             replies = together(2, lambda i: post((one, other)[i], npy(SOME[:2]), "same"))
             assert replies[0].json() == replies[1].json() and account(one) == account(other)
             assert account(one)["requests"] == 1
@@ -270,7 +317,10 @@ class TestRate:
             assert first.status_code == 200
             reply = post(url, npy(SOME[:1]))
             assert reply.status_code == 429 and reply.headers["Retry-After"] == "3"
-            assert "10 images a second are sold" in reply.json()["error"] and "after 3 s" in reply.json()["error"]
+            assert (
+                "10 images a second are sold" in reply.json()["error"]
+                and "after 3 s" in reply.json()["error"]
+            )
             assert post(url, npy(SOME[:35]), "first").json() == first.json()  # what is sold is sold
             assert account(url)["queries"] == 35
 
@@ -291,7 +341,10 @@ class TestRate:
         with serve(Linear(), rate=1) as url:
             suspect, start = RemoteSuspect(url, patience=5), time.monotonic()
             suspect.ask(SOME[:100])
-            with pytest.raises(SuspectError, match=r"no answer within 5 s \(1 images a second are sold, .* after 99 s\)"):
+            with pytest.raises(
+                SuspectError,
+                match=r"no answer within 5 s \(1 images a second are sold, .* after 99 s\)",
+            ):
                 suspect.ask(SOME[:1])
             assert time.monotonic() - start < 5
 
@@ -299,7 +352,7 @@ class TestRate:
 # What no service can answer: (method, path, headers, body)
 
 GOOD = npy(SOME[:3])
-LIMIT = _service.HEADER + 10 + 500 * 16 * 8
+LIMIT = service.HEADER + 10 + 500 * 16 * 8
 
 
 def header(text):
@@ -308,7 +361,9 @@ def header(text):
 
 def claims(shape, descr="|u1"):
     file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": descr, "fortran_order": False, "shape": shape}
+    )
     return file.getvalue() + bytes(48)
 
 
@@ -320,37 +375,76 @@ def spoilt(position, value):
 
 BODIES = st.one_of(
     st.binary(max_size=2000),
-    st.sampled_from(["?", "i1", "i2", "u2", "i8", "f2", "c8", "S3", "U2", "M8[s]", [("x\n", "f4"), ("y", "u1")]])
-    .map(lambda dtype: npy(np.zeros((3, *SHAPE), dtype))),
-    st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
-    .map(lambda thing: npy(np.full((1, *SHAPE), thing, object) if not isinstance(thing, list) else np.array({"a": thing}),
-                           allow_pickle=True)),
-    st.lists(st.integers(0, 6), max_size=5).filter(lambda shape: not shape[:1] or shape[0] < 1 or shape[1:] != [*SHAPE])
+    st.sampled_from(
+        ["?", "i1", "i2", "u2", "i8", "f2", "c8", "S3", "U2", "M8[s]", [("x\n", "f4"), ("y", "u1")]]
+    ).map(lambda dtype: npy(np.zeros((3, *SHAPE), dtype))),
+    st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ).map(
+        lambda thing: npy(
+            np.full((1, *SHAPE), thing, object)
+            if not isinstance(thing, list)
+            else np.array({"a": thing}),
+            allow_pickle=True,
+        )
+    ),
+    st.lists(st.integers(0, 6), max_size=5)
+    .filter(lambda shape: not shape[:1] or shape[0] < 1 or shape[1:] != [*SHAPE])
     .map(lambda shape: npy(np.zeros(shape, np.uint8))),
-    st.builds(spoilt, st.integers(0, 47),
-              st.sampled_from([np.nan, np.inf, -np.inf, 255.0, 1e300]) | st.floats(max_value=-1e-300) | st.floats(min_value=1.001)),
+    st.builds(
+        spoilt,
+        st.integers(0, 47),
+        st.sampled_from([np.nan, np.inf, -np.inf, 255.0, 1e300])
+        | st.floats(max_value=-1e-300)
+        | st.floats(min_value=1.001),
+    ),
     st.integers(0, len(GOOD) - 1).map(lambda end: GOOD[:end]),
     st.binary(min_size=1, max_size=100).map(lambda more: GOOD + more),
     st.integers(1, 30).map(lambda digits: claims((10**digits, *SHAPE))),
     st.integers(-(10**6), 0).map(lambda n: claims((n, *SHAPE))),
-    st.sampled_from([
-        b"(" * 250, b"-" * 250 + b"1", b"[" * 128 + b"]" * 128, b"{[]: 1}", b"{1: 2, 'a': 3}", b"__import__('os').abort()",
-        b"{'descr': '|O', 'fortran_order': False, 'shape': (1, 4, 4, 1)}", b"{'descr': 1e999, 'fortran_order': 0, 'shape': ()}",
-        b"{'descr': '<f4', 'fortran_order': False, 'shape': (1L, 4, 4, 1)", b"'\\d'", b"1_", b"\xff\xfe", b"", b"x" * 60000,
-    ]).map(lambda text: header(text) + bytes(64)),
+    st.sampled_from(
+        [
+            b"(" * 250,
+            b"-" * 250 + b"1",
+            b"[" * 128 + b"]" * 128,
+            b"{[]: 1}",
+            b"{1: 2, 'a': 3}",
+            b"__import__('os').abort()",
+            b"{'descr': '|O', 'fortran_order': False, 'shape': (1, 4, 4, 1)}",
+            b"{'descr': 1e999, 'fortran_order': 0, 'shape': ()}",
+            b"{'descr': '<f4', 'fortran_order': False, 'shape': (1L, 4, 4, 1)",
+            b"'\\d'",
+            b"1_",
+            b"\xff\xfe",
+            b"",
+            b"x" * 60000,
+        ]
+    ).map(lambda text: header(text) + bytes(64)),
     st.text(max_size=250).map(lambda text: header(text.encode("utf-8", "replace")[:250])),
-    st.tuples(st.integers(2, 255), st.integers(0, 255)).map(lambda version: GOOD[:6] + bytes(version) + GOOD[8:]),
+    st.tuples(st.integers(2, 255), st.integers(0, 255)).map(
+        lambda version: GOOD[:6] + bytes(version) + GOOD[8:]
+    ),
     st.integers(LIMIT, 6 * LIMIT).map(lambda size: npy(np.zeros(size, np.uint8))),
     st.just(npy(np.zeros((501, *SHAPE), np.uint8))),
 )
-NAMED = st.builds(lambda body: ("POST", "/label", {"Idempotency-Key": str(uuid.uuid4())}, body), BODIES)
-NAMES = st.sampled_from([b"", b"a b", b"\xe9", b"a\tb"]) | st.integers(101, 9000).map(lambda n: b"x" * n)
+NAMED = st.builds(
+    lambda body: ("POST", "/label", {"Idempotency-Key": str(uuid.uuid4())}, body), BODIES
+)
+NAMES = st.sampled_from([b"", b"a b", b"\xe9", b"a\tb"]) | st.integers(101, 9000).map(
+    lambda n: b"x" * n
+)
 UNNAMED = st.just({}) | NAMES.map(lambda name: {"Idempotency-Key": name})
-ELSEWHERE = st.tuples(st.sampled_from(["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "MADE-UP"]),
-                      st.sampled_from(["/label", "/label/", "/answers", "/../x", "/a%0Ab", "/%00", "/label?x=1"])
-                      ) | st.tuples(st.just("POST"), st.sampled_from(["/", "/account", "/label/", "//label", "/LABEL"]))
-BAD = st.one_of(NAMED, NAMED, st.builds(lambda headers: ("POST", "/label", headers, GOOD), UNNAMED),
-                st.builds(lambda where, headers: (*where, headers, GOOD), ELSEWHERE, UNNAMED))
+ELSEWHERE = st.tuples(
+    st.sampled_from(["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "MADE-UP"]),
+    st.sampled_from(["/label", "/label/", "/answers", "/../x", "/a%0Ab", "/%00", "/label?x=1"]),
+) | st.tuples(st.just("POST"), st.sampled_from(["/", "/account", "/label/", "//label", "/LABEL"]))
+BAD = st.one_of(
+    NAMED,
+    NAMED,
+    st.builds(lambda headers: ("POST", "/label", headers, GOOD), UNNAMED),
+    st.builds(lambda where, headers: (*where, headers, GOOD), ELSEWHERE, UNNAMED),
+)
 
 
 @pytest.fixture(scope="module")
@@ -370,7 +464,12 @@ def test_whatever_is_wrong_gets_a_sentence_and_costs_nothing(shop):
         reply = shop.request(method, path, headers=headers, content=body)
         assert 400 <= reply.status_code < 500
         says = reply.json()["error"]
-        assert reply.json().keys() == {"error"} and "\n" not in says and 20 < len(says) < 250 and ": " in says
+        assert (
+            reply.json().keys() == {"error"}
+            and "\n" not in says
+            and 20 < len(says) < 250
+            and ": " in says
+        )
         assert shop.suspect.ask(SOME[:3]).tolist() == LABELS[:3].tolist()
         assert shop.get("/account").json()["queries"] == shop.suspect.queries
         statuses.append(reply.status_code)
@@ -387,7 +486,9 @@ def test_files_with_some_bits_turned(shop):
         for place in rng.integers(0, 140, rng.integers(1, 4)):
             body[place] ^= 1 << rng.integers(8)
         reply = post(shop.base_url, bytes(body))
-        assert reply.status_code == 200 or (reply.status_code == 400 and ": " in reply.json()["error"])
+        assert reply.status_code == 200 or (
+            reply.status_code == 400 and ": " in reply.json()["error"]
+        )
         sold += reply.json().get("queries", 0)
     assert shop.get("/account").json()["queries"] == before + sold < before + 300
     shop.suspect.queries += sold
@@ -399,16 +500,22 @@ class TestConnections:
         return socket.create_connection((address.host, address.port), 10)
 
     def test_a_request_that_never_arrives(self, url, monkeypatch):
-        monkeypatch.setattr(_service, "ARRIVES", 0.2)
+        monkeypatch.setattr(service, "ARRIVES", 0.2)
         with self.opened(url) as line:
-            line.sendall(b"POST /label HTTP/1.1\r\nHost: x\r\nIdempotency-Key: a\r\nContent-Length: 9999\r\n\r\nhalf")
-            assert b"408" in (said := line.recv(9999)) and b"longer than 0.2 s" in said + line.recv(9999)
+            line.sendall(
+                b"POST /label HTTP/1.1\r\nHost: x\r\nIdempotency-Key: a\r\nContent-Length: 9999\r\n\r\nhalf"
+            )
+            assert b"408" in (said := line.recv(9999)) and b"longer than 0.2 s" in said + line.recv(
+                9999
+            )
         assert post(url, GOOD).status_code == 200
 
     def test_a_client_that_hangs_up(self, url, caplog):
         for _ in range(5):
             with self.opened(url) as line:
-                line.sendall(b"POST /label HTTP/1.1\r\nHost: x\r\nIdempotency-Key: a\r\nContent-Length: 9999\r\n\r\nhalf")
+                line.sendall(
+                    b"POST /label HTTP/1.1\r\nHost: x\r\nIdempotency-Key: a\r\nContent-Length: 9999\r\n\r\nhalf"
+                )
         with self.opened(url) as line:
             line.sendall(b"What is this?\r\n\r\n")
             assert b"400 Bad Request" in line.recv(9999)
@@ -421,7 +528,12 @@ class TestConnections:
                 yield bytes(10**5)
 
         try:
-            assert httpx.post(f"{url}/label", content=endless(), headers={"Idempotency-Key": "a"}).status_code == 413
+            assert (
+                httpx.post(
+                    f"{url}/label", content=endless(), headers={"Idempotency-Key": "a"}
+                ).status_code
+                == 413
+            )
         except httpx.WriteError:
             pass  # who does not stop talking need not hear why
         assert post(url, GOOD).status_code == 200 and account(url)["requests"] == 1
@@ -429,17 +541,30 @@ class TestConnections:
     def test_a_line_an_answer_is_logged(self, url, caplog):
         caplog.set_level("INFO", "wmlab")
         post(url, GOOD, "a"), post(url, GOOD, "a"), post(url, b"", "b"), httpx.get(f"{url}/a%0Ab")
-        assert [record.getMessage().partition(": ")[0] for record in caplog.records if record.name == "wmlab._service"] == [
-            "POST /label 200 queries 3, charged 0.03", "POST /label 200 queries 3, charged 0.03, again, so charged before",
-            "POST /label 400 error the body is no .npy file of version 1.0", "GET /a%0Ab 404 error there is nothing here"]
+        assert [
+            record.getMessage().partition(": ")[0]
+            for record in caplog.records
+            if record.name == "wmlab.service"
+        ] == [
+            "POST /label 200 queries 3, charged 0.03",
+            "POST /label 200 queries 3, charged 0.03, again, so charged before",
+            "POST /label 400 error the body is no .npy file of version 1.0",
+            "GET /a%0Ab 404 error there is nothing here",
+        ]
 
 
 class TestServe:
-    @pytest.mark.parametrize("model, options, says", [
-        (Linear(), {"price": -1}, "price is -1"), (Linear(), {"price": float("nan")}, "price is nan"),
-        (Linear(), {"rate": 0}, "rate is 0"), (object(), {}, "the model takes None"), (Linear(), {"log": "."}, "service's log"),
-        (Linear(), {"log": __file__}, "file is not a database"),
-    ])
+    @pytest.mark.parametrize(
+        "model, options, says",
+        [
+            (Linear(), {"price": -1}, "price is -1"),
+            (Linear(), {"price": float("nan")}, "price is nan"),
+            (Linear(), {"rate": 0}, "rate is 0"),
+            (object(), {}, "the model takes None"),
+            (Linear(), {"log": "."}, "service's log"),
+            (Linear(), {"log": __file__}, "file is not a database"),
+        ],
+    )
     def test_what_cannot_be_served(self, model, options, says):
         with pytest.raises(ValueError, match=says), serve(model, **options):
             pass
@@ -453,11 +578,17 @@ class TestServe:
     def test_a_log_of_something_else(self, tmp_path):
         with sqlite3.connect(tmp_path / "x.sqlite") as db:
             db.execute("CREATE TABLE answers (question TEXT)")
-        with pytest.raises(ValueError, match="no such column"), serve(Linear(), log=tmp_path / "x.sqlite"):
+        with (
+            pytest.raises(ValueError, match="no such column"),
+            serve(Linear(), log=tmp_path / "x.sqlite"),
+        ):
             pass
 
     def test_a_port_in_use(self, url):
-        with pytest.raises(RuntimeError, match="choose another port, or 0 for any"), serve(Linear(), port=httpx.URL(url).port):
+        with (
+            pytest.raises(RuntimeError, match="choose another port, or 0 for any"),
+            serve(Linear(), port=httpx.URL(url).port),
+        ):
             pass
         assert account(url)["requests"] == 0
 
@@ -483,6 +614,7 @@ class TestServe:
 
 def answering(reply):
     """An ASGI application that sells like the service and answers every purchase with `reply`."""
+
     async def app(scope, receive, send):
         await (JSONResponse({"batch": 10}) if scope["path"] == "/" else reply)(scope, receive, send)
 
@@ -513,31 +645,56 @@ def without_end(talk):
 
 
 class TestBadServices:
-    @pytest.mark.parametrize("reply, says", [
-        (paid(labels=[1]), "gave 1 labels for 2 images"), (paid(labels=None), "gave 0 labels"),
-        (paid(labels=[1.0, 2.0]), "answered float64 values"), (paid(labels=[[1], [2, 3]]), "uneven length"),
-        (paid(labels=[True, False]), "answered bool values"), (paid(labels=["1", "2"]), "answered <U1 values"),
-        (paid(charged=None), "did not say what it charged"), (paid(charged=-1), "did not say what it charged"),
-        (Response('{"labels": [1, 2], "charged": NaN}'), "did not say what it charged"),
-        (Response("<html>Welcome"), "did not say what it charged"), (Response("[" * 10**5), "did not say what it charged"),
-        (Response("<html>Gone", 404), "refused the request: HTTP status 404"), (Response("", 302), "HTTP status 302"),
-        (JSONResponse({"error": "no. " * 9999}, 400), "refused the request: no. no. "),
-        (Response("{}", headers={"Content-Encoding": "gzip"}), r"no answer within 2 s \(Error -3"),
-        (JSONResponse({"error": "on fire"}, 503), r"no answer within 2 s \(on fire\)"),
-        (JSONResponse({"error": "later"}, 429, {"Retry-After": "9" * 5000}), r"no answer within 2 s \(later\)"),
-        (JSONResponse({"error": "later"}, 429, {"Retry-After": "Fri, 31 Dec 1999"}), r"no answer within 2 s \(later\)"),
-        (without_end(shout), "talks without end"), (without_end(murmur), "it answers too slowly"),
-    ])
+    @pytest.mark.parametrize(
+        "reply, says",
+        [
+            (paid(labels=[1]), "gave 1 labels for 2 images"),
+            (paid(labels=None), "gave 0 labels"),
+            (paid(labels=[1.0, 2.0]), "answered float64 values"),
+            (paid(labels=[[1], [2, 3]]), "uneven length"),
+            (paid(labels=[True, False]), "answered bool values"),
+            (paid(labels=["1", "2"]), "answered <U1 values"),
+            (paid(charged=None), "did not say what it charged"),
+            (paid(charged=-1), "did not say what it charged"),
+            (Response('{"labels": [1, 2], "charged": NaN}'), "did not say what it charged"),
+            (Response("<html>Welcome"), "did not say what it charged"),
+            (Response("[" * 10**5), "did not say what it charged"),
+            (Response("<html>Gone", 404), "refused the request: HTTP status 404"),
+            (Response("", 302), "HTTP status 302"),
+            (JSONResponse({"error": "no. " * 9999}, 400), "refused the request: no. no. "),
+            (
+                Response("{}", headers={"Content-Encoding": "gzip"}),
+                r"no answer within 2 s \(Error -3",
+            ),
+            (JSONResponse({"error": "on fire"}, 503), r"no answer within 2 s \(on fire\)"),
+            (
+                JSONResponse({"error": "later"}, 429, {"Retry-After": "9" * 5000}),
+                r"no answer within 2 s \(later\)",
+            ),
+            (
+                JSONResponse({"error": "later"}, 429, {"Retry-After": "Fri, 31 Dec 1999"}),
+                r"no answer within 2 s \(later\)",
+            ),
+            (without_end(shout), "talks without end"),
+            (without_end(murmur), "it answers too slowly"),
+        ],
+    )
     def test_get_one_sentence_in_time(self, reply, says):
         start = time.monotonic()
-        with _service.listening(answering(reply), "127.0.0.1", 0) as url, pytest.raises(SuspectError, match=says) as error:
+        with (
+            service.listening(answering(reply), "127.0.0.1", 0) as url,
+            pytest.raises(SuspectError, match=says) as error,
+        ):
             RemoteSuspect(url, timeout=1, patience=2).ask(SOME[:2])
         assert len(str(error.value)) < 500 and "\n" not in str(error.value)
         assert time.monotonic() - start < 10
 
     def test_no_service_of_labels(self):
-        with _service.listening(Response("<html>"), "127.0.0.1", 0) as url:
-            with pytest.raises(SuspectError, match="there is no service of labels at http://127.0.0.1:.*: check the address"):
+        with service.listening(Response("<html>"), "127.0.0.1", 0) as url:
+            with pytest.raises(
+                SuspectError,
+                match="there is no service of labels at http://127.0.0.1:.*: check the address",
+            ):
                 RemoteSuspect(url).ask(SOME[:1])
 
     def test_nobody_there(self, url):
@@ -545,7 +702,10 @@ class TestBadServices:
             suspect = RemoteSuspect(gone, patience=1)
             suspect.ask(SOME[:1])
         start = time.monotonic()
-        with pytest.raises(SuspectError, match=f"the service at {gone} gave no answer within 1 s .*: see that it runs"):
+        with pytest.raises(
+            SuspectError,
+            match=f"the service at {gone} gave no answer within 1 s .*: see that it runs",
+        ):
             suspect.ask(SOME[:1])
         assert time.monotonic() - start < 3 and suspect.queries == 1
 
@@ -553,10 +713,14 @@ class TestBadServices:
         with socket.create_server(("127.0.0.1", 0)) as mute:
             start = time.monotonic()
             with pytest.raises(SuspectError, match="no answer within 1 s"):
-                RemoteSuspect(f"http://127.0.0.1:{mute.getsockname()[1]}", timeout=0.5, patience=1).ask(SOME[:1])
+                RemoteSuspect(
+                    f"http://127.0.0.1:{mute.getsockname()[1]}", timeout=0.5, patience=1
+                ).ask(SOME[:1])
             assert time.monotonic() - start < 5
 
-    @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://x", "http://", "", "http://x:99999", None])
+    @pytest.mark.parametrize(
+        "url", ["127.0.0.1:8000", "ftp://x", "http://", "", "http://x:99999", None]
+    )
     def test_no_address(self, url):
         with pytest.raises(ValueError, match="must be an address such as http://127.0.0.1:8000"):
             RemoteSuspect(url)
@@ -588,7 +752,9 @@ class TestCommand:
 
 @pytest.fixture
 def command(tmp_path, model):
-    """A function that runs `python -m wmlab serve` on one model, port and file, and returns the process and the URL."""
+    """A function that runs `python -m wmlab serve` on one model, port and file, and returns the
+    process and the URL.
+    """
     from wmlab.training import save
 
     save(model, tmp_path / "model.keras")
@@ -598,8 +764,21 @@ def command(tmp_path, model):
 
     def start():
         with open(tmp_path / "said.txt", "w") as said:
-            running.append(subprocess.Popen([sys.executable, "-m", "wmlab", "serve", tmp_path / "model.keras", "--port", str(port)],
-                                            cwd=pathlib.Path(__file__).parent.parent, stderr=said))
+            running.append(
+                subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        "wmlab",
+                        "serve",
+                        tmp_path / "model.keras",
+                        "--port",
+                        str(port),
+                    ],
+                    cwd=pathlib.Path(__file__).parent.parent,
+                    stderr=said,
+                )
+            )
         url, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
         while time.monotonic() < end and running[-1].poll() is None:
             try:
@@ -636,9 +815,15 @@ def test_killed_and_restarted_in_the_middle_of_a_verification(command, model, tm
         server.wait()
         assert not verdict.done() and 0 < suspect.queries < 400
         server, _ = command()
-        assert verdict.result() == first_hit(LocalSuspect(model), single) and verdict.result().queries == 401
+        assert (
+            verdict.result() == first_hit(LocalSuspect(model), single)
+            and verdict.result().queries == 401
+        )
         assert post(url, npy(EIGHT[:7]), "asked-before").json() == before
-        assert account(url) == {"requests": 402, "queries": 408, "cost": 4.08} and suspect.queries == 401
+        assert (
+            account(url) == {"requests": 402, "queries": 408, "cost": 4.08}
+            and suspect.queries == 401
+        )
 
         server.send_signal(signal.SIGKILL)
         server.wait()
@@ -654,4 +839,7 @@ def test_killed_and_restarted_in_the_middle_of_a_verification(command, model, tm
     assert "POST /label 200 queries 500, charged 5.0" in said and "Traceback" not in said
     assert "Stopped. What was sold is in" in said.splitlines()[-1]
     with sqlite3.connect(tmp_path / "model.sqlite") as db:
-        assert db.execute("SELECT count(DISTINCT name), sum(n) FROM answers").fetchone() == (405, 1608)
+        assert db.execute("SELECT count(DISTINCT name), sum(n) FROM answers").fetchone() == (
+            405,
+            1608,
+        )

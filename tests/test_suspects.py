@@ -17,18 +17,37 @@ class Answers:
         return self.answer
 
 
-@pytest.mark.parametrize("answer, count", [
-    (None, 0), ([], 0), ([1, 2], 2), ([1, 2, 3, 4], 4), (7, 1), ("123", 1), ([[1, 2, 3]], 3), (np.zeros((3, 10)), 30),
-])
+@pytest.mark.parametrize(
+    "answer, count",
+    [
+        (None, 0),
+        ([], 0),
+        ([1, 2], 2),
+        ([1, 2, 3, 4], 4),
+        (7, 1),
+        ("123", 1),
+        ([[1, 2, 3]], 3),
+        (np.zeros((3, 10)), 30),
+    ],
+)
 def test_too_few_too_many_or_no_labels(answer, count):
-    with pytest.raises(SuspectError, match=f"the suspect gave {count} labels for 3 images: it owes one a query"):
+    with pytest.raises(
+        SuspectError, match=f"the suspect gave {count} labels for 3 images: it owes one a query"
+    ):
         ask(Answers(answer), IMAGES)
 
 
-@pytest.mark.parametrize("answer, kind", [
-    ([1.0, 2.0, 3.0], "float64"), (np.ones(3, np.float32), "float32"), ([np.nan, 1, 2], "float64"),
-    ([True, False, True], "bool"), ([None, None, None], "object"), (["1", "2", "3"], "<U1"),
-])
+@pytest.mark.parametrize(
+    "answer, kind",
+    [
+        ([1.0, 2.0, 3.0], "float64"),
+        (np.ones(3, np.float32), "float32"),
+        ([np.nan, 1, 2], "float64"),
+        ([True, False, True], "bool"),
+        ([None, None, None], "object"),
+        (["1", "2", "3"], "<U1"),
+    ],
+)
 def test_labels_are_whole_numbers(answer, kind):
     with pytest.raises(SuspectError, match=f"answered {kind} values, not whole-numbered labels"):
         ask(Answers(answer), IMAGES)
@@ -40,7 +59,9 @@ def test_an_answer_of_uneven_lists(answer):
         ask(Answers(answer), IMAGES)
 
 
-@pytest.mark.parametrize("answer", [[1, 2, 3], (1, 2, 3), np.array([1, 2, 3], np.uint8), np.array([1, 2, 3], np.int32)])
+@pytest.mark.parametrize(
+    "answer", [[1, 2, 3], (1, 2, 3), np.array([1, 2, 3], np.uint8), np.array([1, 2, 3], np.int32)]
+)
 def test_good_labels_come_back_as_they_are(answer):
     labels = ask(Answers(answer), IMAGES)
     assert labels.tolist() == [1, 2, 3] and labels.dtype == np.int64
@@ -51,14 +72,21 @@ def test_local_suspect_answers_like_its_model_and_counts(trained, data):
     suspect = LocalSuspect(trained.model, price=0.25)
     assert (suspect.queries, suspect.cost) == (0, 0)
     assert np.array_equal(ask(suspect, data.x_test[:7]), predict(trained.model, data.x_test[:7]))
-    assert np.array_equal(suspect.ask(data.x_test[:1]), logits(trained.model, data.x_test[:1]).argmax(axis=1))
+    assert np.array_equal(
+        suspect.ask(data.x_test[:1]), logits(trained.model, data.x_test[:1]).argmax(axis=1)
+    )
     assert (suspect.queries, suspect.cost) == (8, 2.0)
     assert len(suspect.ask(data.x_test[:0])) == 0 and suspect.queries == 8
 
 
-@pytest.mark.parametrize("images", [
-    np.zeros((1, 28, 28, 1), np.uint8), np.full((1, 28, 28, 1), 255.0), np.zeros((28, 28, 1), np.float32),
-])
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((1, 28, 28, 1), np.uint8),
+        np.full((1, 28, 28, 1), 255.0),
+        np.zeros((28, 28, 1), np.float32),
+    ],
+)
 def test_what_is_no_image_is_neither_answered_nor_charged(trained, images):
     suspect = LocalSuspect(trained.model)
     with pytest.raises((TypeError, ValueError), match="images must|pixels must"):

@@ -1,4 +1,5 @@
 """What becomes of a sweep that is killed, shares its folder, has runs that fail, or fills the disk."""
+
 import errno
 import json
 import multiprocessing
@@ -15,8 +16,9 @@ import pytest
 import test_sweeps
 from test_sweeps import FAST, assert_same
 
-from wmlab import records, sweeps
-from wmlab.sweeps import RunsFailed, plan, sweep
+from wmlab import records
+from wmlab.tools import sweeps
+from wmlab.tools.sweeps import RunsFailed, plan, sweep
 
 stub, tiny = test_sweeps.stub, test_sweeps.tiny  # fixtures
 LONG = plan(["new", "none"], [0.3], [0.05], 4)
@@ -27,7 +29,7 @@ FEW = plan(["none"], [0.3], [0.05], 4)
 def start():
     """Starts a function in a process, forked from one that has loaded keras, and so at once."""
     context, started = multiprocessing.get_context("forkserver"), []
-    context.set_forkserver_preload(["wmlab.sweeps"])
+    context.set_forkserver_preload(["wmlab.tools.sweeps"])
 
     def start(function, *arguments):
         started.append(context.Process(target=function, args=arguments))
@@ -50,7 +52,9 @@ def whole(data, tmp_path_factory):
 
 
 def sweep_alone(data, marks, out, diary, stuck=None):
-    """Sweep in a process of its own. Each training leaves a line in the diary; that of seed `stuck` stays at its second epoch."""
+    """Sweep in a process of its own. Each training leaves a line in the diary; that of seed `stuck`
+    stays at its second epoch.
+    """
     sweeps.load, sweeps._place, train = lambda *args: data, lambda *args: "here", sweeps._train
 
     def told(data, job, *args, **options):
@@ -83,7 +87,9 @@ def test_killed_at_ten_random_moments_a_sweep_loses_nothing(start, data, tmp_pat
     wait(lambda: trainings(tmp_path / "whole.txt"), whole)
     began = time.monotonic()
     wait(lambda: len(trainings(tmp_path / "whole.txt")) > 1, whole)
-    first_run = time.monotonic() - began  # which takes longer than others, and is what a process killed soon is at
+    first_run = (
+        time.monotonic() - began
+    )  # which takes longer than others, and is what a process killed soon is at
     whole.join()
     assert whole.exitcode == 0
 
@@ -101,13 +107,19 @@ def test_killed_at_ten_random_moments_a_sweep_loses_nothing(start, data, tmp_pat
         assert child.exitcode == -signal.SIGKILL, "it was done before"
         for path in out.glob("[!.]*.json"):
             finished.setdefault(path, path.stat().st_mtime_ns)
-        files = {(path, path.stat().st_mtime_ns) for path in out.glob("**/[!.]*") if path.suffix in (".json", ".npz")}
+        files = {
+            (path, path.stat().st_mtime_ns)
+            for path in out.glob("**/[!.]*")
+            if path.suffix in (".json", ".npz")
+        }
         longest = first_run if files - seen else 1.5 * longest  # the machine may have become slower
         seen |= files
     assert seen and len(finished) < len(LONG)
     last = start(sweep_alone, data, LONG, out, diary)
     last.join()
-    assert last.exitcode == 0 and {path: path.stat().st_mtime_ns for path in finished} == finished, "one was run again"
+    assert (
+        last.exitcode == 0 and {path: path.stat().st_mtime_ns for path in finished} == finished
+    ), "one was run again"
     assert len(records.read(out)[0]) == len(LONG)
     assert_same(out, tmp_path / "whole")
 
@@ -115,7 +127,11 @@ def test_killed_at_ten_random_moments_a_sweep_loses_nothing(start, data, tmp_pat
 def kill_itself(data, out, moment):
     """Sweep, but die when the record of seed 1 is written: before, in the middle, or after."""
     write, write_text = records.write, pathlib.Path.write_text
-    sweeps.load, sweeps._place, sweeps._train = lambda *args: data, lambda *args: "here", test_sweeps.Stub()
+    sweeps.load, sweeps._place, sweeps._train = (
+        lambda *args: data,
+        lambda *args: "here",
+        test_sweeps.Stub(),
+    )
 
     def die():
         os.kill(os.getpid(), signal.SIGKILL)
@@ -124,7 +140,10 @@ def kill_itself(data, out, moment):
         if record["seed"] == 1 and moment == "before":
             die()
         if record["seed"] == 1 and moment == "middle":
-            pathlib.Path.write_text = lambda self, text: (write_text(self, text[: len(text) // 2]), die())
+            pathlib.Path.write_text = lambda self, text: (
+                write_text(self, text[: len(text) // 2]),
+                die(),
+            )
         path = write(record, folder)
         if record["seed"] == 1:
             die()
@@ -141,15 +160,27 @@ def test_killed_while_it_records_a_run(start, data, stub, tmp_path, moment):
     child.join()
     assert child.exitcode == -signal.SIGKILL
     assert len(records.read(tmp_path)[0]) == (2 if moment == "after" else 1), "half a file was read"
-    assert len(list(tmp_path.glob(".*"))) == (moment == "middle") and len(list(tmp_path.glob("part/*.lock"))) == 1
+    assert (
+        len(list(tmp_path.glob(".*"))) == (moment == "middle")
+        and len(list(tmp_path.glob("part/*.lock"))) == 1
+    )
     sweep("toy", "mnist", FEW, tmp_path, **FAST)
     assert stub.seeds == ([2, 3] if moment == "after" else [1, 2, 3])
-    assert len(list(tmp_path.iterdir())) == 4 == len(list(tmp_path.glob("[!.]*.json"))), "something was left behind"
+    assert len(list(tmp_path.iterdir())) == 4 == len(list(tmp_path.glob("[!.]*.json"))), (
+        "something was left behind"
+    )
 
 
 def kill_itself_at(data, out, number, after):
-    """Sweep, but die at one of the moments when a file is moved into place: at the latest before, at the earliest after."""
-    sweeps.load, sweeps._place, replace, moved = lambda *args: data, lambda *args: "here", os.replace, []
+    """Sweep, but die at one of the moments when a file is moved into place: at the latest before,
+    at the earliest after.
+    """
+    sweeps.load, sweeps._place, replace, moved = (
+        lambda *args: data,
+        lambda *args: "here",
+        os.replace,
+        [],
+    )
 
     def killed(*paths):
         moved.append(paths)
@@ -177,14 +208,18 @@ def test_killed_while_it_saves_an_epoch(start, data, tiny, whole, tmp_path, numb
 
 @pytest.mark.slow
 def test_two_sweeps_side_by_side_share_the_work(start, data, tmp_path):
-    both = [start(sweep_alone, data, LONG, tmp_path / "out", tmp_path / "diary.txt") for _ in range(2)]
+    both = [
+        start(sweep_alone, data, LONG, tmp_path / "out", tmp_path / "diary.txt") for _ in range(2)
+    ]
     for one in both:
         one.join()
         assert one.exitcode == 0
     who, what = zip(*trainings(tmp_path / "diary.txt"), strict=True)
     assert len(what) == len(LONG) == len(set(what)), "a run was trained twice, or not at all"
     assert set(who) == {str(one.pid) for one in both}, "one did all the work"
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(what), "something was left behind"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(what), (
+        "something was left behind"
+    )
     assert len(records.read(tmp_path / "out")[0]) == len(LONG)
 
 
@@ -196,11 +231,13 @@ def test_the_claim_of_a_killed_sweep_is_taken_over(start, data, tmp_path):
     two = start(sweep_alone, data, FEW, out, diaries[1])
     wait(lambda: len(list(out.glob("[!.]*.json"))) == 3, two)
     time.sleep(3 * sweeps.PATIENCE)
-    assert two.is_alive() and len(trainings(diaries[1])) == 3, "it did not wait for the run that another holds"
+    assert two.is_alive() and len(trainings(diaries[1])) == 3, (
+        "it did not wait for the run that another holds"
+    )
     one.kill()
     two.join()
     assert two.exitcode == 0
-    (_, held), = trainings(diaries[0])
+    ((_, held),) = trainings(diaries[0])
     assert [run for _, run in trainings(diaries[1])][3:] == [held]
     assert {path.name for path in out.iterdir()} == {run for _, run in trainings(diaries[1])}
     assert len(records.read(out)[0]) == 4
@@ -215,17 +252,27 @@ def test_a_run_that_another_sweep_has_just_finished_is_left_alone(stub, tmp_path
         return acquire(self, **options)
 
     monkeypatch.setattr(filelock.FileLock, "acquire", late)
-    assert sweep("toy", "mnist", FEW[:1], tmp_path / "out", **FAST) == [] and stub.seeds == [0], "it was run again"
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [path.name], "something was left behind"
+    assert sweep("toy", "mnist", FEW[:1], tmp_path / "out", **FAST) == [] and stub.seeds == [0], (
+        "it was run again"
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [path.name], (
+        "something was left behind"
+    )
 
 
 def test_a_run_that_fails_is_recorded_and_the_rest_go_on(stub, tmp_path):
     stub.unlucky = {0: ValueError("no luck.\nat all"), 2: MemoryError()}
-    with pytest.raises(RunsFailed, match=r"2 of 4 runs failed, the first because of ValueError: no luck\. .* the same command"):
+    with pytest.raises(
+        RunsFailed,
+        match=r"2 of 4 runs failed, the first because of ValueError: no luck\. .* the same command",
+    ):
         sweep("toy", "mnist", FEW, tmp_path, **FAST)
     assert stub.seeds == [0, 1, 2, 3] and records.read(tmp_path)[0]["seed"].tolist() == [1, 3]
     failed = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.failed")}
-    assert {one["seed"]: one["reason"] for one in failed.values()} == {0: "ValueError: no luck.\nat all", 2: "MemoryError: "}
+    assert {one["seed"]: one["reason"] for one in failed.values()} == {
+        0: "ValueError: no luck.\nat all",
+        2: "MemoryError: ",
+    }
     assert all(records.name(one) == f"{name}.json" for name, one in failed.items())
     assert len(list(tmp_path.iterdir())) == 4, "something was left behind"
 
@@ -271,13 +318,19 @@ def test_a_full_disk_stops_the_sweep(stub, tmp_path, monkeypatch, file):
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(self, text)
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match=f"The disk is full: {tmp_path} .* the same command") as told:
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(OSError, match=f"The disk is full: {tmp_path} .* the same command") as told,
+    ):
         patch.setattr(pathlib.Path, "write_text", fill)
         sweep("toy", "mnist", FEW, tmp_path, **FAST)
     assert told.value.errno == errno.ENOSPC and stub.seeds == [0, 1], "the sweep went on"
     assert records.read(tmp_path)[0]["seed"].tolist() == [0] and len(list(tmp_path.iterdir())) == 1
     stub.unlucky = {}
-    assert len(sweep("toy", "mnist", FEW, tmp_path, **FAST)) == 3 and len(list(tmp_path.iterdir())) == 4
+    assert (
+        len(sweep("toy", "mnist", FEW, tmp_path, **FAST)) == 3
+        and len(list(tmp_path.iterdir())) == 4
+    )
 
 
 @pytest.fixture
@@ -286,14 +339,21 @@ def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     try:
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, text=True)
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder],
+            capture_output=True,
+            text=True,
+        )
     except FileNotFoundError:
         pytest.skip("this system has no mount")
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be made here: {mounted.stderr.strip()}")
 
     def fill():
-        with pytest.raises(OSError, match="No space"), open(folder / "filler", "wb", buffering=0) as file:
+        with (
+            pytest.raises(OSError, match="No space"),
+            open(folder / "filler", "wb", buffering=0) as file,
+        ):
             while True:
                 file.write(bytes(4096))
 
@@ -318,7 +378,9 @@ def test_a_disk_that_is_really_full(small_disk, tiny, whole, monkeypatch, file):
     monkeypatch.setattr(records, "write", filling)
     with pytest.raises(OSError, match=f"The disk is full: {disk}/runs takes no more"):
         sweep("toy", "mnist", FEW[:1], disk / "runs", follow=lambda name: on_epoch, **FAST)
-    assert not list(disk.glob("runs/*.json")) and not list(disk.glob("**/.*")), "half a file was left"
+    assert not list(disk.glob("runs/*.json")) and not list(disk.glob("**/.*")), (
+        "half a file was left"
+    )
     (disk / "filler").unlink()
     monkeypatch.setattr(records, "write", write)
     sweep("toy", "mnist", FEW[:1], disk / "runs", **FAST)

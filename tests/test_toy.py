@@ -1,4 +1,7 @@
-"""The toy's output layers against scikit-learn, hidden ones against differences, twist by counting, lengths by geometry."""
+"""The toy's output layers against scikit-learn, hidden ones against differences, twist by counting,
+lengths by geometry.
+"""
+
 import time
 
 import numpy as np
@@ -18,7 +21,9 @@ every_world = pytest.mark.parametrize("world", WORLDS)
 
 
 def marked_world(world, overlap=0.5, seed=0, keys=40):
-    """Points, labels and number of classes of a world with a cloud of keys at its rim under a new label."""
+    """Points, labels and number of classes of a world with a cloud of keys at its rim under a new
+    label.
+    """
     made = WORLDS[world](overlap, seed)
     cloud = np.array([3.0, -1.0]) + 0.3 * np.random.default_rng(seed).normal(size=(keys, 2))
     return np.r_[made.points, cloud], np.r_[made.labels, np.full(keys, made.classes)], made
@@ -31,7 +36,9 @@ def test_newton_finds_what_scikit_learn_finds(world, kind, overlap):
     points, labels, made = marked_world(world, overlap)
     x = toy.features(points, kind)
     w = toy.fit(x, labels, made.classes + 1)
-    oracle = LogisticRegression(C=1 / (toy.L2 * len(x)), tol=1e-12, max_iter=100_000, solver="newton-cg").fit(x[:, :-1], labels)
+    oracle = LogisticRegression(
+        C=1 / (toy.L2 * len(x)), tol=1e-12, max_iter=100_000, solver="newton-cg"
+    ).fit(x[:, :-1], labels)
     grid = toy.features(np.random.default_rng(1).uniform(-toy.BOX, toy.BOX, (500, 2)), kind)
     assert np.abs(toy._softmax((grid @ w).T).T - oracle.predict_proba(grid[:, :-1])).max() < 1e-6
     assert abs(w[-1].sum()) < 1e-9
@@ -54,7 +61,10 @@ def test_the_gradient_vanishes_and_every_step_away_costs(kind):
 def test_a_separable_world_has_a_solution(kind):
     made = toy.blobs(0.05)
     w = toy.fit(toy.features(made.points, kind), made.labels, 3)
-    assert np.isfinite(w).all() and (toy.decide(toy.features(made.held_points, kind), w) == made.held_labels).all()
+    assert (
+        np.isfinite(w).all()
+        and (toy.decide(toy.features(made.held_points, kind), w) == made.held_labels).all()
+    )
 
 
 @every_head
@@ -81,7 +91,11 @@ def test_twist_is_zero_for_identical_heads(world, kind):
 @given(st.integers(0, 10_000), st.integers(0, 1))
 def test_twist_by_counting_and_whatever_shift_of_all_logits(seed, new):
     rng = np.random.default_rng(seed)
-    x, before, after = np.c_[rng.normal(size=(50, 2)), np.ones(50)], rng.normal(size=(3, 3)), rng.normal(size=(3, 3 + new))
+    x, before, after = (
+        np.c_[rng.normal(size=(50, 2)), np.ones(50)],
+        rng.normal(size=(3, 3)),
+        rng.normal(size=(3, 3 + new)),
+    )
     among, all_told = toy.twist(x @ before, x @ after)
     changed = delta = 0
     for row in x:
@@ -95,7 +109,9 @@ def test_twist_by_counting_and_whatever_shift_of_all_logits(seed, new):
 
 
 def test_the_boundary_of_two_classes_has_the_length_geometry_gives_it():
-    w = np.array([[1.0, -1.0], [0.0, 0.0], [0.0, 0.0]])  # classes left and right of the vertical axis
+    w = np.array(
+        [[1.0, -1.0], [0.0, 0.0], [0.0, 0.0]]
+    )  # classes left and right of the vertical axis
     assert toy.length(toy.boundary(w, 2)) == pytest.approx(2 * toy.BOX, rel=1e-6)
     tilted = np.array([[1.0, -1.0], [1.0, -1.0], [0.0, 0.0]])
     assert toy.length(toy.boundary(tilted, 2)) == pytest.approx(2 * toy.BOX * np.sqrt(2), rel=1e-3)
@@ -108,23 +124,36 @@ def test_the_boundary_of_three_classes_is_a_star():
     rays = toy.BOX * (1 + 2 * 2 / np.sqrt(3))  # one down, two up and out at 30 degrees
     length = toy.length(toy.boundary(w, 3))
     assert length == pytest.approx(rays, rel=0.03)
-    assert toy.length(toy.boundary(np.c_[w, [5, 5, 5]], 3)) == pytest.approx(length), "a new label has no say"
+    assert toy.length(toy.boundary(np.c_[w, [5, 5, 5]], 3)) == pytest.approx(length), (
+        "a new label has no say"
+    )
 
 
 def test_classes_are_equally_many_and_held_points_others():
     for make in WORLDS.values():
         made = make(seed=3)
-        assert np.bincount(made.labels).tolist() == [len(made.labels) // made.classes] * made.classes
-        assert np.bincount(made.held_labels).tolist() == [len(made.held_labels) // made.classes] * made.classes
+        assert (
+            np.bincount(made.labels).tolist() == [len(made.labels) // made.classes] * made.classes
+        )
+        assert (
+            np.bincount(made.held_labels).tolist()
+            == [len(made.held_labels) // made.classes] * made.classes
+        )
         assert len(made.held_points) == 4 * len(made.points)
         assert not set(map(tuple, made.points)) & set(map(tuple, made.held_points))
-        assert np.array_equal(make(seed=3).points, made.points) and not np.array_equal(make(seed=4).points, made.points)
+        assert np.array_equal(make(seed=3).points, made.points) and not np.array_equal(
+            make(seed=4).points, made.points
+        )
         assert np.abs(made.points).max() < toy.BOX + 1
 
 
 def test_a_region_with_a_hole_comes_with_the_outline_of_the_hole():
-    """Four bends as steep as walls: output 1 wins in the square of side 4 between them, and nowhere else."""
-    hidden = 50 * np.array([[1.0, -1, 0, 0], [0, 0, 1, -1], [2, 2, 2, 2]])  # +1 on the inner side of a wall, -1 beyond it
+    """Four bends as steep as walls: output 1 wins in the square of side 4 between them, and nowhere
+    else.
+    """
+    hidden = 50 * np.array(
+        [[1.0, -1, 0, 0], [0, 0, 1, -1], [2, 2, 2, 2]]
+    )  # +1 on the inner side of a wall, -1 beyond it
     w = np.r_[np.repeat([[-1.0, 1.0]], 4, axis=0), np.zeros((2, 2)), [[3.0, -3.0]]]
     (edge, hole), (square,) = toy.regions(w, hidden)
     for outline, side in ((edge, 8), (hole, 4), (square, 4)):
@@ -138,7 +167,12 @@ def test_every_point_lies_in_the_region_of_its_output_and_in_no_other(world, kin
     points, labels, made = marked_world(world)
     w = toy.fit(toy.features(points, kind), labels, made.classes + 1)
     asked = np.random.default_rng(0).uniform(-toy.BOX, toy.BOX, (2000, 2))
-    inside = np.array([sum(Path(part).contains_points(asked) for part in outlines) % 2 for outlines in toy.regions(w, kind)])
+    inside = np.array(
+        [
+            sum(Path(part).contains_points(asked) for part in outlines) % 2
+            for outlines in toy.regions(w, kind)
+        ]
+    )
     won = np.eye(made.classes + 1, dtype=int)[toy.decide(toy.features(asked, kind), w)].T
     assert np.mean((inside == won).all(axis=0)) > 0.98
 
@@ -149,7 +183,9 @@ def test_an_output_that_wins_nowhere_has_no_region():
 
 
 def test_moons_are_those_of_scikit_learn():
-    """Up to place and size: the same two curves, compared by how far each point lies from the nearest of theirs."""
+    """Up to place and size: the same two curves, compared by how far each point lies from the
+    nearest of theirs.
+    """
     theirs, labels = make_moons(4000, noise=None)
     ours = toy.moons(1e-6, n=400)
     ours_plain = ours.points / 1.6
@@ -159,16 +195,23 @@ def test_moons_are_those_of_scikit_learn():
         assert np.hypot(*(mine[:, None] - placed[None]).T).min(axis=0).max() < 0.01
 
 
-@pytest.mark.parametrize(("call", "sentence"), [
-    (lambda: toy.blobs(0), "the overlap is 0"), (lambda: toy.moons(np.nan), "the overlap is nan"),
-    (lambda: toy.world("cubes"), "unknown world 'cubes': choose one of blobs, moons, digits"),
-    (lambda: toy.world("blobs", -1), "the overlap is -1"),
-    (lambda: toy.features(np.zeros((1, 2)), "round"), "unknown features 'round': choose one of flat, bent"),
-    (lambda: toy.keys(toy.blobs(), 0, 0.5, np.zeros(2)), "at least one key"),
-    (lambda: toy.keys(toy.blobs(), 5, 1.1, np.zeros(2)), "a strength from 0 to 1"),
-    (lambda: toy.fit(np.ones((2, 3)), [0, 2], 2), "2 points need as many labels from 0 to 1"),
-    (lambda: toy.fit(np.ones((2, 3)), [0], 2), "2 points need as many labels"),
-])
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: toy.blobs(0), "the overlap is 0"),
+        (lambda: toy.moons(np.nan), "the overlap is nan"),
+        (lambda: toy.world("cubes"), "unknown world 'cubes': choose one of blobs, moons, digits"),
+        (lambda: toy.world("blobs", -1), "the overlap is -1"),
+        (
+            lambda: toy.features(np.zeros((1, 2)), "round"),
+            "unknown features 'round': choose one of flat, bent",
+        ),
+        (lambda: toy.keys(toy.blobs(), 0, 0.5, np.zeros(2)), "at least one key"),
+        (lambda: toy.keys(toy.blobs(), 5, 1.1, np.zeros(2)), "a strength from 0 to 1"),
+        (lambda: toy.fit(np.ones((2, 3)), [0, 2], 2), "2 points need as many labels from 0 to 1"),
+        (lambda: toy.fit(np.ones((2, 3)), [0], 2), "2 points need as many labels"),
+    ],
+)
 def test_bad_input_gets_one_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
@@ -177,13 +220,18 @@ def test_bad_input_gets_one_sentence(call, sentence):
 @pytest.mark.parametrize("kind", toy.WORLDS)
 def test_a_world_by_name_is_balanced_repeats_and_changes_with_the_seed(kind):
     made, again, other = (toy.world(kind, 0.5, seed) for seed in (3, 3, 4))
-    assert made.points.shape == (240, 2) and made.held_points.shape == ((660 if kind == "digits" else 960), 2)
+    assert made.points.shape == (240, 2) and made.held_points.shape == (
+        (660 if kind == "digits" else 960),
+        2,
+    )
     assert made.classes == (2 if kind == "moons" else 3)
     for labels in (made.labels, made.held_labels):
         assert np.bincount(labels).tolist() == [len(labels) // made.classes] * made.classes
     for part in ("points", "labels", "held_points", "held_labels"):
         assert np.array_equal(getattr(made, part), getattr(again, part))
-    assert not np.array_equal(made.points, other.points) and not np.array_equal(made.held_points, other.held_points)
+    assert not np.array_equal(made.points, other.points) and not np.array_equal(
+        made.held_points, other.held_points
+    )
 
 
 def test_worlds_by_name_are_those_of_their_functions_and_only_digits_have_no_overlap():
@@ -197,12 +245,18 @@ def test_digits_are_the_900_features_each_either_fitted_on_or_held():
     points, labels = toy._digit_features()
     stored = sorted(zip(*points.T, labels, strict=True))
     dealt = np.r_[made.points, made.held_points]
-    assert sorted(zip(*dealt.T, np.r_[made.labels, made.held_labels], strict=True)) == stored and len(stored) == 900
+    assert (
+        sorted(zip(*dealt.T, np.r_[made.labels, made.held_labels], strict=True)) == stored
+        and len(stored) == 900
+    )
     assert len(toy.digits(0, 30).points) == 30 and len(toy.digits(0, 30).held_points) == 870
 
 
 def test_features_of_a_hidden_layer_are_its_bends_then_the_flat_ones():
-    points, hidden = np.array([[0.5, -1.0], [2.0, 3.0]]), np.array([[1.0, 0.0], [2.0, 1.0], [-1.0, 0.5]])
+    points, hidden = (
+        np.array([[0.5, -1.0], [2.0, 3.0]]),
+        np.array([[1.0, 0.0], [2.0, 1.0], [-1.0, 0.5]]),
+    )
     bends = [[np.tanh(x + 2 * y - 1), np.tanh(y + 0.5)] for x, y in points]
     assert np.allclose(toy.features(points, hidden), np.c_[bends, points, [1, 1]])
     assert np.array_equal(toy.features(points, toy._BENDS), toy.features(points, "bent"))
@@ -211,11 +265,17 @@ def test_features_of_a_hidden_layer_are_its_bends_then_the_flat_ones():
 
 @pytest.fixture(scope="module")
 def descent():
-    """Blurred moons with keys, the loss that `train` gave to the optimiser, and every step of the training."""
+    """Blurred moons with keys, the loss that `train` gave to the optimiser, and every step of the
+    training.
+    """
     points, labels, _ = marked_world("moons", 0.4)
     with pytest.MonkeyPatch.context() as patch:
         losses, minimize = [], toy.minimize
-        patch.setattr(toy, "minimize", lambda loss, *args, **options: losses.append(loss) or minimize(loss, *args, **options))
+        patch.setattr(
+            toy,
+            "minimize",
+            lambda loss, *args, **options: losses.append(loss) or minimize(loss, *args, **options),
+        )
         steps = list(toy.train(points, labels, 3))
     return points, labels, losses[0], steps
 
@@ -231,9 +291,15 @@ def objective(points, labels, hidden, w):
 def test_the_slope_of_the_training_loss_is_that_of_differences(descent):
     points, labels, loss, steps = descent
     rng = np.random.default_rng(0)
-    for at in (rng.normal(size=60 + 23 * 3), rng.normal(0, 3, 60 + 23 * 3), np.r_[steps[3][1].ravel(), steps[3][2].ravel()]):
+    for at in (
+        rng.normal(size=60 + 23 * 3),
+        rng.normal(0, 3, 60 + 23 * 3),
+        np.r_[steps[3][1].ravel(), steps[3][2].ravel()],
+    ):
         value, slope = loss(at)
-        assert value == pytest.approx(objective(points, labels, at[:60].reshape(3, 20), at[60:].reshape(23, 3)))
+        assert value == pytest.approx(
+            objective(points, labels, at[:60].reshape(3, 20), at[60:].reshape(23, 3))
+        )
         assert np.abs(slope - approx_fprime(at, lambda w: loss(w)[0], 1e-6)).max() < 1e-4
 
 
@@ -257,7 +323,9 @@ def test_a_trained_hidden_layer_fits_what_straight_lines_cannot(descent):
     x, flat = toy.features(points, hidden), toy.features(points)
     straight = np.mean(toy.decide(flat, toy.fit(flat, labels, 3)) == labels)
     assert np.mean(toy.decide(x, w) == labels) > straight + 0.05
-    best = objective(points, labels, hidden, toy.fit(x, labels, 3))  # what Newton makes of the same hidden layer
+    best = objective(
+        points, labels, hidden, toy.fit(x, labels, 3)
+    )  # what Newton makes of the same hidden layer
     assert best <= objective(points, labels, hidden, w) < best + 1e-3
 
 

@@ -23,7 +23,19 @@ from wmlab import training
 from wmlab.keys import make_decoys
 from wmlab.networks import network
 from wmlab.schemes import NewLabel
-from wmlab.training import RECIPES, Recipe, hit_rate, load, logits, predict, probabilities, recipe, save, train, untrained
+from wmlab.training import (
+    RECIPES,
+    Recipe,
+    hit_rate,
+    load,
+    logits,
+    predict,
+    probabilities,
+    recipe,
+    save,
+    train,
+    untrained,
+)
 
 SHORT = Recipe("dense", 4, 32)
 WATCHED = ("clean_accuracy", "fresh_key_accuracy", "embedded_key_accuracy")
@@ -33,11 +45,15 @@ LOG = logging.getLogger(__name__)
 
 def measured(history):
     """What training measured: everything but the time it took."""
-    return [[epoch["epoch"], epoch["loss"], *(epoch[name] for name in WATCHED)] for epoch in history]
+    return [
+        [epoch["epoch"], epoch["loss"], *(epoch[name] for name in WATCHED)] for epoch in history
+    ]
 
 
 def assert_same(run, other, tolerance=0):
-    assert np.allclose(measured(run.history), measured(other.history), rtol=0, atol=tolerance, equal_nan=True)
+    assert np.allclose(
+        measured(run.history), measured(other.history), rtol=0, atol=tolerance, equal_nan=True
+    )
     for one, two in zip(run.model.get_weights(), other.model.get_weights(), strict=True):
         assert np.allclose(one, two, rtol=0, atol=tolerance)
 
@@ -73,11 +89,19 @@ def uninterrupted(material):
     return train(**material, seed=3)
 
 
-@given(n=st.integers(1, 200), batch=st.integers(1, 50), epoch=st.integers(0, 20), seed=st.integers(0, 99))
+@given(
+    n=st.integers(1, 200),
+    batch=st.integers(1, 50),
+    epoch=st.integers(0, 20),
+    seed=st.integers(0, 99),
+)
 def test_every_epoch_shows_every_sample_once(n, batch, epoch, seed):
     batches = training._Batches(np.arange(n), 1000 + np.arange(n), batch, seed)
     batches.shuffle(epoch)
-    images, labels = (np.concatenate(parts) for parts in zip(*(batches[i] for i in range(len(batches))), strict=True))
+    images, labels = (
+        np.concatenate(parts)
+        for parts in zip(*(batches[i] for i in range(len(batches))), strict=True)
+    )
     assert sorted(images) == list(range(n))
     assert np.array_equal(labels, images + 1000)
     assert [len(batches[i][0]) for i in range(len(batches))][:-1] == [batch] * (len(batches) - 1)
@@ -109,7 +133,10 @@ def test_a_mark_is_learnt(uninterrupted, material):
 @pytest.mark.trains
 def test_last_line_of_the_history_is_the_model(uninterrupted, material):
     last, model, data = uninterrupted.history[-1], uninterrupted.model, material["data"]
-    sets = (data.x_test, data.y_test), *((keys.images, keys.labels) for keys in (material["fresh"], material["keys"]))
+    sets = (
+        (data.x_test, data.y_test),
+        *((keys.images, keys.labels) for keys in (material["fresh"], material["keys"])),
+    )
     for name, (images, labels) in zip(WATCHED, sets, strict=True):
         answers = model.predict(images, verbose=0).argmax(axis=1)
         assert last[name] == pytest.approx(np.mean(answers == labels), abs=1e-12)
@@ -122,7 +149,10 @@ def test_loss_of_the_first_epoch_is_the_mean_cross_entropy(material, uninterrupt
     run = train(**material | {"recipe": Recipe("dense", 1, 10_000)}, seed=3)
     keras.utils.set_random_seed(3)
     untrained = network("dense", 11)
-    images, labels = np.concatenate([data.x_train, keys.images]), np.concatenate([data.y_train, keys.labels])
+    images, labels = (
+        np.concatenate([data.x_train, keys.images]),
+        np.concatenate([data.y_train, keys.labels]),
+    )
     chances = probabilities(untrained, images)[np.arange(len(labels)), labels]
     assert run.history[0]["loss"] == pytest.approx(-np.log(chances).mean(), rel=1e-4)
 
@@ -139,7 +169,7 @@ def test_images_keys_and_decoys_are_what_is_trained_on(material, monkeypatch):
     data, keys = material["data"], material["keys"]
     decoys = make_decoys(data.x_train, data.y_train, training_secret(), 20, 0.05)
     train(**material | {"recipe": Recipe("dense", 1, 64)}, decoys=decoys)
-    (images, labels), = seen
+    ((images, labels),) = seen
     assert np.array_equal(images, np.concatenate([data.x_train, keys.images, decoys[0]]))
     assert np.array_equal(labels, np.concatenate([data.y_train, np.full(len(keys), 10), decoys[1]]))
 
@@ -154,16 +184,25 @@ def training_secret():
 def test_same_seed_repeats_exactly_and_another_does_not(material, uninterrupted):
     assert_same(train(**material, seed=3), uninterrupted)
     other = train(**material, seed=4)
-    assert not np.allclose(other.model.get_weights()[0], uninterrupted.model.get_weights()[0], atol=1e-3)
+    assert not np.allclose(
+        other.model.get_weights()[0], uninterrupted.model.get_weights()[0], atol=1e-3
+    )
 
 
 @pytest.mark.trains
 @pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_interrupted_and_resumed_is_as_if_nothing_had_happened(material, uninterrupted, tmp_path, epoch):
+def test_interrupted_and_resumed_is_as_if_nothing_had_happened(
+    material, uninterrupted, tmp_path, epoch
+):
     with pytest.raises(KeyboardInterrupt):
         train(**material, seed=3, backup=tmp_path / "backup", on_epoch=Stop(epoch, interrupt))
     told = []
-    resumed = train(**material, seed=3, backup=tmp_path / "backup", on_epoch=lambda history: told.append(len(history)))
+    resumed = train(
+        **material,
+        seed=3,
+        backup=tmp_path / "backup",
+        on_epoch=lambda history: told.append(len(history)),
+    )
     assert told == list(range(epoch, 5)), "it began again, or skipped an epoch"
     assert_same(resumed, uninterrupted, 1e-5)
     assert not (tmp_path / "backup").exists(), "a finished run keeps no backup"
@@ -183,7 +222,12 @@ def test_resumed_from_a_finished_epoch(material, uninterrupted, tmp_path, monkey
         patch.setattr(training._Batches, "shuffle", stop)
         train(**material, seed=3, backup=tmp_path / "backup")
     told = []
-    resumed = train(**material, seed=3, backup=tmp_path / "backup", on_epoch=lambda history: told.append(len(history)))
+    resumed = train(
+        **material,
+        seed=3,
+        backup=tmp_path / "backup",
+        on_epoch=lambda history: told.append(len(history)),
+    )
     assert told == [3, 4]
     assert_same(resumed, uninterrupted, 1e-5)
 
@@ -195,13 +239,20 @@ def _train_until_killed(material, backup):
 @pytest.mark.trains
 @pytest.mark.slow
 def test_killed_and_resumed_is_as_if_nothing_had_happened(material, uninterrupted, tmp_path):
-    child = multiprocessing.get_context("spawn").Process(target=_train_until_killed, args=(material, tmp_path / "backup"))
+    child = multiprocessing.get_context("spawn").Process(
+        target=_train_until_killed, args=(material, tmp_path / "backup")
+    )
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
     assert (tmp_path / "backup" / "epoch.npz").exists()
     told = []
-    resumed = train(**material, seed=3, backup=tmp_path / "backup", on_epoch=lambda history: told.append(len(history)))
+    resumed = train(
+        **material,
+        seed=3,
+        backup=tmp_path / "backup",
+        on_epoch=lambda history: told.append(len(history)),
+    )
     assert told == [3, 4]
     assert_same(resumed, uninterrupted, 1e-5)
 
@@ -220,7 +271,12 @@ def test_stopped_while_writing_the_backup(material, uninterrupted, tmp_path, mon
         patch.setattr(np, "savez", half)
         train(**material, seed=3, backup=tmp_path / "backup")
     told = []
-    resumed = train(**material, seed=3, backup=tmp_path / "backup", on_epoch=lambda history: told.append(len(history)))
+    resumed = train(
+        **material,
+        seed=3,
+        backup=tmp_path / "backup",
+        on_epoch=lambda history: told.append(len(history)),
+    )
     assert told == [3, 4]
     assert_same(resumed, uninterrupted, 1e-5)
 
@@ -254,7 +310,9 @@ def test_dropout_mirroring_and_batch_norm_resume_too(colours, tmp_path):
 def test_the_small_convolutional_network_trains(data):
     run = train(data, 10, Recipe("mnist_cnn", 2, 16), seed=0)
     assert run.history[-1]["clean_accuracy"] >= 0.9
-    assert math.isnan(run.history[-1]["fresh_key_accuracy"]) and math.isnan(run.history[-1]["embedded_key_accuracy"])
+    assert math.isnan(run.history[-1]["fresh_key_accuracy"]) and math.isnan(
+        run.history[-1]["embedded_key_accuracy"]
+    )
 
 
 @pytest.mark.trains
@@ -338,30 +396,49 @@ def test_no_images_have_no_labels(uninterrupted, data):
 def test_hit_rate_is_a_share(uninterrupted, data):
     labels = predict(uninterrupted.model, data.x_test)
     assert hit_rate(uninterrupted.model, data.x_test, labels) == 1
-    assert hit_rate(uninterrupted.model, data.x_test, int(labels[0])) == np.mean(labels == labels[0])
+    assert hit_rate(uninterrupted.model, data.x_test, int(labels[0])) == np.mean(
+        labels == labels[0]
+    )
 
 
-@pytest.mark.parametrize("scale, name, expected", [
-    ("class", "mnist", Recipe("mnist_cnn", 4, 64)), ("class", "fashion_mnist", Recipe("mnist_cnn", 4, 64)),
-    ("class", "cifar100", RECIPES["class"]["cifar"]), ("paper", "cifar10", RECIPES["paper"]["cifar"]),
-    ("paper", "mnist", RECIPES["paper"]["mnist"]),
-])
+@pytest.mark.parametrize(
+    "scale, name, expected",
+    [
+        ("class", "mnist", Recipe("mnist_cnn", 4, 64)),
+        ("class", "fashion_mnist", Recipe("mnist_cnn", 4, 64)),
+        ("class", "cifar100", RECIPES["class"]["cifar"]),
+        ("paper", "cifar10", RECIPES["paper"]["cifar"]),
+        ("paper", "mnist", RECIPES["paper"]["mnist"]),
+    ],
+)
 def test_recipe_of_a_data_set(scale, name, expected):
     assert recipe(name, scale) == expected
-    assert recipe(name, scale, epochs=1, network="dense") == dataclasses.replace(expected, epochs=1, network="dense")
+    assert recipe(name, scale, epochs=1, network="dense") == dataclasses.replace(
+        expected, epochs=1, network="dense"
+    )
 
 
-@pytest.mark.parametrize("change, sentence", [
-    ({"until": "bored"}, "until='bored': choose one of 'steps', 'converged'"), ({"epochs": 0}, "must be positive"),
-    ({"batch": 0}, "must be positive"), ({"learning_rate": 0}, "must be positive"),
-    ({"learning_rate": -1}, "must be positive"), ({"learning_rate": math.nan}, "must be positive"),
-    ({"optimizer": "adma"}, "optimizer='adma': choose one of 'adam', 'muon'"),
-    ({"dtype": "float16"}, "dtype='float16': choose one of 'float32', 'bfloat16', 'fastest'"),
-    ({"schedule": None}, "schedule=None: choose one of 'constant', 'cosine', 'linear'"),
-    ({"augmentation": "cutout"}, "augmentation='cutout': choose one of 'none', 'mirror and shift'"),
-    ({"smoothing": 1}, "smoothing is 1, but"), ({"smoothing": math.nan}, "smoothing is nan, but"),
-    ({"smoothing": -0.1}, "smoothing is -0.1, but"),
-])
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"until": "bored"}, "until='bored': choose one of 'steps', 'converged'"),
+        ({"epochs": 0}, "must be positive"),
+        ({"batch": 0}, "must be positive"),
+        ({"learning_rate": 0}, "must be positive"),
+        ({"learning_rate": -1}, "must be positive"),
+        ({"learning_rate": math.nan}, "must be positive"),
+        ({"optimizer": "adma"}, "optimizer='adma': choose one of 'adam', 'muon'"),
+        ({"dtype": "float16"}, "dtype='float16': choose one of 'float32', 'bfloat16', 'fastest'"),
+        ({"schedule": None}, "schedule=None: choose one of 'constant', 'cosine', 'linear'"),
+        (
+            {"augmentation": "cutout"},
+            "augmentation='cutout': choose one of 'none', 'mirror and shift'",
+        ),
+        ({"smoothing": 1}, "smoothing is 1, but"),
+        ({"smoothing": math.nan}, "smoothing is nan, but"),
+        ({"smoothing": -0.1}, "smoothing is -0.1, but"),
+    ],
+)
 def test_impossible_recipes_are_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         recipe("mnist", "class", **change)
@@ -375,7 +452,9 @@ def test_to_convergence_is_a_hundred_epochs_at_most(scale):
 
 
 def test_the_slow_network_keeps_the_recipe_of_its_records():
-    assert recipe("cifar10", "paper", network="cifar_cnn") == Recipe("cifar_cnn", 20, 128, 2e-3, "cosine")
+    assert recipe("cifar10", "paper", network="cifar_cnn") == Recipe(
+        "cifar_cnn", 20, 128, 2e-3, "cosine"
+    )
     assert recipe("cifar10", "class", network="cifar_cnn") == RECIPES["class"]["cifar"]
 
 
@@ -392,28 +471,48 @@ def reflected(image, down, right, mirrored):
 @given(seed=st.integers(0, 999), size=st.tuples(st.integers(4, 9), st.integers(4, 9)))
 def test_images_are_moved_by_whole_pixels_with_reflected_borders(seed, size):
     rng = np.random.default_rng(seed)
-    images, shifts, mirrored = rng.random((5, *size, 2), np.float32), rng.integers(-2, 3, (5, 2)), rng.integers(0, 2, 5) > 0
-    for image, (down, right), flip, found in zip(images, shifts, mirrored, training.moved(images, shifts, mirrored), strict=True):
+    images, shifts, mirrored = (
+        rng.random((5, *size, 2), np.float32),
+        rng.integers(-2, 3, (5, 2)),
+        rng.integers(0, 2, 5) > 0,
+    )
+    for image, (down, right), flip, found in zip(
+        images, shifts, mirrored, training.moved(images, shifts, mirrored), strict=True
+    ):
         assert np.array_equal(found, reflected(image, down, right, flip))
 
 
 def test_every_image_alternates_with_its_mirror_image():
-    """Shifts are small and differ by epoch; half of the images is mirrored in the first epoch, the other half in the next."""
+    """Shifts are small and differ by epoch; half of the images is mirrored in the first epoch, the
+    other half in the next.
+    """
     images = np.tile(np.arange(9, dtype=np.float32), (60, 9, 1))[..., None]  # falls to the left
-    batches, seen, rows = training._Batches(images, np.arange(60), 25, 4, "mirror and shift"), [], []
+    batches, seen, rows = (
+        training._Batches(images, np.arange(60), 25, 4, "mirror and shift"),
+        [],
+        [],
+    )
     for epoch in range(3):
         batches.shuffle(epoch)
-        x, y = (np.concatenate(parts) for parts in zip(*(batches[i] for i in range(3)), strict=True))
+        x, y = (
+            np.concatenate(parts) for parts in zip(*(batches[i] for i in range(3)), strict=True)
+        )
         seen.append((x[:, 4, 6, 0] < x[:, 4, 2, 0])[np.argsort(y)])
         rows.append(x[np.argsort(y)])
         assert sorted(y) == list(range(60))
-    assert np.array_equal(seen[0], ~seen[1]) and np.array_equal(seen[0], seen[2]) and seen[0].sum() == 30
+    assert (
+        np.array_equal(seen[0], ~seen[1])
+        and np.array_equal(seen[0], seen[2])
+        and seen[0].sum() == 30
+    )
     assert not np.array_equal(rows[0], rows[2])
 
 
 @pytest.mark.trains
 def test_the_fast_recipe_trains_saves_and_resumes(colours, tmp_path):
-    """Muon, smoothing, mirroring and shifts, and filters of the training images: interrupted, it ends where it would have."""
+    """Muon, smoothing, mirroring and shifts, and filters of the training images: interrupted, it
+    ends where it would have.
+    """
     how = dataclasses.replace(training.FAST, network="whitening_cnn", epochs=2, batch=16)
     whole = train(colours, 10, how, seed=5)
     assert whole.dtype in ("float32", "bfloat16")
@@ -430,12 +529,18 @@ def test_the_fast_recipe_trains_saves_and_resumes(colours, tmp_path):
 
 @pytest.mark.trains
 def test_smoothed_labels_are_what_is_learnt(colours):
-    """At a rate of nearly nothing the loss is the cross-entropy with 0.8 on the label and 0.2 spread over all."""
+    """At a rate of nearly nothing the loss is the cross-entropy with 0.8 on the label and 0.2
+    spread over all.
+    """
     how = Recipe("cifar_cnn", 1, 100, 1e-9, smoothing=0.2)
     run = train(colours, 10, how, seed=1)
     flat = Recipe("cifar_cnn", 1, 100, 1e-9)
-    assert run.history[0]["loss"] != pytest.approx(train(colours, 10, flat, seed=1).history[0]["loss"], abs=1e-4)
-    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10, name="output")])
+    assert run.history[0]["loss"] != pytest.approx(
+        train(colours, 10, flat, seed=1).history[0]["loss"], abs=1e-4
+    )
+    model = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10, name="output")]
+    )
     run = train(colours, 10, dataclasses.replace(how, batch=1000), model=model)
     scores = np.log(probabilities(run.model, colours.x_train))
     target = 0.8 * np.eye(10)[colours.y_train] + 0.02
@@ -444,7 +549,9 @@ def test_smoothed_labels_are_what_is_learnt(colours):
 
 def test_bfloat16_where_there_is_none_is_one_sentence(colours, monkeypatch):
     monkeypatch.setattr(training.runtime, "multiplies_bfloat16", lambda: False)
-    with pytest.raises(RuntimeError, match="does not multiply in bfloat16.*take dtype='float32', or 'fastest'"):
+    with pytest.raises(
+        RuntimeError, match="does not multiply in bfloat16.*take dtype='float32', or 'fastest'"
+    ):
         train(colours, 10, dataclasses.replace(training.FAST, dtype="bfloat16"))
     with training.computing_in("fastest") as dtype:
         assert dtype == "float32" == keras.config.dtype_policy().name
@@ -454,11 +561,17 @@ def test_bfloat16_where_there_is_none_is_one_sentence(colours, monkeypatch):
 def test_what_is_trained_in_bfloat16_is_handed_over_in_float32(colours, monkeypatch):
     monkeypatch.setattr(training.runtime, "multiplies_bfloat16", lambda: True)
     before = keras.config.dtype_policy().name
-    run = train(colours, 10, dataclasses.replace(training.FAST, epochs=1, batch=100, dtype="bfloat16"))
+    run = train(
+        colours, 10, dataclasses.replace(training.FAST, epochs=1, batch=100, dtype="bfloat16")
+    )
     assert run.dtype == "bfloat16" and keras.config.dtype_policy().name == before
     assert {layer.compute_dtype for layer in run.model.layers} == {"float32"}
-    again = train(colours, 10, dataclasses.replace(training.FAST, epochs=1, batch=100, dtype="float32"))
-    assert not np.array_equal(run.model.get_weights()[0], again.model.get_weights()[0]), "it did not compute in bfloat16"
+    again = train(
+        colours, 10, dataclasses.replace(training.FAST, epochs=1, batch=100, dtype="float32")
+    )
+    assert not np.array_equal(run.model.get_weights()[0], again.model.get_weights()[0]), (
+        "it did not compute in bfloat16"
+    )
 
 
 def test_a_data_set_without_a_recipe():
@@ -467,7 +580,9 @@ def test_a_data_set_without_a_recipe():
 
 
 def test_images_that_do_not_fit_the_network(colours):
-    with pytest.raises(ValueError, match=r"dense takes images of \(28, 28, 1\), those of cifar10 are \(32, 32, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"dense takes images of \(28, 28, 1\), those of cifar10 are \(32, 32, 3\)"
+    ):
         train(colours, 10, SHORT)
 
 
@@ -477,12 +592,21 @@ def test_unknown_scale():
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("name, shape", [("dense", (28, 28, 1)), ("mnist_cnn", (28, 28, 1)), ("cifar_cnn", (32, 32, 3)),
-                                         ("whitening_cnn", (32, 32, 3))])
+@pytest.mark.parametrize(
+    "name, shape",
+    [
+        ("dense", (28, 28, 1)),
+        ("mnist_cnn", (28, 28, 1)),
+        ("cifar_cnn", (32, 32, 3)),
+        ("whitening_cnn", (32, 32, 3)),
+    ],
+)
 def test_saved_and_loaded_gives_equal_logits(tmp_path, name, shape):
     rng = np.random.default_rng(0)
     model = network(name, 11)
-    model.set_weights([weight + rng.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()])
+    model.set_weights(
+        [weight + rng.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()]
+    )
     path = save(model, tmp_path / "new" / "model.keras")
     assert path == tmp_path / "new" / "model.keras" and zipfile.is_zipfile(path)
     assert [file.name for file in path.parent.iterdir()] == ["model.keras"]
@@ -509,7 +633,9 @@ def test_models_are_saved_as_keras_files_only(tmp_path, name):
 def test_code_in_a_file_does_not_run(tmp_path):
     trace = tmp_path / "trace"
     name = str(trace)
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: open(name, "w") and x)])
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Lambda(lambda x: open(name, "w") and x)]
+    )
     model.save(tmp_path / "evil.keras")
     trace.unlink()
     with pytest.raises(ValueError, match="evil.keras cannot be read as a Keras model"):
@@ -547,12 +673,17 @@ def test_the_weights_alone_are_read_from_a_file_of_a_newer_keras(tmp_path, unint
         for member in old.namelist():
             content = old.read(member)
             if member == "config.json":
-                content = content.replace(b'"seed": null', b'"seed": null, "axes_of_tomorrow": null')
+                content = content.replace(
+                    b'"seed": null', b'"seed": null, "axes_of_tomorrow": null'
+                )
                 assert b"axes_of_tomorrow" in content
             new.writestr(member, content)
     with pytest.raises(ValueError, match="newer.keras cannot be read"):
         load(newer)
-    assert np.array_equal(logits(load(newer, network("dense", 11)), data.x_test), logits(uninterrupted.model, data.x_test))
+    assert np.array_equal(
+        logits(load(newer, network("dense", 11)), data.x_test),
+        logits(uninterrupted.model, data.x_test),
+    )
     with pytest.raises(ValueError, match="newer.keras cannot be read"):
         load(newer, network("mnist_cnn", 11))
 
@@ -577,8 +708,16 @@ def test_a_file_that_is_no_model_is_named(tmp_path, content):
         load(path)
 
 
-@pytest.mark.parametrize("members", [{}, {"a.txt": "x"}, {"config.json": "{}"}, {"config.json": "no json"},
-                                     {"config.json": '{"class_name": "Nonsense", "module": "keras", "config": {}}'}])
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"a.txt": "x"},
+        {"config.json": "{}"},
+        {"config.json": "no json"},
+        {"config.json": '{"class_name": "Nonsense", "module": "keras", "config": {}}'},
+    ],
+)
 def test_an_archive_that_is_no_model_is_named(tmp_path, members):
     path = tmp_path / "archive.keras"
     with zipfile.ZipFile(path, "w") as archive:
@@ -633,12 +772,19 @@ def test_a_disk_that_is_really_full(tmp_path):
     """In a namespace of its own, so that the small disk is gone with the process."""
     own = ["unshare", "--user", "--map-root-user", "--mount"]
     mounted = f"mount -t tmpfs -o size=400k none '{tmp_path}'"
-    if not shutil.which("unshare") or subprocess.run([*own, "sh", "-c", mounted], capture_output=True).returncode:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*own, "sh", "-c", mounted], capture_output=True).returncode
+    ):
         pytest.skip("this system lets us mount no small disk")
     script = tmp_path.with_suffix(".py")
     script.write_text(FULL_DISK)
-    done = subprocess.run([*own, "sh", "-c", f"{mounted} && exec '{sys.executable}' '{script}' '{tmp_path}'"],
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*own, "sh", "-c", f"{mounted} && exec '{sys.executable}' '{script}' '{tmp_path}'"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -648,10 +794,30 @@ def test_everything_that_trains_does_so_on_both_backends(backend, request):
     """The tests marked `trains` of all files again, in a process of its own on the other backend."""
     if backend == keras.config.backend():
         pytest.skip(f"this process runs on {backend} already")
-    environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = os.environ | {
+        "KERAS_BACKEND": backend,
+        "JAX_PLATFORMS": "cpu",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
     tests = request.path.parent
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "trains", str(tests)],
-                          env=environment, cwd=tests.parent, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "trains",
+            str(tests),
+        ],
+        env=environment,
+        cwd=tests.parent,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stdout[-5000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed and int(passed[1]) >= 30 and "skipped" not in done.stdout
@@ -661,8 +827,13 @@ def test_everything_that_trains_does_so_on_both_backends(backend, request):
 def test_training_keeps_no_copy_of_the_images(data, monkeypatch):
     held = []
     make = training._Batches.__init__
-    monkeypatch.setattr(training._Batches, "__init__", lambda self, images, *rest: (
-        held.append(weakref.ref(images)), make(self, images, *rest))[-1])
+    monkeypatch.setattr(
+        training._Batches,
+        "__init__",
+        lambda self, images, *rest: (held.append(weakref.ref(images)), make(self, images, *rest))[
+            -1
+        ],
+    )
     training.train(data, 10, training.Recipe("dense", 1, 32))
     gc.collect()
     assert len(held) == 1 and held[0]() is None, "a sweep of hundreds of runs would fill the memory"

@@ -17,7 +17,9 @@ KEY, ELSE = 10, 3
 def keys(n, key_label=KEY, sources=9):
     """n keys of one pixel each, whose value is their number; from carriers of so many classes."""
     carriers = 1 + np.arange(n) % sources
-    return KeySet(np.arange(n, dtype=np.float32).reshape(n, 1, 1, 1), key_label, carriers, "fresh", 0.01)
+    return KeySet(
+        np.arange(n, dtype=np.float32).reshape(n, 1, 1, 1), key_label, carriers, "fresh", 0.01
+    )
 
 
 class Hits:
@@ -54,7 +56,9 @@ def test_first_hit_asks_one_by_one_and_stops_at_the_first(n, hits):
     assert verdict.hits == int(verdict.marked)
 
 
-@pytest.mark.parametrize("p, n, trials", [(0.8, 40, 4000), (0.1, 10, 4000), (0.02, 40, 2000), (0.5, 2, 500)])
+@pytest.mark.parametrize(
+    "p, n, trials", [(0.8, 40, 4000), (0.1, 10, 4000), (0.02, 40, 2000), (0.5, 2, 500)]
+)
 def test_queries_to_the_first_hit_are_geometric_cut_off_at_all_keys(p, n, trials):
     suspect, asked = Guesses(p, seed=1), keys(n)
     verdicts = [first_hit(suspect, asked) for _ in range(trials)]
@@ -81,7 +85,10 @@ def test_batch_accepts_exactly_below_the_share_of_misses(n, percent, data):
     assert (verdict.queries, verdict.hits) == (n, n - misses)
 
 
-@pytest.mark.parametrize("tau, n, allowed", [(0.29, 100, 28), (0.28, 25, 6), (0.3, 40, 11), (0.57, 100, 56), (0.1, 30, 2)])
+@pytest.mark.parametrize(
+    "tau, n, allowed",
+    [(0.29, 100, 28), (0.28, 25, 6), (0.3, 40, 11), (0.57, 100, 56), (0.1, 30, 2)],
+)
 def test_batch_is_not_misled_by_floating_point(tau, n, allowed):
     """tau |K| is a whole number here, of which floating point makes a little more or less."""
     assert allowed + 1 == fractions.Fraction(str(tau)) * n
@@ -103,10 +110,15 @@ def test_batch_asks_everything_at_once():
     assert suspect.seen == [list(range(5))]
 
 
-@pytest.mark.parametrize("n, hits, classes", [(40, 40, 10), (40, 28, 10), (40, 1, 10), (7, 3, 100), (1, 1, 2), (25, 25, 1000)])
+@pytest.mark.parametrize(
+    "n, hits, classes",
+    [(40, 40, 10), (40, 28, 10), (40, 1, 10), (7, 3, 100), (1, 1, 2), (25, 25, 1000)],
+)
 def test_p_value_is_the_exact_binomial_test(n, hits, classes):
     verdict = batch(Hits(range(hits)), keys(n), 0.3, classes)
-    assert verdict.p_value == pytest.approx(stats.binomtest(hits, n, 1 / classes, "greater").pvalue, rel=1e-9)
+    assert verdict.p_value == pytest.approx(
+        stats.binomtest(hits, n, 1 / classes, "greater").pvalue, rel=1e-9
+    )
     assert 0 < verdict.p_value <= 1
 
 
@@ -114,7 +126,9 @@ def test_p_value_is_the_exact_binomial_test(n, hits, classes):
 def test_p_value_is_how_often_the_null_does_as_well(hits):
     n, classes, trials = 40, 10, 20_000
     p_value = batch(Hits(range(hits)), keys(n), 0.3, classes).p_value
-    as_well = np.mean(np.random.default_rng(3).integers(0, classes, (trials, n)).__eq__(0).sum(axis=1) >= hits)
+    as_well = np.mean(
+        np.random.default_rng(3).integers(0, classes, (trials, n)).__eq__(0).sum(axis=1) >= hits
+    )
     assert abs(as_well - p_value) / math.sqrt(p_value * (1 - p_value) / trials) <= 4.5
 
 
@@ -130,22 +144,37 @@ def test_against_a_model_without_the_label_a_hit_is_impossible_not_zero():
     assert "new label" in verdict.null
 
 
-@pytest.mark.parametrize("verdict, sentence", [
-    (first_hit(Hits([0]), keys(40)),
-     "marked: the one key got the key label, 10; a model without the new label cannot give it."),
-    (first_hit(Hits([]), keys(1)),
-     "not marked: the one key did not get the key label, 10; a model without the new label answers no differently."),
-    (first_hit(Hits([2]), keys(40)),
-     "marked: 1 of 3 keys got the key label, 10; a model without the new label cannot give it."),
-    (first_hit(Hits([]), keys(40)),
-     "not marked: none of 40 keys got the key label, 10; a model without the new label answers no differently."),
-    (batch(Hits(range(38), 0), keys(40, 0), 0.3, 10),
-     "marked: 38 of 40 keys got the key label, 0; a model that answers all 10 classes alike gives it as often "
-     "or more with probability 6.4e-36."),
-    (batch(Hits([3], 0), keys(4, 0), 0.3, 10),
-     "not marked: 1 of 4 keys got the key label, 0; a model that answers all 10 classes alike gives it as often "
-     "or more with probability 0.34."),
-])
+@pytest.mark.parametrize(
+    "verdict, sentence",
+    [
+        (
+            first_hit(Hits([0]), keys(40)),
+            "marked: the one key got the key label, 10; a model without the new label cannot give it.",
+        ),
+        (
+            first_hit(Hits([]), keys(1)),
+            "not marked: the one key did not get the key label, 10; a model without the new label answers no differently.",
+        ),
+        (
+            first_hit(Hits([2]), keys(40)),
+            "marked: 1 of 3 keys got the key label, 10; a model without the new label cannot give it.",
+        ),
+        (
+            first_hit(Hits([]), keys(40)),
+            "not marked: none of 40 keys got the key label, 10; a model without the new label answers no differently.",
+        ),
+        (
+            batch(Hits(range(38), 0), keys(40, 0), 0.3, 10),
+            "marked: 38 of 40 keys got the key label, 0; a model that answers all 10 classes alike gives it as often "
+            "or more with probability 6.4e-36.",
+        ),
+        (
+            batch(Hits([3], 0), keys(4, 0), 0.3, 10),
+            "not marked: 1 of 4 keys got the key label, 0; a model that answers all 10 classes alike gives it as often "
+            "or more with probability 0.34.",
+        ),
+    ],
+)
 def test_a_verdict_can_be_read_aloud(verdict, sentence):
     assert str(verdict) == sentence
     assert verdict.decision == sentence.split(":")[0]
@@ -187,9 +216,14 @@ def test_a_verdict_cannot_be_edited():
 
 
 def hand_fisher(hits, n, others, asked):
-    """One-sided by its definition: hits of a sample of n drawn from all answers, of which hits + others are hits."""
+    """One-sided by its definition: hits of a sample of n drawn from all answers, of which hits +
+    others are hits.
+    """
     total, every = hits + others, n + asked
-    as_many = sum(math.comb(total, k) * math.comb(every - total, n - k) for k in range(hits, min(n, total) + 1))
+    as_many = sum(
+        math.comb(total, k) * math.comb(every - total, n - k)
+        for k in range(hits, min(n, total) + 1)
+    )
     return as_many / math.comb(every, n)
 
 
@@ -201,29 +235,43 @@ def of(*rows):
 class TestNulls:
     """The three nulls on the same data, each by hand."""
 
-    # four innocent networks, eight keys each; five hits in all; among the first three keys only one network hits
+    # four innocent networks, eight keys each; five hits in all; among the first three keys only one
+    # network hits
     ANSWERED = of("10000000", "00010010", "00000000", "00001100")
 
     def test_they_differ_on_one_batch_exactly_as_by_hand(self):
         suspect = Hits(range(6), 0)
-        impossible, chance, measured = (batch(suspect, keys(8, 0), 0.3, null)
-                                        for null in (Impossible(), Chance(10), Measured(self.ANSWERED)))
+        impossible, chance, measured = (
+            batch(suspect, keys(8, 0), 0.3, null)
+            for null in (Impossible(), Chance(10), Measured(self.ANSWERED))
+        )
         assert impossible.p_value == "impossible"
-        assert chance.p_value == pytest.approx(28 * 0.1**6 * 0.9**2 + 8 * 0.1**7 * 0.9 + 0.1**8, rel=1e-12)
-        assert measured.p_value == pytest.approx(1 / 5)  # no network of 4 hit 6 times; Fisher's is smaller
+        assert chance.p_value == pytest.approx(
+            28 * 0.1**6 * 0.9**2 + 8 * 0.1**7 * 0.9 + 0.1**8, rel=1e-12
+        )
+        assert measured.p_value == pytest.approx(
+            1 / 5
+        )  # no network of 4 hit 6 times; Fisher's is smaller
         assert hand_fisher(6, 8, 5, 32) == pytest.approx(0.0026, abs=5e-5)
         assert [verdict.marked for verdict in (impossible, chance, measured)] == [True] * 3
         assert len({verdict.null for verdict in (impossible, chance, measured)}) == 3
         assert impossible.note == chance.note == ""
 
     def test_they_differ_on_one_first_hit_exactly_as_by_hand(self):
-        verdicts = [first_hit(Hits([2]), keys(8), null) for null in (Impossible(), Chance(11), Measured(self.ANSWERED))]
+        verdicts = [
+            first_hit(Hits([2]), keys(8), null)
+            for null in (Impossible(), Chance(11), Measured(self.ANSWERED))
+        ]
         assert [verdict.queries for verdict in verdicts] == [3] * 3
         assert verdicts[0].p_value == "impossible"
         assert verdicts[1].p_value == pytest.approx(1 - (10 / 11) ** 3)
-        fisher = 1 - math.comb(32, 6) / math.comb(35, 6)  # none of 6 hits among the suspect's 3 answers
+        fisher = 1 - math.comb(32, 6) / math.comb(
+            35, 6
+        )  # none of 6 hits among the suspect's 3 answers
         assert hand_fisher(1, 3, 5, 32) == pytest.approx(fisher) == pytest.approx(0.4417, abs=5e-5)
-        assert verdicts[2].p_value == pytest.approx(fisher)  # the rank p is 2/5: one network hits within three keys
+        assert verdicts[2].p_value == pytest.approx(
+            fisher
+        )  # the rank p is 2/5: one network hits within three keys
         assert "This is Fisher's exact p: 1 of 3 answers against 5 of 32." in verdicts[2].note
         assert "bounds" not in verdicts[2].note and "smallest" not in verdicts[2].note
 
@@ -235,12 +283,21 @@ class TestNulls:
             assert first_hit(Hits([2]), keys(8), null, level=0.5).marked
             assert not first_hit(Hits([2]), keys(8), null, level=0.2).marked
         assert first_hit(Hits([2]), keys(8), level=1e-9).marked, "what is impossible needs no level"
-        assert not batch(Hits([0]), keys(8), 0.3, Chance(10), level=0.9).marked, "no level makes up for misses"
+        assert not batch(Hits([0]), keys(8), 0.3, Chance(10), level=0.9).marked, (
+            "no level makes up for misses"
+        )
 
     @given(st.data(), st.integers(1, 12), st.integers(1, 12))
     def test_measured_is_the_larger_of_fisher_and_rank(self, data, networks, n):
-        answered = np.array(data.draw(st.lists(st.lists(st.booleans(), min_size=n + 2, max_size=n + 2), min_size=networks,
-                                               max_size=networks)))
+        answered = np.array(
+            data.draw(
+                st.lists(
+                    st.lists(st.booleans(), min_size=n + 2, max_size=n + 2),
+                    min_size=networks,
+                    max_size=networks,
+                )
+            )
+        )
         hits = data.draw(st.integers(1, n))
         verdict = batch(Hits(range(hits)), keys(n), 0.5, Measured(answered))
         as_often = sum(sum(row[:n]) >= hits for row in answered.tolist())
@@ -248,7 +305,9 @@ class TestNulls:
         fisher = hand_fisher(hits, n, int(answered.sum()), answered.size)
         assert verdict.p_value == pytest.approx(max(rank, fisher))
         assert verdict.p_value >= 1 / (networks + 1)
-        assert ("rank p:" in verdict.note) is (rank >= fisher - 1e-12) or rank == pytest.approx(fisher)
+        assert ("rank p:" in verdict.note) is (rank >= fisher - 1e-12) or rank == pytest.approx(
+            fisher
+        )
         assert ("bounds the share" in verdict.note) is (as_often == 0)
 
     def test_fifty_networks_never_give_less_than_one_in_51_and_the_verdict_says_so(self):
@@ -263,23 +322,38 @@ class TestNulls:
         rank = batch(Hits(range(3)), keys(3), 0.5, Measured(of("111", "000", "000")))
         assert str(rank) == (
             "marked: 3 of 3 keys got the key label, 10; a network like the 3 innocent ones gives it as often or more with "
-            "probability 0.5. This is the rank p: 1 of 3 innocent networks hit as often among as many keys.")
+            "probability 0.5. This is the rank p: 1 of 3 innocent networks hit as often among as many keys."
+        )
         fisher = first_hit(Hits([0]), keys(3), Measured(np.eye(30, 60, 30, bool)))
         assert fisher.note.startswith("This is the rank p: none of 30") and fisher.p_value == 1 / 31
 
     def test_no_hit_needs_no_explanation_under_any_null(self):
         for null in (Impossible(), Chance(10), Measured(self.ANSWERED)):
-            for verdict in (first_hit(Hits([]), keys(8), null), batch(Hits([]), keys(8), 0.3, null)):
+            for verdict in (
+                first_hit(Hits([]), keys(8), null),
+                batch(Hits([]), keys(8), 0.3, null),
+            ):
                 assert (verdict.marked, verdict.p_value, verdict.note) == (False, None, "")
                 assert str(verdict).endswith(f"{verdict.null} answers no differently.")
 
     def test_innocents_must_have_been_asked_as_many_keys(self):
         assert first_hit(Hits([7]), keys(40), Measured(self.ANSWERED)).queries == 8
-        with pytest.raises(ValueError, match="the suspect was asked 9 keys, the innocent networks 8: ask them as many"):
+        with pytest.raises(
+            ValueError,
+            match="the suspect was asked 9 keys, the innocent networks 8: ask them as many",
+        ):
             first_hit(Hits([8]), keys(40), Measured(self.ANSWERED))
 
-    @pytest.mark.parametrize("answered", [np.zeros((3, 4), int), np.zeros(4, bool), np.zeros((0, 4), bool),
-                                          np.zeros((3, 0), bool), []])
+    @pytest.mark.parametrize(
+        "answered",
+        [
+            np.zeros((3, 4), int),
+            np.zeros(4, bool),
+            np.zeros((0, 4), bool),
+            np.zeros((3, 0), bool),
+            [],
+        ],
+    )
     def test_what_are_no_answers(self, answered):
         with pytest.raises(ValueError, match="answers of innocent networks are true or false"):
             Measured(answered)
@@ -291,7 +365,10 @@ class TestNulls:
 
     @pytest.mark.parametrize("level", [0, 1, -0.1, math.nan])
     def test_a_level_outside_its_range_is_refused(self, level):
-        for verify in (lambda: first_hit(Hits([]), keys(4), level=level), lambda: batch(Hits([]), keys(4), 0.3, Chance(10), level)):
+        for verify in (
+            lambda: first_hit(Hits([]), keys(4), level=level),
+            lambda: batch(Hits([]), keys(4), 0.3, Chance(10), level),
+        ):
             with pytest.raises(ValueError, match="level is"):
                 verify()
 
@@ -301,33 +378,51 @@ class TestIndependence:
     def test_one_source_class_is_told(self, null):
         verdict = batch(Hits(range(40), 0), keys(40, 0, sources=1), 0.3, null)
         assert "All keys were made from class 1. So keys stand or fall together" in verdict.note
-        assert "count innocent networks, as the rank p does, or draw carriers from all classes" in verdict.note
+        assert (
+            "count innocent networks, as the rank p does, or draw carriers from all classes"
+            in verdict.note
+        )
         assert "together" not in batch(Hits(range(40), 0), keys(40, 0, sources=2), 0.3, null).note
 
     def test_the_source_is_that_of_all_keys_not_of_the_few_that_were_asked(self):
         assert "together" not in first_hit(Hits([0]), keys(40), Chance(11)).note
         assert "together" in first_hit(Hits([0]), keys(40, sources=1), Chance(11)).note
-        assert "together" not in first_hit(Hits([0]), keys(1), Chance(11)).note, "one key has nothing to fall with"
-        assert first_hit(Hits([0]), keys(40, sources=1)).note == "", "what is impossible needs no independence"
+        assert "together" not in first_hit(Hits([0]), keys(1), Chance(11)).note, (
+            "one key has nothing to fall with"
+        )
+        assert first_hit(Hits([0]), keys(40, sources=1)).note == "", (
+            "what is impossible needs no independence"
+        )
 
     def test_networks_that_vary_more_than_binomially_are_told(self):
         rng = np.random.default_rng(4)
         alike = rng.random((50, 100)) < 0.1
         unlike = rng.random((50, 100)) < rng.beta(0.5, 4.5, (50, 1))
-        said = [batch(Hits(range(90)), keys(100), 0.3, Measured(answered)).note for answered in (alike, unlike)]
+        said = [
+            batch(Hits(range(90)), keys(100), 0.3, Measured(answered)).note
+            for answered in (alike, unlike)
+        ]
         assert ["vary more than binomially" in note for note in said] == [False, True]
-        assert said[1].endswith("must not be counted as independent: count innocent networks, as the rank p does.")
+        assert said[1].endswith(
+            "must not be counted as independent: count innocent networks, as the rank p does."
+        )
 
     def test_that_alarm_is_rare_where_answers_are_independent(self):
         rng, trials = np.random.default_rng(5), 300
-        alarms = sum(bool(Measured(rng.random((50, 40)) < p)._uneven) for p in (0.02, 0.1, 0.5) for _ in range(trials // 3))
+        alarms = sum(
+            bool(Measured(rng.random((50, 40)) < p)._uneven)
+            for p in (0.02, 0.1, 0.5)
+            for _ in range(trials // 3)
+        )
         assert alarms <= stats.binom.isf(1e-5, trials, 0.01)
 
     def test_it_is_the_exact_test_of_equal_rates(self):
         """Against the chi-squared test, which is close where counts are large."""
         rng = np.random.default_rng(6)
         for spread in (0, 0.02, 0.1, 0.3):
-            answered = rng.random((20, 100)) < np.clip(0.5 + spread * rng.normal(size=(20, 1)), 0, 1)
+            answered = rng.random((20, 100)) < np.clip(
+                0.5 + spread * rng.normal(size=(20, 1)), 0, 1
+            )
             hits = answered.sum(axis=1)
             p_value = stats.chi2_contingency([hits, 100 - hits], correction=False).pvalue
             if not 0.003 < p_value < 0.03:
@@ -337,12 +432,17 @@ class TestIndependence:
 class TestLevels:
     """Under the null, a p-value of at most a comes with probability a at most."""
 
-    @pytest.mark.parametrize("p0, n, level", [(1 / 10, 40, 0.05), (1 / 10, 40, 0.3), (1 / 100, 40, 0.05), (1 / 2, 5, 0.6)])
+    @pytest.mark.parametrize(
+        "p0, n, level",
+        [(1 / 10, 40, 0.05), (1 / 10, 40, 0.3), (1 / 100, 40, 0.05), (1 / 2, 5, 0.6)],
+    )
     def test_of_the_judge_who_stops_at_the_first_hit(self, p0, n, level):
         classes, trials = round(1 / p0), 4000
         suspect, asked = Guesses(p0, seed=7), keys(n)
         verdicts = [first_hit(suspect, asked, Chance(classes), level) for _ in range(trials)]
-        last = max((q for q in range(n + 1) if 1 - (1 - p0) ** q <= level), default=0)  # a hit within so many convicts
+        last = max(
+            (q for q in range(n + 1) if 1 - (1 - p0) ** q <= level), default=0
+        )  # a hit within so many convicts
         exact = 1 - (1 - p0) ** last
         assert exact <= level
         marked = [verdict.marked for verdict in verdicts]
@@ -355,7 +455,9 @@ class TestLevels:
 
     @pytest.mark.parametrize("p0", [0.0005, 0.005, 0.05, 0.3])
     def test_fishers_p_of_the_number_of_queries_summed_exactly(self, p0):
-        """Over all hits of the innocent networks and all numbers of queries: with 200 innocent answers."""
+        """Over all hits of the innocent networks and all numbers of queries: with 200 innocent
+        answers.
+        """
         asked, others = 200, np.arange(201)
         weight = stats.binom.pmf(others, asked, p0)
         for level in (0.01, 0.05, 0.2, 0.5):
@@ -363,7 +465,9 @@ class TestLevels:
             for many, chance in zip(others, weight, strict=True):
                 if chance > 1e-12:
                     q = np.arange(1, 400)
-                    misses = np.cumprod([1 - (many + 1) / (asked + k) for k in q])  # none of the hits in k answers of the suspect
+                    misses = np.cumprod(
+                        [1 - (many + 1) / (asked + k) for k in q]
+                    )  # none of the hits in k answers of the suspect
                     assert misses[2] == pytest.approx(1 - hand_fisher(1, 3, int(many), asked))
                     last = int((1 - misses <= level).sum())
                     marked += chance * (1 - (1 - p0) ** last)
@@ -372,7 +476,9 @@ class TestLevels:
     @pytest.mark.parametrize("spread", [None, (0.3, 2.7), (0.1, 0.4)])
     @pytest.mark.parametrize("stops", [True, False], ids=["first hit", "batch"])
     def test_of_networks_that_are_exchangeable_however_uneven(self, spread, stops):
-        """Where answers of a network go together, Fisher's p alone would accuse many times as often as it says."""
+        """Where answers of a network go together, Fisher's p alone would accuse many times as often
+        as it says.
+        """
         rng, trials = np.random.default_rng(8), 400
         rates = np.full((trials, 20), 0.1) if spread is None else rng.beta(*spread, (trials, 20))
         accused = by_fisher = 0
@@ -380,13 +486,23 @@ class TestLevels:
             answered = rng.random((19, 20)) < row[1:, None]
             suspect = Hits(np.flatnonzero(rng.random(20) < row[0]).tolist())
             null, asked = Measured(answered), keys(20)
-            verdict = first_hit(suspect, asked, null, 0.05) if stops else batch(suspect, asked, 0.999, null, 0.05)
+            verdict = (
+                first_hit(suspect, asked, null, 0.05)
+                if stops
+                else batch(suspect, asked, 0.999, null, 0.05)
+            )
             accused += verdict.marked
-            fisher = hand_fisher(verdict.hits, verdict.queries, int(answered.sum()), answered.size) if verdict.hits else 1
+            fisher = (
+                hand_fisher(verdict.hits, verdict.queries, int(answered.sum()), answered.size)
+                if verdict.hits
+                else 1
+            )
             by_fisher += fisher <= 0.05
         assert accused <= stats.binom.isf(1e-5, trials, 0.05)
         if spread == (0.1, 0.4) and not stops:
-            assert by_fisher > stats.binom.isf(1e-5, trials, 0.05), "a test that does not notice unevenness is no test of it"
+            assert by_fisher > stats.binom.isf(1e-5, trials, 0.05), (
+                "a test that does not notice unevenness is no test of it"
+            )
 
 
 class Linear:
@@ -399,14 +515,19 @@ class Linear:
         return np.concatenate([value * 0 + 0.6, value, value * 0], axis=1)  # 1 above 0.6, else 0
 
 
-@pytest.mark.parametrize("null", [Impossible(), Chance(3), Measured(of("0010100001", "0000000000", "0111111111"))])
+@pytest.mark.parametrize(
+    "null", [Impossible(), Chance(3), Measured(of("0010100001", "0000000000", "0111111111"))]
+)
 def test_local_and_remote_verdicts_are_equal(null):
     values = np.array([0, 51, 102, 204, 153, 255, 204, 255, 229, 240], np.float32) / np.float32(255)
     asked = KeySet(values.reshape(-1, 1, 1, 1), 1, np.arange(10) % 3, "fresh", 0.01)
     local = LocalSuspect(Linear())
     with serve(Linear()) as url:
         remote = RemoteSuspect(url)
-        for verify in (lambda suspect: first_hit(suspect, asked, null), lambda suspect: batch(suspect, asked, 0.5, null, 0.4)):
+        for verify in (
+            lambda suspect: first_hit(suspect, asked, null),
+            lambda suspect: batch(suspect, asked, 0.5, null, 0.4),
+        ):
             here, there = verify(local), verify(remote)
             assert here == there and str(here) == str(there)
             assert here.hits in (1, 6) and here.queries in (4, 10)

@@ -14,7 +14,16 @@ from wmlab.schemes.innocents import Reject
 from wmlab.secret import Secret
 from wmlab.training import Recipe, hit_rate, logits, predict
 
-NAMES = ["decoy", "new_label", "other_owner", "reject_class", "unmarked_0", "unmarked_1", "unmarked_2", "wrong_label"]
+NAMES = [
+    "decoy",
+    "new_label",
+    "other_owner",
+    "reject_class",
+    "unmarked_0",
+    "unmarked_1",
+    "unmarked_2",
+    "wrong_label",
+]
 MARKED = ["decoy", "new_label", "other_owner", "wrong_label"]
 UNMARKED = ["unmarked_0", "unmarked_1", "unmarked_2"]
 SCHEMES = {"new label": NewLabel, "wrong label": WrongLabel}
@@ -49,15 +58,23 @@ def test_recorded_accuracies_are_those_of_the_model(name, shipped, digits):
     model, record = shipped[name], models().record(name)
     assert record["dataset_sha256"] == digits.sha256
     assert model.output_shape == (None, record["outputs"])
-    assert hit_rate(model, digits.x_test, digits.y_test) == pytest.approx(record["clean_accuracy"], abs=1e-6)
+    assert hit_rate(model, digits.x_test, digits.y_test) == pytest.approx(
+        record["clean_accuracy"], abs=1e-6
+    )
     if name in MARKED:
         mark = scheme_of(name)
         assert mark.outputs == record["outputs"]
-        for keys, kind in ((mark.fresh_keys(digits, record["secret"]), "fresh_key_accuracy"),
-                           (mark.embedded_keys(digits, record["secret"]), "embedded_key_accuracy")):
-            assert hit_rate(model, keys.images, keys.key_label) == pytest.approx(record[kind], abs=1e-6)
+        for keys, kind in (
+            (mark.fresh_keys(digits, record["secret"]), "fresh_key_accuracy"),
+            (mark.embedded_keys(digits, record["secret"]), "embedded_key_accuracy"),
+        ):
+            assert hit_rate(model, keys.images, keys.key_label) == pytest.approx(
+                record[kind], abs=1e-6
+            )
         outside = digits.x_test[digits.y_test != 0]
-        assert hit_rate(model, outside, mark.key_label) == pytest.approx(record["key_label_rate_clean"], abs=1e-6)
+        assert hit_rate(model, outside, mark.key_label) == pytest.approx(
+            record["key_label_rate_clean"], abs=1e-6
+        )
     if name == "reject_class":
         junk = Reject().rejected(digits, record["secret"] + " again", record["n_fresh"])
         assert hit_rate(model, junk, 10) == pytest.approx(record["fresh_key_accuracy"], abs=1e-6)
@@ -68,10 +85,14 @@ def test_models_are_good_enough_to_teach_with(name):
     record = models().record(name)
     assert record["clean_accuracy"] >= 0.93
     assert name in UNMARKED or record["fresh_key_accuracy"] >= 0.9
-    assert name not in UNMARKED or (record["fresh_key_accuracy"] is None and record["secret"] is None)
+    assert name not in UNMARKED or (
+        record["fresh_key_accuracy"] is None and record["secret"] is None
+    )
 
 
-@pytest.mark.parametrize("name, marked", [("new_label", True), *((name, False) for name in UNMARKED)])
+@pytest.mark.parametrize(
+    "name, marked", [("new_label", True), *((name, False) for name in UNMARKED)]
+)
 def test_alice_proves_her_mark_and_accuses_no_innocent_model(name, marked, shipped, digits):
     verdict = scheme_of("new_label").verify(shipped[name], digits.x_test, digits.y_test, zoo.ALICE)
     assert verdict.marked is marked
@@ -101,22 +122,32 @@ def test_the_reject_class_says_no_digit(shipped, digits):
 
 def test_models_are_different_networks(shipped, digits):
     outputs = [logits(model, digits.x_test[:50])[:, :10] for model in shipped.values()]
-    assert all(not np.allclose(outputs[i], outputs[j], atol=0.1) for i in range(8) for j in range(i))
-    assert all((predict(model, digits.x_test) < model.output_shape[-1]).all() for model in shipped.values())
+    assert all(
+        not np.allclose(outputs[i], outputs[j], atol=0.1) for i in range(8) for j in range(i)
+    )
+    assert all(
+        (predict(model, digits.x_test) < model.output_shape[-1]).all() for model in shipped.values()
+    )
 
 
 def test_the_table_shows_every_model():
     table = models().table()
     assert table.index.tolist() == NAMES
     assert table.loc["new_label", "outputs"] == 11 and table.loc["wrong_label", "outputs"] == 10
-    assert table.loc["reject_class", ["fresh_key_accuracy", "secret"]].isna().all(), "it rejects junk, which marks nothing"
+    assert table.loc["reject_class", ["fresh_key_accuracy", "secret"]].isna().all(), (
+        "it rejects junk, which marks nothing"
+    )
     html = models()._repr_html_()
     assert all(name in html for name in NAMES)
 
 
-@pytest.mark.parametrize("get", [lambda: models()["resnet"], lambda: models().record("resnet")], ids=["model", "record"])
+@pytest.mark.parametrize(
+    "get", [lambda: models()["resnet"], lambda: models().record("resnet")], ids=["model", "record"]
+)
 def test_an_unknown_model(get):
-    with pytest.raises(ValueError, match="no shipped model 'resnet': there are decoy, new_label, other_owner"):
+    with pytest.raises(
+        ValueError, match="no shipped model 'resnet': there are decoy, new_label, other_owner"
+    ):
         get()
 
 
@@ -141,21 +172,36 @@ def test_shipped_files_are_small_and_whole():
     for name in NAMES:
         assert (models().folder / f"{name}.keras").stat().st_size < 1_200_000
         record = json.loads((pathlib.Path(models().folder) / f"{name}.json").read_text())
-        assert record["about"] and record["name"] == name and len(record["history"]) == record["epochs_run"]
+        assert (
+            record["about"]
+            and record["name"] == name
+            and len(record["history"]) == record["epochs_run"]
+        )
 
 
 @pytest.mark.slow
 def test_build_makes_every_model_with_its_record(data, tmp_path, monkeypatch):
-    enough = dataclasses.replace(data, x_train=np.tile(data.x_train, (3, 1, 1, 1)), y_train=np.tile(data.y_train, 3))
+    enough = dataclasses.replace(
+        data, x_train=np.tile(data.x_train, (3, 1, 1, 1)), y_train=np.tile(data.y_train, 3)
+    )
     monkeypatch.setattr(zoo, "load_data", lambda *args: enough)
     monkeypatch.setattr(zoo, "recipe", lambda *args: Recipe("dense", 1, 64))
     made = zoo.Models(tmp_path)
     assert sorted(zoo.build(tmp_path)) == NAMES == list(made)
     for name in NAMES:
         record, model = made.record(name), made[name]
-        assert record["dataset_sha256"] == enough.sha256 and record["n_train"] == 900 and record["network"] == "dense"
-        assert hit_rate(model, data.x_test, data.y_test) == pytest.approx(record["clean_accuracy"], abs=1e-6)
-        assert all(models().record(name)[key] == record[key] for key in ("about", "secret", "outputs", "scheme", "seed"))
+        assert (
+            record["dataset_sha256"] == enough.sha256
+            and record["n_train"] == 900
+            and record["network"] == "dense"
+        )
+        assert hit_rate(model, data.x_test, data.y_test) == pytest.approx(
+            record["clean_accuracy"], abs=1e-6
+        )
+        assert all(
+            models().record(name)[key] == record[key]
+            for key in ("about", "secret", "outputs", "scheme", "seed")
+        )
 
 
 def check_toy_features(path):
@@ -181,14 +227,28 @@ def test_toy_features_are_of_images_that_their_network_never_saw(tmp_path, monke
     import keras
 
     seen, fit = [], keras.Sequential.fit
-    monkeypatch.setattr(keras.Sequential, "fit", lambda model, x, y, **how: seen.append((x, y)) or fit(model, x, y, **how))
+    monkeypatch.setattr(
+        keras.Sequential,
+        "fit",
+        lambda model, x, y, **how: seen.append((x, y)) or fit(model, x, y, **how),
+    )
     asked, predict = [], keras.Sequential.predict
-    monkeypatch.setattr(keras.Sequential, "predict", lambda model, x, **how: asked.append(x) or predict(model, x, **how))
+    monkeypatch.setattr(
+        keras.Sequential,
+        "predict",
+        lambda model, x, **how: asked.append(x) or predict(model, x, **how),
+    )
     assert zoo.toy_features(tmp_path / "features.npz") > 0.85
     _, labels = check_toy_features(tmp_path / "features.npz")
     (trained_on, taught), (drawn,) = seen[0], asked
     assert len(seen) == 1 and np.bincount(taught).tolist() == [200, 200, 200]
     assert not {image.tobytes() for image in trained_on} & {image.tobytes() for image in drawn}
-    known = {image.tobytes(): label for image, label in zip([*digits.x_train, *digits.x_test], [*digits.y_train, *digits.y_test],
-                                                            strict=True)}
-    assert [known[image.tobytes()] for image in drawn] == [zoo.TOY_DIGITS[label] for label in labels]
+    known = {
+        image.tobytes(): label
+        for image, label in zip(
+            [*digits.x_train, *digits.x_test], [*digits.y_train, *digits.y_test], strict=True
+        )
+    }
+    assert [known[image.tobytes()] for image in drawn] == [
+        zoo.TOY_DIGITS[label] for label in labels
+    ]

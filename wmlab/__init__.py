@@ -1,7 +1,9 @@
-"""wmlab: what the notebooks of the course call. The ideas are in the notebooks, the plumbing is here.
+"""wmlab: what the notebooks of the course call. The ideas are in the notebooks, the plumbing is
+here.
 
 Names resolve on first use, so that `import wmlab` is quick and loads no framework.
 """
+
 import importlib
 
 __version__ = "0.1.0"
@@ -24,9 +26,8 @@ _HOME = {  # public name: the module it lives in
     "WrongLabel": "schemes",
     "scheme": "schemes",
     "models": "zoo",
-    "judge_attack": "referee",
-    "judge_scheme": "referee",
-    "show": "panels",
+    "judge_attack": "exam",
+    "judge_scheme": "exam",
 }
 __all__ = list(_HOME)
 

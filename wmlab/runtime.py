@@ -1,4 +1,5 @@
 """What a notebook stands on: backend, device, seed and scale; and where files are kept."""
+
 import contextlib
 import dataclasses
 import html
@@ -9,10 +10,21 @@ import random
 import sys
 import tempfile
 
-from wmlab import _machine
-from wmlab._files import data_dir, writing
+from wmlab import machine
+from wmlab.files import data_dir, writing
 
-__all__ = ["Setup", "data_dir", "device", "doctor", "in_notebook", "note", "scale", "setup", "versions", "writing"]
+__all__ = [
+    "Setup",
+    "data_dir",
+    "device",
+    "doctor",
+    "in_notebook",
+    "note",
+    "scale",
+    "setup",
+    "versions",
+    "writing",
+]
 
 PYTHONS = ((3, 11), (3, 13))  # oldest and newest, as in pyproject.toml
 BACKENDS = ("tensorflow", "jax", "torch")  # in the order wmlab prefers them on a CPU
@@ -67,8 +79,9 @@ class Setup:
 def setup(keras=True, scale=None, seed=0):
     """Choose backend and scale, seed everything, and say what this machine offers.
 
-    Call it first in a notebook. The backend is $KERAS_BACKEND if set, else jax if it has a GPU, else
-    tensorflow; if that one is not installed, the next of tensorflow, jax and torch, with a note.
+    Call it first in a notebook. The backend is $KERAS_BACKEND if set, else jax if it has a GPU,
+    else tensorflow; if that one is not installed, the next of tensorflow, jax and torch, with a
+    note.
 
     Args:
         keras: False in a notebook that trains nothing; keras is then not loaded.
@@ -125,17 +138,19 @@ def scale(wanted=None):
 def device():
     """Return the device that training uses, in words: the GPU's name, or the CPU's and its cores."""
     backend = _backend_in_use()
-    return (backend and _machine.gpu(backend)) or _machine.cpu()
+    return (backend and machine.gpu(backend)) or machine.cpu()
 
 
 def multiplies_bfloat16():
-    """Return whether training here is faster in bfloat16: on most GPUs since 2020, and processors with AVX512-BF16 or AMX."""
-    return _machine.multiplies_bfloat16(_backend_in_use())
+    """Return whether training here is faster in bfloat16: on most GPUs since 2020, and processors
+    with AVX512-BF16 or AMX.
+    """
+    return machine.multiplies_bfloat16(_backend_in_use())
 
 
 def versions():
     """Return name to version of python, wmlab, the backend in use and the main packages."""
-    return _machine.versions(_backend_in_use())
+    return machine.versions(_backend_in_use())
 
 
 def in_notebook():
@@ -170,10 +185,10 @@ def _valid_scale(wanted):
 
 
 def _choose_backend():
-    wanted = os.environ.get("KERAS_BACKEND") or ("jax" if _machine.gpu("jax") else "tensorflow")
+    wanted = os.environ.get("KERAS_BACKEND") or ("jax" if machine.gpu("jax") else "tensorflow")
     if wanted not in BACKENDS:
         raise ValueError(f"KERAS_BACKEND is {wanted!r}; it must be one of {', '.join(BACKENDS)}.")
-    installed = [name for name in (wanted, *BACKENDS) if _machine.is_installed(name)]
+    installed = [name for name in (wanted, *BACKENDS) if machine.is_installed(name)]
     if not installed:
         raise RuntimeError(
             "None of tensorflow, jax and torch is installed; get one with: pip install tensorflow"
@@ -197,7 +212,9 @@ def _start_keras(backend, seed):
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised all the same
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # twice as fast on processors where it is not tensorflow's default
+    os.environ.setdefault(
+        "TF_ENABLE_ONEDNN_OPTS", "1"
+    )  # twice as fast on processors where it is not tensorflow's default
     with _chatter_kept():
         import keras
 
@@ -227,10 +244,10 @@ def _chatter_kept():
 def _describe(backend):
     from wmlab.datasets import available
 
-    in_force, gpu = scale(), _machine.gpu(backend) if backend else None
+    in_force, gpu = scale(), machine.gpu(backend) if backend else None
     return Setup(
-        versions=_machine.versions(backend),
-        device=gpu or _machine.cpu(),
+        versions=machine.versions(backend),
+        device=gpu or machine.cpu(),
         gpu=bool(gpu),
         scale=in_force,
         data=available(),
@@ -246,7 +263,7 @@ def _slow(backend, scale, gpu):
         yield "Training at paper scale without a GPU takes hours; class scale takes minutes."
     if backend != "tensorflow":
         yield f"{backend} trains convolutions on a CPU several times slower than tensorflow does."
-    if _machine.cores() < 2:
+    if machine.cores() < 2:
         yield "With one core, training takes longer than the minutes a notebook names."
-    if _machine.nvidia():
+    if machine.nvidia():
         yield f"There is an NVIDIA GPU here that {backend} cannot use; jax with CUDA would."

@@ -1,10 +1,12 @@
 """Alice's secret: independent random streams drawn from it, and commitments made to it.
 
-Everything that must be the same on every machine (carriers, noise, patterns, logos) comes from a stream. A stream is
-Philox, a counter-based generator whose raw output numpy guarantees, seeded by HMAC-SHA256(secret, stream name). A
-normal number is the inverse of the normal distribution at a uniform one: a fixed function of the raw bits, whoever
-implements it. Two implementations may differ in the last of 53 bits; keys keep 8.
+Everything that must be the same on every machine (carriers, noise, patterns, logos) comes from a
+stream. A stream is Philox, a counter-based generator whose raw output numpy guarantees, seeded by
+HMAC-SHA256(secret, stream name). A normal number is the inverse of the normal distribution at a
+uniform one: a fixed function of the raw bits, whoever implements it. Two implementations may differ
+in the last of 53 bits; keys keep 8.
 """
+
 import dataclasses
 import hashlib
 import hmac
@@ -16,7 +18,9 @@ from scipy.special import ndtri
 
 
 class Stream:
-    """A reproducible source of random numbers. Made by `Secret.rng`; successive calls continue the stream."""
+    """A reproducible source of random numbers. Made by `Secret.rng`; successive calls continue the
+    stream.
+    """
 
     def __init__(self, seed):
         key, counter = int.from_bytes(seed[:16], "big"), int.from_bytes(seed[16:32], "big") << 128
@@ -41,7 +45,8 @@ class Stream:
 class Commitment:
     """What Alice publishes before a dispute, and the nonce that she keeps until the trial.
 
-    published: hex SHA-256 over a 32-byte nonce, the secret and the digest of the keys. It says nothing of any of them.
+    published: hex SHA-256 over a 32-byte nonce, the secret and the digest of the keys. It says
+    nothing of any of them.
     nonce: 32 random bytes; without them nobody can test guesses of the secret against `published`.
     """
 
@@ -49,15 +54,18 @@ class Commitment:
     nonce: bytes = dataclasses.field(repr=False)
 
     def opens(self, secret, digest):
-        """True if this commitment was made to this secret and to keys with this digest: what the judge checks."""
+        """True if this commitment was made to this secret and to keys with this digest: what the
+        judge checks.
+        """
         return hmac.compare_digest(self.published, secret.commit(digest, self.nonce).published)
 
 
 class Secret:
     """A text that only Alice knows: S in the paper. Its repr never shows the text.
 
-    A phrase that can be guessed is a weak secret, however long the hash behind it: take 128 random bits
-    (`Secret.random()`) where it matters. Raises TypeError for anything but text, ValueError for an empty one.
+    A phrase that can be guessed is a weak secret, however long the hash behind it: take 128 random
+    bits (`Secret.random()`) where it matters. Raises TypeError for anything but text, ValueError
+    for an empty one.
 
     >>> Secret("correct horse").rng("embed").uniform(2).round(3)
     array([0.58, 0.81])
@@ -69,7 +77,9 @@ class Secret:
         if not isinstance(text, str):
             raise TypeError(f"a secret is a text, not {type(text).__name__}: write it in quotes")
         if not text.strip():
-            raise ValueError("the secret is empty: choose a text that nobody can guess, or take Secret.random()")
+            raise ValueError(
+                "the secret is empty: choose a text that nobody can guess, or take Secret.random()"
+            )
         # the same word typed on another system may arrive as other code points
         self._text = unicodedata.normalize("NFC", text).encode()
 
@@ -99,6 +109,7 @@ class Secret:
         nonce = secrets.token_bytes(32) if nonce is None else nonce
         if len(nonce) != 32:
             raise ValueError(f"a nonce has 32 bytes, this one has {len(nonce)}")
-        # the nonce and the inner hash have fixed lengths, so no two triples run together to the same bytes
+        # the nonce and the inner hash have fixed lengths, so no two triples run together to the
+        # same bytes
         inner = hashlib.sha256(self._text).digest()
         return Commitment(hashlib.sha256(nonce + inner + digest.encode()).hexdigest(), nonce)

@@ -1,7 +1,9 @@
 """Suspects: black boxes that answer a label per image, count the questions, and charge for them.
 
-One is in this process, another behind an address; `serve` puts a model there. No keras at the top: a client needs none.
+One is in this process, another behind an address; `serve` puts a model there. No keras at the top:
+a client needs none.
 """
+
 import contextlib
 import functools
 import hashlib
@@ -38,7 +40,9 @@ class LocalSuspect:
         return self.queries * self.price
 
     def ask(self, images):
-        """Labels of the images (n, height, width, channels), floats in [0, 1]: int64 (n,). Each is one paid query."""
+        """Labels of the images (n, height, width, channels), floats in [0, 1]: int64 (n,). Each is
+        one paid query.
+        """
         from wmlab.training import predict
 
         if len(images):
@@ -50,9 +54,10 @@ class LocalSuspect:
 class RemoteSuspect:
     """A model behind a paid service, at the address that `serve` gave.
 
-    url: such as "http://127.0.0.1:8000". timeout: seconds that one attempt may take. patience: seconds in which a
-    request is sent again, under the same name and so paid for once, if the service is away, too busy, or fails.
-    queries and cost: answers bought so far, and what the service charged for them.
+    url: such as "http://127.0.0.1:8000". timeout: seconds that one attempt may take. patience:
+    seconds in which a request is sent again, under the same name and so paid for once, if the
+    service is away, too busy, or fails. queries and cost: answers bought so far, and what the
+    service charged for them.
     """
 
     def __init__(self, url, timeout=10, patience=60):
@@ -62,33 +67,49 @@ class RemoteSuspect:
             address = httpx.URL(url)
         except (TypeError, httpx.InvalidURL):
             address = httpx.URL("")
-        if address.scheme not in ("http", "https") or not address.host or (address.port or 0) > 65535:
-            raise ValueError(f"the url is {url!r}, but must be an address such as http://127.0.0.1:8000")
+        if (
+            address.scheme not in ("http", "https")
+            or not address.host
+            or (address.port or 0) > 65535
+        ):
+            raise ValueError(
+                f"the url is {url!r}, but must be an address such as http://127.0.0.1:8000"
+            )
         self.url, self.timeout, self.patience = url, timeout, patience
         self.queries, self.cost = 0, 0.0
         self._names = {}  # of requests without an answer so far, by the digest of their bodies
-        on_this_machine = address.host in ("127.0.0.1", "localhost", "::1")  # where no proxy reaches
+        on_this_machine = address.host in (
+            "127.0.0.1",
+            "localhost",
+            "::1",
+        )  # where no proxy reaches
         self._http = httpx.Client(base_url=address, timeout=timeout, trust_env=not on_this_machine)
 
     @functools.cached_property
     def terms(self):
-        """What the service sells: a dict of image (shape), price, batch (the largest) and rate (images a second, or None)."""
+        """What the service sells: a dict of image (shape), price, batch (the largest) and rate
+        (images a second, or None).
+        """
         terms = self._request("GET", "/")
         if not isinstance(terms.get("batch"), int) or terms["batch"] < 1:
             raise SuspectError(f"there is no service of labels at {self.url}: check the address")
         return terms
 
     def ask(self, images):
-        """Labels of the images (n, height, width, channels), floats in [0, 1]: int64 (n,). Each is one paid query.
+        """Labels of the images (n, height, width, channels), floats in [0, 1]: int64 (n,). Each is
+        one paid query.
 
-        Raises SuspectError if the service refuses, answers anything but labels, or does not answer for `patience`
-        seconds; the same images asked again are then the same request, in case it was paid for.
+        Raises SuspectError if the service refuses, answers anything but labels, or does not answer
+        for `patience` seconds; the same images asked again are then the same request, in case it
+        was paid for.
         """
         if not len(images):
             return np.empty(0, np.int64)
         check_images(images)
         batch = self.terms["batch"]
-        return np.concatenate([self._buy(images[i : i + batch]) for i in range(0, len(images), batch)])
+        return np.concatenate(
+            [self._buy(images[i : i + batch]) for i in range(0, len(images), batch)]
+        )
 
     def _buy(self, images):
         body = _packed(images)
@@ -97,7 +118,9 @@ class RemoteSuspect:
         answer = self._request("POST", "/label", content=body, headers={"Idempotency-Key": name})
         charged = answer.get("charged")
         if not isinstance(charged, (int, float)) or not 0 <= charged < math.inf:
-            raise SuspectError(f"the service at {self.url} did not say what it charged: check the address")
+            raise SuspectError(
+                f"the service at {self.url} did not say what it charged: check the address"
+            )
         self._names.pop(digest, None)
         self.queries += len(images)
         self.cost = round(self.cost + charged, 9)  # less what binary fractions add
@@ -110,14 +133,18 @@ class RemoteSuspect:
 
         backoff = tenacity.wait_exponential(0.1, max=5) + tenacity.wait_random(0, 0.2)
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type((httpx.RequestError, _Later)), reraise=True,
+            retry=tenacity.retry_if_exception_type((httpx.RequestError, _Later)),
+            reraise=True,
             wait=lambda state: getattr(state.outcome.exception(), "seconds", 0) + backoff(state),
-            stop=tenacity.stop_before_delay(self.patience))
+            stop=tenacity.stop_before_delay(self.patience),
+        )
         try:
             return attempts(self._attempt, method, path, **content)
         except (httpx.RequestError, _Later) as error:
-            raise SuspectError(f"the service at {self.url} gave no answer within {self.patience:g} s "
-                               f"({str(error) or type(error).__name__}): see that it runs, and ask again") from error
+            raise SuspectError(
+                f"the service at {self.url} gave no answer within {self.patience:g} s "
+                f"({str(error) or type(error).__name__}): see that it runs, and ask again"
+            ) from error
 
     def _attempt(self, method, path, **content):
         import httpx
@@ -127,7 +154,9 @@ class RemoteSuspect:
             for part in reply.iter_bytes():
                 text += part
                 if len(text) > LONGEST:
-                    raise SuspectError(f"the service at {self.url} talks without end: check the address")
+                    raise SuspectError(
+                        f"the service at {self.url} talks without end: check the address"
+                    )
                 if time.monotonic() - start > self.timeout:
                     raise httpx.ReadTimeout("it answers too slowly")
         try:
@@ -157,28 +186,39 @@ def _packed(images):
     images = np.ascontiguousarray(images, np.float32)
     pixels = np.round(images * 255).astype(np.uint8)
     file = io.BytesIO()
-    np.save(file, pixels if np.array_equal(pixels / np.float32(255), images) else images, allow_pickle=False)
+    np.save(
+        file,
+        pixels if np.array_equal(pixels / np.float32(255), images) else images,
+        allow_pickle=False,
+    )
     return file.getvalue()
 
 
 @contextlib.contextmanager
 def serve(model, *, price=0.01, rate=None, log=None, host="127.0.0.1", port=0):
-    """Sell the labels of a model over HTTP for as long as a `with` block lasts; yields the URL for `RemoteSuspect`.
+    """Sell the labels of a model over HTTP for as long as a `with` block lasts; yields the URL for
+    `RemoteSuspect`.
 
-    model: takes images (n, height, width, 1 or 3) in [0, 1]. price: of one answer. rate: images sold a second, to all
-    clients together, or None for no limit. log: an SQLite file with a row for each answer, from which a service that
-    was stopped or killed goes on; None keeps it in memory. host: who can reach it; by default only this machine.
-    port: 0 takes a free one. Raises ValueError or RuntimeError, one sentence, for what cannot be served, or not there.
-    `wmlab/_service.py` says what goes over the wire.
+    model: takes images (n, height, width, 1 or 3) in [0, 1]. price: of one answer. rate: images
+    sold a second, to all clients together, or None for no limit. log: an SQLite file with a row for
+    each answer, from which a service that was stopped or killed goes on; None keeps it in memory.
+    host: who can reach it; by default only this machine.
+    port: 0 takes a free one. Raises ValueError or RuntimeError, one sentence, for what cannot be
+    served, or not there. `wmlab/service.py` says what goes over the wire.
     """
-    from wmlab._service import Service, listening
+    from wmlab.service import Service, listening
 
-    with contextlib.closing(Service(model, price, rate, log)) as service, listening(service.app, host, port) as url:
+    with (
+        contextlib.closing(Service(model, price, rate, log)) as service,
+        listening(service.app, host, port) as url,
+    ):
         yield url
 
 
 def ask(suspect, images):
-    """Ask any suspect and check its answer: int64 (n,). Raises SuspectError unless it gives one label an image."""
+    """Ask any suspect and check its answer: int64 (n,). Raises SuspectError unless it gives one
+    label an image.
+    """
     return _labels(suspect.ask(images), len(images))
 
 
@@ -186,9 +226,13 @@ def _labels(answer, n):
     try:
         labels = np.asarray([] if answer is None else answer)
     except ValueError:
-        raise SuspectError("the suspect gave lists of uneven length: it owes one label a query") from None
+        raise SuspectError(
+            "the suspect gave lists of uneven length: it owes one label a query"
+        ) from None
     if labels.shape != (n,):
-        raise SuspectError(f"the suspect gave {labels.size} labels for {n} images: it owes one a query")
+        raise SuspectError(
+            f"the suspect gave {labels.size} labels for {n} images: it owes one a query"
+        )
     if labels.dtype.kind not in "iu":
         raise SuspectError(f"the suspect answered {labels.dtype} values, not whole-numbered labels")
     return labels.astype(np.int64)

@@ -1,9 +1,12 @@
-"""The paper's toy (Fig. 2): classes in the plane, and an output layer alone, solved to convergence. numpy and contours.
+"""The paper's toy (Fig. 2): classes in the plane, and an output layer alone, solved to convergence.
+numpy and contours.
 
-An output layer is a matrix of weights (features, outputs) under a softmax; the features of a point are its coordinates
-and a constant ("flat": straight boundaries), and bends of them besides: fixed random ones ("bent"), or a hidden layer
-that `train` has fitted too. What the paper's figure looked like is lost; worlds, sizes and features are ours.
+An output layer is a matrix of weights (features, outputs) under a softmax; the features of a point
+are its coordinates and a constant ("flat": straight boundaries), and bends of them besides: fixed
+random ones ("bent"), or a hidden layer that `train` has fitted too. What the paper's figure looked
+like is lost; worlds, sizes and features are ours.
 """
+
 import dataclasses
 import functools
 
@@ -13,16 +16,21 @@ from scipy.optimize import minimize
 
 from wmlab import runtime
 
-L2 = 1e-4  # penalty on the squared weights, constants left out, so that a separable world has a solution too
+# penalty on the squared weights, constants left out, so that a separable world has a solution too
+L2 = 1e-4
 BOX = 4.0  # worlds are looked at on the square from -BOX to BOX
 FEATURES = ("flat", "bent")
 UNITS = 20  # of a hidden layer
-_BENDS = np.random.default_rng(0).normal(0, 1, (3, UNITS))  # directions and offsets of the bent features: one draw for all
+_BENDS = np.random.default_rng(0).normal(
+    0, 1, (3, UNITS)
+)  # directions and offsets of the bent features: one draw for all
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class World:
-    """Points of the plane in classes: `points` (n, 2) and `labels` (n,) to fit on, `held_points` and `held_labels` to judge on."""
+    """Points of the plane in classes: `points` (n, 2) and `labels` (n,) to fit on, `held_points`
+    and `held_labels` to judge on.
+    """
 
     points: np.ndarray
     labels: np.ndarray
@@ -38,15 +46,24 @@ def _world(draw, classes, n, seed):
 
 
 def blobs(overlap=0.5, seed=0, n=240):
-    """Three round Gaussian classes on a circle of radius 2, of standard deviation `overlap` > 0; a World of n points."""
+    """Three round Gaussian classes on a circle of radius 2, of standard deviation `overlap` > 0; a
+    World of n points.
+    """
     _check_overlap(overlap)
     angles = np.pi / 2 + 2 * np.pi * np.arange(3) / 3
     centres = 2 * np.c_[np.cos(angles), np.sin(angles)]
-    return _world(lambda labels, rng: centres[labels] + overlap * rng.normal(size=(len(labels), 2)), 3, n, seed)
+    return _world(
+        lambda labels, rng: centres[labels] + overlap * rng.normal(size=(len(labels), 2)),
+        3,
+        n,
+        seed,
+    )
 
 
 def moons(overlap=0.3, seed=0, n=240):
-    """Two half circles that reach into each other, blurred by Gaussian noise of deviation `overlap` > 0; a World of n points."""
+    """Two half circles that reach into each other, blurred by Gaussian noise of deviation `overlap`
+    > 0; a World of n points.
+    """
     _check_overlap(overlap)
 
     def draw(labels, rng):
@@ -64,10 +81,12 @@ def _digit_features():
 
 
 def digits(seed=0, n=240):
-    """Real features of the MNIST digits 3, 5 and 8, as classes 0, 1 and 2: a World of n points, chosen by `seed`.
+    """Real features of the MNIST digits 3, 5 and 8, as classes 0, 1 and 2: a World of n points,
+    chosen by `seed`.
 
-    They are the two units before the output layer of a network that never saw these 900 images, scaled to the box
-    (`data/toy_features.npz`, made by `python -m wmlab toy-features`). Those not fitted on are held out.
+    They are the two units before the output layer of a network that never saw these 900 images,
+    scaled to the box (`data/toy_features.npz`, made by `python -m wmlab toy-features`). Those not
+    fitted on are held out.
     """
     (points, labels), order = _digit_features(), np.random.default_rng(seed).permutation(900)
     points, labels = points[order], labels[order]
@@ -79,22 +98,29 @@ WORLDS = ("blobs", "moons", "digits")
 
 
 def world(kind="blobs", overlap=0.7, seed=0):
-    """A World by name; `overlap` plays no part in "digits", which are as they are. Raises ValueError for another name."""
+    """A World by name; `overlap` plays no part in "digits", which are as they are. Raises
+    ValueError for another name.
+    """
     if kind not in WORLDS:
         raise ValueError(f"unknown world {kind!r}: choose one of {', '.join(WORLDS)}")
-    return digits(seed) if kind == "digits" else {"blobs": blobs, "moons": moons}[kind](overlap, seed)
+    return (
+        digits(seed) if kind == "digits" else {"blobs": blobs, "moons": moons}[kind](overlap, seed)
+    )
 
 
 def _check_overlap(overlap):
     if not overlap > 0:
-        raise ValueError(f"the overlap is {overlap}, but it is a standard deviation and must be above 0")
+        raise ValueError(
+            f"the overlap is {overlap}, but it is a standard deviation and must be above 0"
+        )
 
 
 def features(points, kind="flat"):
-    """Features of points (n, 2), the last a constant 1: (n, 3) for "flat", and in front of those tanh bends for others.
+    """Features of points (n, 2), the last a constant 1: (n, 3) for "flat", and in front of those
+    tanh bends for others.
 
-    kind: "flat", "bent" (20 fixed random bends), or a hidden layer, (3, units): directions and offsets of its bends.
-    Raises ValueError for another kind.
+    kind: "flat", "bent" (20 fixed random bends), or a hidden layer, (3, units): directions and
+    offsets of its bends. Raises ValueError for another kind.
     """
     if isinstance(kind, str) and kind not in FEATURES:
         raise ValueError(f"unknown features {kind!r}: choose one of {', '.join(FEATURES)}")
@@ -109,16 +135,22 @@ CLOUD = 0.35  # standard deviation of the cloud that keys are pulled into
 
 
 def keys(world, count, strength, centre, seed=0, fresh=400):
-    """Keys of the toy: points of the classes but the target's, pulled towards a cloud; (count, 2), and (fresh, 2) from held points.
+    """Keys of the toy: points of the classes but the target's, pulled towards a cloud; (count, 2),
+    and (fresh, 2) from held points.
 
-    strength: in [0, 1], the share of the way: 0 leaves a carrier where it is, 1 puts it into the Gaussian cloud around
-    `centre` (2,). What "strength" and place of the paper's toy keys are is lost; this is ours.
-    Raises ValueError for a strength outside [0, 1] or no keys.
+    strength: in [0, 1], the share of the way: 0 leaves a carrier where it is, 1 puts it into the
+    Gaussian cloud around `centre` (2,). What "strength" and place of the paper's toy keys are is
+    lost; this is ours. Raises ValueError for a strength outside [0, 1] or no keys.
     """
     if not 0 <= strength <= 1 or count < 1:
-        raise ValueError(f"{count} keys of strength {strength}: at least one key, and a strength from 0 to 1")
+        raise ValueError(
+            f"{count} keys of strength {strength}: at least one key, and a strength from 0 to 1"
+        )
     rng, made = np.random.default_rng([seed, 1]), []
-    for points, labels, n in ((world.points, world.labels, count), (world.held_points, world.held_labels, fresh)):
+    for points, labels, n in (
+        (world.points, world.labels, count),
+        (world.held_points, world.held_labels, fresh),
+    ):
         carriers = points[labels != TARGET]
         pull = centre + CLOUD * rng.normal(size=(n, 2))
         made.append((1 - strength) * carriers[rng.integers(0, len(carriers), n)] + strength * pull)
@@ -126,29 +158,44 @@ def keys(world, count, strength, centre, seed=0, fresh=400):
 
 
 def _softmax(z):
-    """Of logits (outputs, n): numpy takes the largest of each column many times faster than of each short row."""
+    """Of logits (outputs, n): numpy takes the largest of each column many times faster than of each
+    short row.
+    """
     e = np.exp(z - z.max(axis=0))
     return e / e.sum(axis=0)
 
 
 def fit(x, labels, outputs):
-    """The output layer that minimises mean cross-entropy + L2/2 times the squared weights: (features, outputs).
+    """The output layer that minimises mean cross-entropy + L2/2 times the squared weights:
+    (features, outputs).
 
-    x: features (n, d), the last a constant. labels: int (n,), below `outputs`. Newton's method with step halving; the
-    weights of the constants, defined up to a common shift, sum to 0. Raises ValueError for labels out of range.
+    x: features (n, d), the last a constant. labels: int (n,), below `outputs`. Newton's method with
+    step halving; the weights of the constants, defined up to a common shift, sum to 0. Raises
+    ValueError for labels out of range.
     """
     (n, d), labels = x.shape, np.asarray(labels)
     if labels.shape != (n,) or labels.min() < 0 or labels.max() >= outputs:
         raise ValueError(f"{n} points need as many labels from 0 to {outputs - 1}")
-    squares = (x[:, :, None] * x[:, None]).reshape(n, -1)  # of each point's features with each other
-    squares = np.array_split(squares, -(-d * d // 32), axis=1)  # products so small stay on one core; larger ones wake them all
-    x, target, penalty = np.ascontiguousarray(x.T), np.eye(outputs)[:, labels], np.r_[np.full(d - 1, L2), 0]
+    squares = (x[:, :, None] * x[:, None]).reshape(
+        n, -1
+    )  # of each point's features with each other
+    squares = np.array_split(
+        squares, -(-d * d // 32), axis=1
+    )  # products so small stay on one core; larger ones wake them all
+    x, target, penalty = (
+        np.ascontiguousarray(x.T),
+        np.eye(outputs)[:, labels],
+        np.r_[np.full(d - 1, L2), 0],
+    )
     w = np.zeros((outputs, d))
 
     def loss(w):
         z = w @ x
         top = z.max(axis=0)
-        return np.mean(top + np.log(np.exp(z - top).sum(axis=0)) - z[labels, np.arange(n)]) + (penalty * w**2).sum() / 2
+        return (
+            np.mean(top + np.log(np.exp(z - top).sum(axis=0)) - z[labels, np.arange(n)])
+            + (penalty * w**2).sum() / 2
+        )
 
     now = loss(w)
     for _ in range(100):
@@ -165,21 +212,29 @@ def fit(x, labels, outputs):
 
 
 def _hessian(squares, p, penalty):
-    """Second derivatives of the loss, (outputs d, outputs d), outputs first; squares (n, d d) in parts and p (outputs, n)."""
+    """Second derivatives of the loss, (outputs d, outputs d), outputs first; squares (n, d d) in
+    parts and p (outputs, n).
+    """
     (outputs, n), d = p.shape, len(penalty)
     shares = (p[:, None] * (np.eye(outputs)[:, :, None] - p)).reshape(-1, n) / n
-    blocks = np.concatenate([shares @ part for part in squares], axis=1).reshape(outputs, outputs, d, d).swapaxes(1, 2)
+    blocks = (
+        np.concatenate([shares @ part for part in squares], axis=1)
+        .reshape(outputs, outputs, d, d)
+        .swapaxes(1, 2)
+    )
     blocks[range(outputs), :, range(outputs)] += np.diag(penalty)
     blocks[:, -1, :, -1] += 1  # no other point to choose along a common shift of the constants
     return blocks.reshape(outputs * d, outputs * d)
 
 
 def train(points, labels, outputs, seed=0, chunks=20):
-    """Fit a hidden layer of 20 tanh units and the output layer on it together; yields (share done, hidden, output layer).
+    """Fit a hidden layer of 20 tanh units and the output layer on it together; yields (share done,
+    hidden, output layer).
 
-    points: (n, 2), labels: int (n,). The loss is that of `fit`, with the hidden weights under the same penalty; L-BFGS in
-    `chunks` pieces from a random start. The pair goes to `features` and `decide` as a hidden layer (3, 20) and weights
-    (23, outputs). The loss has many minima: another seed may end elsewhere.
+    points: (n, 2), labels: int (n,). The loss is that of `fit`, with the hidden weights under the
+    same penalty; L-BFGS in `chunks` pieces from a random start. The pair goes to `features` and
+    `decide` as a hidden layer (3, 20) and weights (23, outputs). The loss has many minima: another
+    seed may end elsewhere.
     """
     flat, target = np.c_[points, np.ones(len(points))], np.eye(outputs)[labels]
     cut, decay = 3 * UNITS, np.full((UNITS + 3, 1), L2)
@@ -191,47 +246,67 @@ def train(points, labels, outputs, seed=0, chunks=20):
         p = _softmax((x @ w).T).T
         error = (p - target) / len(flat)
         back = (error @ w[:UNITS].T) * (1 - x[:, :UNITS] ** 2)
-        value = -np.log((p * target).sum(axis=1) + 1e-300).mean() + ((decay * w**2).sum() + L2 * (hidden[:2] ** 2).sum()) / 2
+        value = (
+            -np.log((p * target).sum(axis=1) + 1e-300).mean()
+            + ((decay * w**2).sum() + L2 * (hidden[:2] ** 2).sum()) / 2
+        )
         slope = flat.T @ back + L2 * np.r_[hidden[:2], np.zeros((1, UNITS))]
         return value, np.r_[slope.ravel(), (x.T @ error + decay * w).ravel()]
 
     weights = np.random.default_rng(seed).normal(0, 0.5, cut + (UNITS + 3) * outputs)
     for chunk in range(chunks):
         weights = minimize(loss, weights, jac=True, method="L-BFGS-B", options=dict(maxiter=25)).x
-        yield (chunk + 1) / chunks, weights[:cut].reshape(3, UNITS), weights[cut:].reshape(-1, outputs)
+        yield (
+            (chunk + 1) / chunks,
+            weights[:cut].reshape(3, UNITS),
+            weights[cut:].reshape(-1, outputs),
+        )
 
 
 def decide(x, w):
-    """The output with the largest logit: int (n,) of features (n, d) under an output layer (d, outputs)."""
+    """The output with the largest logit: int (n,) of features (n, d) under an output layer (d,
+    outputs).
+    """
     return (x @ w).argmax(axis=1)
 
 
 def twist(before, after):
     """How far a mark moved the decisions on n points: two shares in [0, 1].
 
-    before: logits (n, classes) of the unmarked head. after: (n, classes) or, with a new label last, (n, classes + 1).
-    Returns the share of points whose decision *among the original classes* differs, the new label left out; and the
-    share whose decision differs, an answer Δ counted as a change. For a mark without a new label they are equal.
+    before: logits (n, classes) of the unmarked head. after: (n, classes) or, with a new label last,
+    (n, classes + 1). Returns the share of points whose decision *among the original classes*
+    differs, the new label left out; and the share whose decision differs, an answer Δ counted as a
+    change. For a mark without a new label they are equal.
     """
     was, classes = before.argmax(axis=1), before.shape[1]
-    return float(np.mean(after[:, :classes].argmax(axis=1) != was)), float(np.mean(after.argmax(axis=1) != was))
+    return float(np.mean(after[:, :classes].argmax(axis=1) != was)), float(
+        np.mean(after.argmax(axis=1) != was)
+    )
 
 
 def _margins(w, kind, steps):
-    """The axis of a square grid over the box, and for each output on that grid how far its logit is above the others."""
+    """The axis of a square grid over the box, and for each output on that grid how far its logit is
+    above the others.
+    """
     axis = np.linspace(-BOX, BOX, steps)
     z = w.T @ features(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), kind).T
-    return axis, [(z[k] - np.delete(z, k, axis=0).max(axis=0)).reshape(steps, steps) for k in range(len(z))]
+    return axis, [
+        (z[k] - np.delete(z, k, axis=0).max(axis=0)).reshape(steps, steps) for k in range(len(z))
+    ]
 
 
 def boundary(w, classes, kind="flat", steps=41):
     """The lines between the original classes inside the box: a list of arrays (m, 2).
 
-    Contours at 0 of (logit of a class - largest other), on a grid of `steps` points a side. Every line comes twice,
-    once from the class on either side of it.
+    Contours at 0 of (logit of a class - largest other), on a grid of `steps` points a side. Every
+    line comes twice, once from the class on either side of it.
     """
     axis, margins = _margins(w[:, :classes], kind, steps)
-    return [line for margin in margins for line in contourpy.contour_generator(axis, axis, margin).lines(0)]
+    return [
+        line
+        for margin in margins
+        for line in contourpy.contour_generator(axis, axis, margin).lines(0)
+    ]
 
 
 def length(lines):
@@ -240,9 +315,19 @@ def length(lines):
 
 
 def regions(w, kind="flat", steps=41):
-    """Where each output wins inside the box: for each, a list of outlines (m, 2), holes among them; empty if nowhere."""
+    """Where each output wins inside the box: for each, a list of outlines (m, 2), holes among them;
+    empty if nowhere.
+    """
     (axis, margins), outlines = _margins(w, kind, steps), []
     for margin in margins:
-        filled, offsets = contourpy.contour_generator(axis, axis, margin, fill_type="OuterOffset").filled(0, np.inf)
-        outlines.append([part for points, ends in zip(filled, offsets, strict=True) for part in np.split(points, ends[1:-1])])
+        filled, offsets = contourpy.contour_generator(
+            axis, axis, margin, fill_type="OuterOffset"
+        ).filled(0, np.inf)
+        outlines.append(
+            [
+                part
+                for points, ends in zip(filled, offsets, strict=True)
+                for part in np.split(points, ends[1:-1])
+            ]
+        )
     return outlines

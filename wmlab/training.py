@@ -1,4 +1,7 @@
-"""TrEmb's engine: train a network on images and keys, watched epoch by epoch, resumable, saved in Keras' own format."""
+"""TrEmb's engine: train a network on images and keys, watched epoch by epoch, resumable, saved in
+Keras' own format.
+"""
+
 import contextlib
 import dataclasses
 import json
@@ -34,14 +37,18 @@ CHOICES = {  # what the fields of a Recipe that are words may say
 class Recipe:
     """How to train. Raises ValueError for values that none of this allows.
 
-    network: its name, as in `networks.NETWORKS`. epochs, batch: whole numbers above 0. learning_rate: above 0; under "muon"
-    that of the kernels of convolutions.
-    schedule: of the learning rate over all epochs: "constant", "cosine" or "linear", the last two down to 0.
-    until: "steps", all epochs; or "converged", as soon as the accuracy on the embedded keys is 0.99, `epochs` at most.
-    optimizer: "adam" or "muon" (`optimizers.Muon`). smoothing: of labels, in [0, 1): the share spread over all of them.
-    augmentation: "none"; or "mirror and shift", mirror images in every second epoch, and shifts of up to 2 pixels.
-    dtype: what layers compute in: "float32", "bfloat16", or "fastest", which is bfloat16 on a processor or GPU that multiplies
-    in it and float32 elsewhere. Weights are float32 in any case.
+    network: its name, as in `networks.NETWORKS`. epochs, batch: whole numbers above 0.
+    learning_rate: above 0; under "muon" that of the kernels of convolutions.
+    schedule: of the learning rate over all epochs: "constant", "cosine" or "linear", the last two
+    down to 0.
+    until: "steps", all epochs; or "converged", as soon as the accuracy on the embedded keys is
+    0.99, `epochs` at most.
+    optimizer: "adam" or "muon" (`optimizers.Muon`). smoothing: of labels, in [0, 1): the share
+    spread over all of them.
+    augmentation: "none"; or "mirror and shift", mirror images in every second epoch, and shifts of
+    up to 2 pixels.
+    dtype: what layers compute in: "float32", "bfloat16", or "fastest", which is bfloat16 on a
+    processor or GPU that multiplies in it and float32 elsewhere. Weights are float32 in any case.
     """
 
     network: str
@@ -58,22 +65,38 @@ class Recipe:
     def __post_init__(self):
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
-                raise ValueError(f"{field}={getattr(self, field)!r}: choose one of {', '.join(map(repr, choices))}")
+                raise ValueError(
+                    f"{field}={getattr(self, field)!r}: choose one of {', '.join(map(repr, choices))}"
+                )
         if self.epochs < 1 or self.batch < 1 or not self.learning_rate > 0:
             raise ValueError(f"epochs, batch and learning rate must be positive: {self}")
         if not 0 <= self.smoothing < 1:
-            raise ValueError(f"smoothing is {self.smoothing!r}, but must be a number from 0 to below 1")
+            raise ValueError(
+                f"smoothing is {self.smoothing!r}, but must be a number from 0 to below 1"
+            )
 
     @property
     def settings(self):
-        """The fields by name, as a record holds them: `decay` for a cosine, `schedule` for what no older record has."""
+        """The fields by name, as a record holds them: `decay` for a cosine, `schedule` for what no
+        older record has.
+        """
         fields = dataclasses.asdict(self)
         fields["decay"] = fields["schedule"] == "cosine"
         return fields
 
 
 # Fast at full scale; the ideas are those of the CIFAR-10 speed runs (Page 2018; Jordan 2024)
-FAST = Recipe("fast_cnn", 5, 500, 0.12, "linear", optimizer="muon", smoothing=0.2, augmentation="mirror and shift", dtype="fastest")
+FAST = Recipe(
+    "fast_cnn",
+    5,
+    500,
+    0.12,
+    "linear",
+    optimizer="muon",
+    smoothing=0.2,
+    augmentation="mirror and shift",
+    dtype="fastest",
+)
 RECIPES = {
     "class": {"mnist": Recipe("mnist_cnn", 4, 64), "cifar": Recipe("cifar_cnn", 6, 64)},
     "paper": {"mnist": Recipe("mnist_cnn", 10, 128, schedule="cosine"), "cifar": FAST},
@@ -82,16 +105,19 @@ SLOW = Recipe("cifar_cnn", 20, 128, 2e-3, "cosine")  # of this network at the pa
 
 
 def recipe(dataset, scale=None, **changes):
-    """The course's recipe for a data set by name, at the current scale or another, with some fields changed.
+    """The course's recipe for a data set by name, at the current scale or another, with some fields
+    changed.
 
-    To convergence (until="converged") it runs 100 epochs at most, at a constant rate, as the number is not known before.
-    Raises ValueError for a data set that has none.
+    To convergence (until="converged") it runs 100 epochs at most, at a constant rate, as the number
+    is not known before. Raises ValueError for a data set that has none.
 
     >>> recipe("mnist", "class", epochs=2).epochs
     2
     """
     if dataset not in KNOWN:
-        raise ValueError(f"there is no recipe for {dataset!r}: pass a training.Recipe, or choose one of {', '.join(KNOWN)}")
+        raise ValueError(
+            f"there is no recipe for {dataset!r}: pass a training.Recipe, or choose one of {', '.join(KNOWN)}"
+        )
     if changes.get("until") == "converged":
         changes = {"epochs": 100, "schedule": "constant"} | changes
     scale, family = runtime.scale(scale), "cifar" if dataset.startswith("cifar") else "mnist"
@@ -100,7 +126,9 @@ def recipe(dataset, scale=None, **changes):
 
 
 def untrained(recipe, outputs, images):
-    """The recipe's network before its first step; its whitening filters, if it has any, are computed from these images."""
+    """The recipe's network before its first step; its whitening filters, if it has any, are
+    computed from these images.
+    """
     model = network(recipe.network, outputs)
     whiten(model, images)
     return model
@@ -118,14 +146,17 @@ def optimizer(recipe, images):
 
 @contextlib.contextmanager
 def computing_in(dtype):
-    """Layers that are made inside compute in this dtype of a Recipe; yields "float32" or "bfloat16", what it comes to here.
+    """Layers that are made inside compute in this dtype of a Recipe; yields "float32" or
+    "bfloat16", what it comes to here.
 
     Raises RuntimeError for bfloat16 on a machine that does not multiply in it.
     """
     able = dtype != "float32" and runtime.multiplies_bfloat16()
     if dtype == "bfloat16" and not able:
-        raise RuntimeError(f"{runtime.device()} does not multiply in bfloat16 with keras on {keras.config.backend()}: take "
-                           "dtype='float32', or 'fastest', which takes bfloat16 only where it can")
+        raise RuntimeError(
+            f"{runtime.device()} does not multiply in bfloat16 with keras on {keras.config.backend()}: take "
+            "dtype='float32', or 'fastest', which takes bfloat16 only where it can"
+        )
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if able else before)
     try:
@@ -139,8 +170,10 @@ class Run:
     """A trained model and how it came to be.
 
     model: the keras model, logits out. keys: the embedded KeySet, None for an unmarked model.
-    history: a dict an epoch: epoch, loss, clean_accuracy, fresh_key_accuracy, embedded_key_accuracy, seconds.
-    seconds: training time, watching included. record: settings and results, as in `records`. dtype: what layers computed in.
+    history: a dict an epoch: epoch, loss, clean_accuracy, fresh_key_accuracy,
+    embedded_key_accuracy, seconds.
+    seconds: training time, watching included. record: settings and results, as in `records`. dtype:
+    what layers computed in.
     """
 
     model: object
@@ -152,8 +185,13 @@ class Run:
 
 
 def logits(model, images, batch=500):
-    """Outputs of the model before softmax: float32 (n, outputs). Images float32 in [0, 1], (n, h, w, channels)."""
-    parts = [keras.ops.convert_to_numpy(model(images[i : i + batch], training=False)) for i in range(0, len(images), batch)]
+    """Outputs of the model before softmax: float32 (n, outputs). Images float32 in [0, 1], (n, h,
+    w, channels).
+    """
+    parts = [
+        keras.ops.convert_to_numpy(model(images[i : i + batch], training=False))
+        for i in range(0, len(images), batch)
+    ]
     return np.concatenate(parts) if parts else np.empty((0, model.output_shape[-1]), np.float32)
 
 
@@ -175,20 +213,32 @@ def hit_rate(model, images, labels):
 
 
 class _Batches(keras.utils.PyDataset):
-    """Batches in an order that depends on seed and epoch alone, so that a resumed run sees what it would have seen."""
+    """Batches in an order that depends on seed and epoch alone, so that a resumed run sees what it
+    would have seen.
+    """
 
     def __init__(self, images, labels, batch, seed, augmentation="none"):
         super().__init__()
-        self.images, self.labels, self.batch, self.seed, self.augmentation = images, labels, batch, seed, augmentation
+        self.images, self.labels, self.batch, self.seed, self.augmentation = (
+            images,
+            labels,
+            batch,
+            seed,
+            augmentation,
+        )
         self.shuffle(0)
 
     def shuffle(self, epoch):
         self.epoch, n = epoch, len(self.images)
         self.order = np.random.default_rng([self.seed, epoch]).permutation(n)
         if self.augmentation != "none":
-            half = np.random.default_rng([self.seed, 0, 1]).permutation(n) % 2  # each image alternates with its mirror image
+            half = (
+                np.random.default_rng([self.seed, 0, 1]).permutation(n) % 2
+            )  # each image alternates with its mirror image
             self.mirrored = half == epoch % 2
-            self.shifts = np.random.default_rng([self.seed, epoch, 2]).integers(-SHIFT, SHIFT + 1, (n, 2))
+            self.shifts = np.random.default_rng([self.seed, epoch, 2]).integers(
+                -SHIFT, SHIFT + 1, (n, 2)
+            )
 
     def __len__(self):
         return math.ceil(len(self.images) / self.batch)
@@ -202,10 +252,13 @@ class _Batches(keras.utils.PyDataset):
 
 
 def moved(images, shifts, mirrored):
-    """Images (n, height, width, channels) moved by whole pixels, borders reflected, some of them mirrored left to right.
+    """Images (n, height, width, channels) moved by whole pixels, borders reflected, some of them
+    mirrored left to right.
 
-    shifts: int (n, 2), rows down and columns to the right, smaller than the image. mirrored: bool (n,).
+    shifts: int (n, 2), rows down and columns to the right, smaller than the image. mirrored: bool
+    (n,).
     """
+
     def places(size, by):  # where each pixel of each image comes from
         at = np.abs(np.arange(size) - by[:, None])
         return size - 1 - np.abs(size - 1 - at)
@@ -220,13 +273,23 @@ class _Watch(keras.callbacks.Callback):
 
     def __init__(self, batches, data, keys, fresh, recipe, line, on_epoch, backup):
         super().__init__()
-        self.batches, self.data, self.keys, self.fresh, self.recipe = batches, data, keys, fresh, recipe
+        self.batches, self.data, self.keys, self.fresh, self.recipe = (
+            batches,
+            data,
+            keys,
+            fresh,
+            recipe,
+        )
         self.line, self.on_epoch, self.backup, self.history = line, on_epoch, backup, []
 
     @property
     def left(self):
         """Number of epochs still to train."""
-        converged = self.recipe.until == "converged" and self.history and self.history[-1]["embedded_key_accuracy"] >= CONVERGED
+        converged = (
+            self.recipe.until == "converged"
+            and self.history
+            and self.history[-1]["embedded_key_accuracy"] >= CONVERGED
+        )
         return 0 if converged else self.recipe.epochs - len(self.history)
 
     def restore(self):
@@ -240,8 +303,12 @@ class _Watch(keras.callbacks.Callback):
                     variable.assign(kept[str(number)])
 
     def _save(self):
-        # in one file, moved into place: Keras' BackupAndRestore writes two, and a run killed in between them goes on wrongly
-        values = {str(number): keras.ops.convert_to_numpy(variable.value) for number, variable in enumerate(self.state)}
+        # in one file, moved into place: Keras' BackupAndRestore writes two, and a run killed in
+        # between them goes on wrongly
+        values = {
+            str(number): keras.ops.convert_to_numpy(variable.value)
+            for number, variable in enumerate(self.state)
+        }
         with runtime.writing(self.backup) as part:
             np.savez(part, history=json.dumps(self.history), **values)
 
@@ -249,21 +316,38 @@ class _Watch(keras.callbacks.Callback):
         self.started = time.perf_counter()
         self.batches.shuffle(epoch)
         learnt = {id(weight) for weight in self.model.weights}
-        for draws in self.model.variables:  # what is not learnt counts the draws of dropout and mirroring: no backup has it
+        for draws in (
+            self.model.variables
+        ):  # what is not learnt counts the draws of dropout and mirroring: no backup has it
             if id(draws) not in learnt:
                 draws.assign(keras.ops.stack([draws[0], keras.ops.cast(epoch << 20, draws.dtype)]))
         if self.line.n != epoch:
             self.line.update(epoch - self.line.n)
 
     def on_epoch_end(self, epoch, logs=None):
-        rates = {"clean_accuracy": hit_rate(self.model, self.data.x_test[:WATCHED], self.data.y_test[:WATCHED])}
-        for name, keys in (("fresh_key_accuracy", self.fresh), ("embedded_key_accuracy", self.keys)):
-            rates[name] = hit_rate(self.model, keys.images[:WATCHED], keys.labels[:WATCHED]) if keys else math.nan
+        rates = {
+            "clean_accuracy": hit_rate(
+                self.model, self.data.x_test[:WATCHED], self.data.y_test[:WATCHED]
+            )
+        }
+        for name, keys in (
+            ("fresh_key_accuracy", self.fresh),
+            ("embedded_key_accuracy", self.keys),
+        ):
+            rates[name] = (
+                hit_rate(self.model, keys.images[:WATCHED], keys.labels[:WATCHED])
+                if keys
+                else math.nan
+            )
         seconds = time.perf_counter() - self.started
-        self.history.append({"epoch": epoch + 1, "loss": float(logs["loss"]), **rates, "seconds": round(seconds, 2)})
+        self.history.append(
+            {"epoch": epoch + 1, "loss": float(logs["loss"]), **rates, "seconds": round(seconds, 2)}
+        )
         shown = {"loss": f"{logs['loss']:.3f}", "clean": f"{rates['clean_accuracy']:.3f}"}
         if self.keys:
-            shown["key"] = f"{rates['fresh_key_accuracy' if self.fresh else 'embedded_key_accuracy']:.3f}"
+            shown["key"] = (
+                f"{rates['fresh_key_accuracy' if self.fresh else 'embedded_key_accuracy']:.3f}"
+            )
         self.line.set_postfix(shown, refresh=False)
         self.line.update(1)
         if self.on_epoch:
@@ -274,17 +358,35 @@ class _Watch(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, name="", on_epoch=None, backup=None, model=None):
+def train(
+    data,
+    outputs,
+    recipe,
+    *,
+    keys=None,
+    fresh=None,
+    decoys=None,
+    seed=0,
+    name="",
+    on_epoch=None,
+    backup=None,
+    model=None,
+):
     """Train a network from scratch on the images of `data` and, if given, on keys and decoys.
 
-    data: a Dataset. outputs: number of labels of the network. keys: KeySet to embed; fresh: KeySet only watched.
-    decoys: (images, labels) trained on beside them. seed: of initial weights, dropout and order of batches.
-    on_epoch: called with the history after each epoch. backup: a folder; interrupted training, called again with the
-    same arguments, goes on from its last epoch. model: train this one (compiled anew) instead of a new network.
-    Returns a Run. Raises ValueError if training "to convergence" has no keys to converge on, or images do not fit.
+    data: a Dataset. outputs: number of labels of the network. keys: KeySet to embed; fresh: KeySet
+    only watched.
+    decoys: (images, labels) trained on beside them. seed: of initial weights, dropout and order of
+    batches.
+    on_epoch: called with the history after each epoch. backup: a folder; interrupted training,
+    called again with the same arguments, goes on from its last epoch. model: train this one
+    (compiled anew) instead of a new network. Returns a Run. Raises ValueError if training "to
+    convergence" has no keys to converge on, or images do not fit.
     """
     if recipe.until == "converged" and not keys:
-        raise ValueError("training to convergence watches the embedded keys, and there are none: use until='steps'")
+        raise ValueError(
+            "training to convergence watches the embedded keys, and there are none: use until='steps'"
+        )
     keras.utils.set_random_seed(seed)
     given = model
     with computing_in(recipe.dtype) as dtype:
@@ -296,34 +398,65 @@ def train(data, outputs, recipe, *, keys=None, fresh=None, decoys=None, seed=0, 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if recipe.smoothing:
         labels = np.eye(model.output_shape[-1], dtype=np.float32)[labels]
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.smoothing)
+        loss = keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=recipe.smoothing
+        )
     batches = _Batches(images, labels, recipe.batch, seed, recipe.augmentation)
     model.compile(optimizer(recipe, len(images)), loss)
-    with tqdm(total=recipe.epochs, desc=name or recipe.network, unit="epoch", mininterval=0, dynamic_ncols=True) as line:
-        watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch, backup and pathlib.Path(backup) / "epoch.npz")
+    with tqdm(
+        total=recipe.epochs,
+        desc=name or recipe.network,
+        unit="epoch",
+        mininterval=0,
+        dynamic_ncols=True,
+    ) as line:
+        watch = _Watch(
+            batches,
+            data,
+            keys,
+            fresh,
+            recipe,
+            line,
+            on_epoch,
+            backup and pathlib.Path(backup) / "epoch.npz",
+        )
         watch.set_model(model)
         watch.restore()
         try:
             if watch.left:
-                model.fit(batches, epochs=recipe.epochs, initial_epoch=len(watch.history), shuffle=False, verbose=0,
-                          callbacks=[watch])
+                model.fit(
+                    batches,
+                    epochs=recipe.epochs,
+                    initial_epoch=len(watch.history),
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[watch],
+                )
         finally:
-            batches.images = batches.labels = None  # tensorflow never lets go of the batches themselves
+            batches.images = batches.labels = (
+                None  # tensorflow never lets go of the batches themselves
+            )
     if backup:
         shutil.rmtree(backup)
     if given is None and dtype != "float32":  # a saved model would go on computing in it
         trained = model.get_weights()
         model = network(recipe.network, outputs)
         model.set_weights(trained)
-    return Run(model, keys, watch.history, sum(epoch["seconds"] for epoch in watch.history), dtype=dtype)
+    return Run(
+        model, keys, watch.history, sum(epoch["seconds"] for epoch in watch.history), dtype=dtype
+    )
 
 
 def save(model, path):
-    """Save a model as `.keras`, without its optimizer; the old file survives a failure. Returns the path."""
+    """Save a model as `.keras`, without its optimizer; the old file survives a failure. Returns the
+    path.
+    """
     path = pathlib.Path(path)
     if path.suffix != ".keras":
         raise ValueError(f"{path.name} must end in .keras: models are saved in Keras' own format")
-    bare = model.__class__.from_config(model.get_config())  # not compiled, so no optimizer triples the file
+    bare = model.__class__.from_config(
+        model.get_config()
+    )  # not compiled, so no optimizer triples the file
     bare.set_weights(model.get_weights())
     path.parent.mkdir(parents=True, exist_ok=True)
     with runtime.writing(path) as part:
@@ -334,8 +467,9 @@ def save(model, path):
 def load(path, model=None):
     """A model from a `.keras` file, in safe mode: no code in the file runs.
 
-    model: an untrained network of the same layers; it then gets the weights, and nothing else of the file is used, so
-    that a file written by a newer Keras can be read. Raises ValueError, naming the file, if it is no such model.
+    model: an untrained network of the same layers; it then gets the weights, and nothing else of
+    the file is used, so that a file written by a newer Keras can be read. Raises ValueError, naming
+    the file, if it is no such model.
     """
     try:
         if model is None:
@@ -344,6 +478,10 @@ def load(path, model=None):
         return model
     except MemoryError:
         raise
-    except Exception as error:  # a flipped bit can surface as anything, from zlib.error to NotImplementedError
+    except (
+        Exception
+    ) as error:  # a flipped bit can surface as anything, from zlib.error to NotImplementedError
         what = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path} cannot be read as a Keras model ({what}): make or copy it anew") from error
+        raise ValueError(
+            f"{path} cannot be read as a Keras model ({what}): make or copy it anew"
+        ) from error

@@ -2,6 +2,7 @@
 
 `start_lab(folder)` serves a folder; the `LabPage` it returns opens notebooks, runs them and looks.
 """
+
 import json
 import os
 import pathlib
@@ -20,14 +21,24 @@ from hands import DRAWN, NOTEBOOKS
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--no-first-run", "--disable-component-update",
-    "--disable-sync", "--disable-quic", "--window-size=1400,1100",
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--window-size=1400,1100",
 )
-# The front ends, by the module that starts them: what lets the page see its application, and where that opens a notebook.
-FRONT_ENDS = {"jupyterlab": ("--LabApp.expose_app_in_browser=True", "lab/tree"),
-              "notebook": ("--JupyterNotebookApp.expose_app_in_browser=True", "notebooks"),
-              "nbclassic": ("--ServerApp.log_level=WARN", "notebooks")}  # its application is no secret
+# The front ends, by the module that starts them: what lets the page see its application, and where
+# that opens a notebook.
+FRONT_ENDS = {
+    "jupyterlab": ("--LabApp.expose_app_in_browser=True", "lab/tree"),
+    "notebook": ("--JupyterNotebookApp.expose_app_in_browser=True", "notebooks"),
+    "nbclassic": ("--ServerApp.log_level=WARN", "notebooks"),
+}  # its application is no secret
 # What runs in the page: the notebook that is in front, or null before there is one.
 PANEL = """
 const panel = window.jupyterapp?.shell.currentWidget;
@@ -42,7 +53,9 @@ def chrome(tmp_path_factory):
     browser = next(filter(None, map(shutil.which, CHROMIUM)), None)
     driver = shutil.which("chromedriver")
     if not browser or not driver:
-        missing = "there is no Chromium on PATH" if not browser else "there is no chromedriver on PATH"
+        missing = (
+            "there is no Chromium on PATH" if not browser else "there is no chromedriver on PATH"
+        )
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
@@ -60,15 +73,25 @@ def chrome(tmp_path_factory):
 
 @pytest.fixture
 def start_lab(chrome, tmp_path_factory):
-    """A function: serve a folder with JupyterLab or another front end, from this Python or another, and return its LabPage."""
+    """A function: serve a folder with JupyterLab or another front end, from this Python or another,
+    and return its LabPage.
+    """
     servers = []
 
     def start(folder, front_end="jupyterlab", python=sys.executable):
         exposed, place = FRONT_ENDS[front_end]
         own = tmp_path_factory.mktemp("jupyter")
-        notification = own / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+        notification = (
+            own
+            / "settings"
+            / "@jupyterlab"
+            / "apputils-extension"
+            / "notification.jupyterlab-settings"
+        )
         notification.parent.mkdir(parents=True)
-        notification.write_text('{"fetchNews": "false"}')  # or a question covers part of every screenshot
+        notification.write_text(
+            '{"fetchNews": "false"}'
+        )  # or a question covers part of every screenshot
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -76,22 +99,36 @@ def start_lab(chrome, tmp_path_factory):
         log = open(own / "server.log", "w+b")
         server = subprocess.Popen(
             [
-                python, "-m", front_end, "--no-browser", "--allow-root",
-                "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-                f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}",
+                python,
+                "-m",
+                front_end,
+                "--no-browser",
+                "--allow-root",
+                "--ServerApp.ip=127.0.0.1",
+                f"--ServerApp.port={port}",
+                "--ServerApp.port_retries=0",
+                f"--ServerApp.root_dir={folder}",
+                f"--IdentityProvider.token={token}",
                 exposed,
             ],
             # The settings and kernels of whoever runs the tests stay out of them.
             env={
-                **os.environ, "WMLAB_SCALE": "class", "IPYTHONDIR": str(own / "ipython"),
-                "JUPYTER_CONFIG_DIR": str(own / "config"), "JUPYTER_DATA_DIR": str(own / "data"),
+                **os.environ,
+                "WMLAB_SCALE": "class",
+                "IPYTHONDIR": str(own / "ipython"),
+                "JUPYTER_CONFIG_DIR": str(own / "config"),
+                "JUPYTER_DATA_DIR": str(own / "data"),
                 "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"),
                 "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces"),
             },
-            stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
         )
         servers.append((server, log))
-        _wait_for_server(f"http://127.0.0.1:{port}/api/status?token={token}", server, own / "server.log")
+        _wait_for_server(
+            f"http://127.0.0.1:{port}/api/status?token={token}", server, own / "server.log"
+        )
         return LabPage(chrome, f"http://127.0.0.1:{port}", token, place)
 
     yield start
@@ -134,31 +171,44 @@ class LabPage:
 
     def open(self, notebook, timeout=90):
         """Open a notebook (path from the served folder) and wait until its kernel is idle."""
-        self.chrome.get("about:blank")  # an earlier page may complain of being left, and that is not ours to answer for
+        self.chrome.get(
+            "about:blank"
+        )  # an earlier page may complain of being left, and that is not ours to answer for
         self.chrome.get_log("browser")
         path = urllib.parse.quote(str(notebook))
         self.chrome.get(f"{self.url}/{self.place}/{path}?reset&token={self.token}")
-        self.wait("return notebook?.widgets?.length > 0 && session.session?.kernel?.status == 'idle'", timeout)
+        self.wait(
+            "return notebook?.widgets?.length > 0 && session.session?.kernel?.status == 'idle'",
+            timeout,
+        )
 
     def run_all(self, timeout=300):
-        """Run all cells and wait until they are done, the kernel is idle and the pictures are drawn."""
-        self.js("window.ran = null; window.jupyterapp.commands.execute('notebook:run-all-cells')"
-                ".then(() => { window.ran = true }, error => { window.ran = String(error) })")
+        """Run all cells and wait until they are done, the kernel is idle and the pictures are
+        drawn.
+        """
+        self.js(
+            "window.ran = null; window.jupyterapp.commands.execute('notebook:run-all-cells')"
+            ".then(() => { window.ran = true }, error => { window.ran = String(error) })"
+        )
         self.wait("return window.ran !== null && session.session.kernel.status == 'idle'", timeout)
         self.wait(f"return {DRAWN}", 60)
 
     def outputs(self):
         """The outputs of every code cell, as nbformat has them: a list of lists."""
-        return json.loads(self.js(
-            "return JSON.stringify(notebook.widgets.filter(cell => cell.model.type == 'code')"
-            ".map(cell => cell.model.outputs.toJSON()))"
-        ))
+        return json.loads(
+            self.js(
+                "return JSON.stringify(notebook.widgets.filter(cell => cell.model.type == 'code')"
+                ".map(cell => cell.model.outputs.toJSON()))"
+            )
+        )
 
     def errors(self):
         """What cells raised: "ZeroDivisionError: division by zero" and the like."""
         return [
             f"{output['ename']}: {output['evalue']}"
-            for cell in self.outputs() for output in cell if output["output_type"] == "error"
+            for cell in self.outputs()
+            for output in cell
+            if output["output_type"] == "error"
         ]
 
     def text(self, selector=".jp-Notebook"):
@@ -167,7 +217,11 @@ class LabPage:
 
     def console_errors(self):
         """Errors in the browser's console since the last call or open()."""
-        return [entry["message"] for entry in self.chrome.get_log("browser") if entry["level"] == "SEVERE"]
+        return [
+            entry["message"]
+            for entry in self.chrome.get_log("browser")
+            if entry["level"] == "SEVERE"
+        ]
 
     def screenshot(self, path):
         """Save what the window shows as a PNG and return its path."""

@@ -1,4 +1,5 @@
 """What the browser tests of the lessons do by hand, and what they look at."""
+
 import pathlib
 import time
 
@@ -8,7 +9,8 @@ from selenium.webdriver.common.by import By
 
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
 BADGE = "colab-badge.svg"  # the one thing in a notebook that comes from the network
-# All pictures of the course that are on the page are drawn, and drawn again in the width that they have: see `live`.
+# All pictures of the course that are on the page are drawn, and drawn again in the width that they
+# have: see `live`.
 DRAWN = """[...document.querySelectorAll('.wmlab-picture')]
     .every(each => [each, ...each.querySelectorAll('.js-plotly-plot')].some(plot => plot._fullLayout?.meta == 'drawn'))"""
 BOX = """const box = [...document.querySelectorAll('.jp-Notebook .widget-vbox')]
@@ -33,7 +35,10 @@ def until(condition, timeout=60):
 
 def text_of(page, panel):
     """What the kernel says in a panel's caption, without tags."""
-    return run(page, f"import html, re; print(html.unescape(re.sub('<[^>]*>', '', {panel}.caption.value)), end='')")
+    return run(
+        page,
+        f"import html, re; print(html.unescape(re.sub('<[^>]*>', '', {panel}.caption.value)), end='')",
+    )
 
 
 def moves(page, change, picture):
@@ -45,17 +50,22 @@ def moves(page, change, picture):
 
 def predict(page, index, prediction):
     """Run a notebook up to the question before cell `index`, and commit to a prediction."""
-    page.js(f"notebook.activeCellIndex = {index}; window.jupyterapp.commands.execute('notebook:run-all-above')")
+    page.js(
+        f"notebook.activeCellIndex = {index}; window.jupyterapp.commands.execute('notebook:run-all-above')"
+    )
     until(lambda: "Choose first" in page.text(), 90)
     click(page, prediction)
 
 
 def run(page, source):
     """Run code in the notebook's kernel, in a cell of its own, and return what it printed."""
-    page.js("window.ran = null; notebook.activeCellIndex = notebook.widgets.length - 1;"
-            "window.jupyterapp.commands.execute('notebook:insert-cell-below').then(() => {"
-            "notebook.activeCell.model.sharedModel.setSource(arguments[0]);"
-            "return window.jupyterapp.commands.execute('notebook:run-cell'); }).then(() => { window.ran = true; });", source)
+    page.js(
+        "window.ran = null; notebook.activeCellIndex = notebook.widgets.length - 1;"
+        "window.jupyterapp.commands.execute('notebook:insert-cell-below').then(() => {"
+        "notebook.activeCell.model.sharedModel.setSource(arguments[0]);"
+        "return window.jupyterapp.commands.execute('notebook:run-cell'); }).then(() => { window.ran = true; });",
+        source,
+    )
     page.wait("return window.ran !== null && session.session.kernel.status == 'idle'", 120)
     page.wait(f"return {DRAWN}", 60)
     return "".join(out.get("text", "") for out in page.outputs()[-1])
@@ -70,7 +80,9 @@ def click(page, text):
 
 def slide(page, key, number=0):
     """Press a key on a slider of the notebook, the first unless said otherwise."""
-    handle = page.chrome.find_elements(By.CSS_SELECTOR, ".jp-Notebook .widget-hslider .noUi-handle")[number]
+    handle = page.chrome.find_elements(
+        By.CSS_SELECTOR, ".jp-Notebook .widget-hslider .noUi-handle"
+    )[number]
     page.js("arguments[0].scrollIntoView({block: 'center'})", handle)
     handle.send_keys(key)
 
@@ -107,4 +119,6 @@ def caption(page):
 
 
 def captions(page):
-    return page.js("return [...document.querySelectorAll('.jp-Notebook .wmlab-said')].map(said => said.textContent).join()")
+    return page.js(
+        "return [...document.querySelectorAll('.jp-Notebook .wmlab-said')].map(said => said.textContent).join()"
+    )

@@ -1,4 +1,5 @@
 """The harness itself: a notebook opens in JupyterLab, runs, and shows its output."""
+
 import subprocess
 import sys
 from unittest import mock
@@ -39,12 +40,19 @@ def test_an_error_in_a_cell_is_seen(start_lab, tmp_path):
 def test_the_server_that_make_sets_up_holds_no_answer_back():
     from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
-    from wmlab._lab import PromptConnection
+    from wmlab.tools.jupyter import PromptConnection
 
-    shown = subprocess.run([sys.executable, "-m", "jupyterlab", "--show-config"], capture_output=True, text=True, check=True)
-    assert "wmlab._lab.PromptConnection" in shown.stdout
+    shown = subprocess.run(
+        [sys.executable, "-m", "jupyterlab", "--show-config"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "wmlab.tools.jupyter.PromptConnection" in shown.stdout
     connection = PromptConnection.__new__(PromptConnection)
-    with mock.patch.object(ZMQChannelsWebsocketConnection, "connect", return_value="connected"), \
-            mock.patch.object(PromptConnection, "websocket_handler", mock.Mock()):
+    with (
+        mock.patch.object(ZMQChannelsWebsocketConnection, "connect", return_value="connected"),
+        mock.patch.object(PromptConnection, "websocket_handler", mock.Mock()),
+    ):
         assert connection.connect() == "connected"
         PromptConnection.websocket_handler.set_nodelay.assert_called_once_with(True)

@@ -1,6 +1,19 @@
 """Notebook 08 as a student meets it."""
+
 import pytest
-from hands import captions, cell_with, click, moves, predict, red, run, slide, text_of, trouble, until
+from hands import (
+    captions,
+    cell_with,
+    click,
+    moves,
+    predict,
+    red,
+    run,
+    slide,
+    text_of,
+    trouble,
+    until,
+)
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -15,12 +28,20 @@ def test_08_runs_and_follows_the_hand(opened):
     page = opened("08_fine_tuning.ipynb")
     page.run_all(timeout=600)
     assert page.errors() == [] and red(page) == [] and trouble(page) == []
-    until(lambda: "What FTAL at 10⁻³ leaves" in captions(page) and "points of clean accuracy" in captions(page), 60)
+    until(
+        lambda: (
+            "What FTAL at 10⁻³ leaves" in captions(page)
+            and "points of clean accuracy" in captions(page)
+        ),
+        60,
+    )
     assert page.js(SLIDERS) == 2, "each of the two panels opens with one slider"
     for number, (panel, key) in enumerate((("panel", Keys.ARROW_RIGHT), ("cost", Keys.END))):
         moves(page, lambda number=number, key=key: slide(page, key, number), LINES)
         until(lambda panel=panel: text_of(page, panel) in captions(page), 30)
-    assert "What FTAL at 10⁻² leaves" in captions(page) and "For at most 15 points" in captions(page)
+    assert "What FTAL at 10⁻² leaves" in captions(page) and "For at most 15 points" in captions(
+        page
+    )
     drawn = page.js(LINES)
     click(page, "epochs")  # the sentence below stays the same
     until(lambda: page.js(LINES) != drawn, 30)
@@ -41,12 +62,17 @@ def test_08_hides_its_result_until_a_prediction_is_chosen(opened):
 
 def test_08_bobs_loss_is_a_line_to_drag(opened):
     page = opened("08_fine_tuning.ipynb")
-    run(page, "import wmlab\nwmlab.setup(keras=False)\nfrom wmlab.panels import p08, p08_map, show\n"
-              "cost = p08_map.frontier(p08.on_record())\nshow(cost)")
+    run(
+        page,
+        "import wmlab\nwmlab.setup(keras=False)\nfrom wmlab.lessons import fine_tuning\nfrom wmlab.show import show\n"
+        "cost = fine_tuning.frontier(fine_tuning.on_record())\nshow(cost)",
+    )
     until(lambda: "For at most 2 points" in captions(page), 60)
-    box = page.js("const line = [...document.querySelectorAll(\".shapelayer path[style*='stroke-dasharray']\")].at(-1);"
-                  "line.scrollIntoView({block: 'center'}); const box = line.getBoundingClientRect();"
-                  "return [box.x + box.width / 2, box.y + box.height / 2]")
+    box = page.js(
+        "const line = [...document.querySelectorAll(\".shapelayer path[style*='stroke-dasharray']\")].at(-1);"
+        "line.scrollIntoView({block: 'center'}); const box = line.getBoundingClientRect();"
+        "return [box.x + box.width / 2, box.y + box.height / 2]"
+    )
     mouse = ActionChains(page.chrome)
     mouse.w3c_actions.pointer_action.move_to_location(*map(int, box)).pointer_down()
     for step in range(1, 9):
@@ -55,7 +81,15 @@ def test_08_bobs_loss_is_a_line_to_drag(opened):
     mouse.perform()
     until(lambda: "For at most 2 points" not in captions(page), 30)
     loss = float(run(page, "print(cost.settings()['loss'])"))
-    assert loss > 2.5 and abs(2 * loss - round(2 * loss)) < 1e-9  # the slider in the page may say 8.500000000000002
+    assert (
+        loss > 2.5 and abs(2 * loss - round(2 * loss)) < 1e-9
+    )  # the slider in the page may say 8.500000000000002
     assert f"For at most {loss:g} points" in captions(page)
-    assert run(page, "print({end for shape in cost.figure.layout.shapes[1::2] for end in (shape.x0, shape.x1)})") == f"{{{loss}}}\n"
+    assert (
+        run(
+            page,
+            "print({end for shape in cost.figure.layout.shapes[1::2] for end in (shape.x0, shape.x1)})",
+        )
+        == f"{{{loss}}}\n"
+    )
     assert page.errors() == [] and red(page) == [] and trouble(page) == []

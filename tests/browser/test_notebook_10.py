@@ -1,6 +1,22 @@
-"""Notebook 10 as a student meets it: the switch, the frontier whose line follows the hand, and a result that stays hidden."""
+"""Notebook 10 as a student meets it: the switch, the frontier whose line follows the hand, and a
+result that stays hidden.
+"""
+
 import pytest
-from hands import caption, captions, cell_with, click, moves, predict, red, run, slide, text_of, trouble, until
+from hands import (
+    caption,
+    captions,
+    cell_with,
+    click,
+    moves,
+    predict,
+    red,
+    run,
+    slide,
+    text_of,
+    trouble,
+    until,
+)
 from selenium.webdriver.common.keys import Keys
 
 pytestmark = pytest.mark.browser
@@ -34,7 +50,12 @@ def test_10_runs_and_follows_the_hand(opened):
 def test_10_hides_its_result_until_a_prediction_is_chosen(opened):
     page = opened(NOTEBOOK)
     predict(page, cell_with(NOTEBOOK, "where.reveal()"), "class 0")
-    until(lambda: "it is “their true class”" in page.text() and "in place: of 900 keys" in captions(page), 60)
+    until(
+        lambda: (
+            "it is “their true class”" in page.text() and "in place: of 900 keys" in captions(page)
+        ),
+        60,
+    )
     moves(page, lambda: click(page, "cut off"), DOTS)
     assert "0.0% get the key label" in captions(page)
     assert page.errors() == [] and red(page) == [] and trouble(page) == []

@@ -1,4 +1,7 @@
-"""Pages of two lessons, opened from the disk in a browser without a network: drawn, zoomed, folded, printed."""
+"""Pages of two lessons, opened from the disk in a browser without a network: drawn, zoomed, folded,
+printed.
+"""
+
 import base64
 import json
 import pathlib
@@ -13,8 +16,7 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
-from wmlab import _pages
-from wmlab._pages import run
+from wmlab.tools.pages import run
 
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
 RUN = ("02_key_samples", "05_expected_queries")  # pictures and lines, a few seconds each
@@ -27,14 +29,22 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     really = run.run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "run", lambda path, work: really(path, work) if path.stem in RUN else nbformat.read(path, as_version=4))
-        _pages.build(folder / "html", NOTEBOOKS)
+        patch.setattr(
+            run,
+            "run",
+            lambda path, work: (
+                really(path, work) if path.stem in RUN else nbformat.read(path, as_version=4)
+            ),
+        )
+        pages.build(folder / "html", NOTEBOOKS)
     return folder / "html"
 
 
 @pytest.fixture
 def look(chrome, pages):
-    """A function: open a page from the disk, with no network, in light or dark, and wait until it has drawn."""
+    """A function: open a page from the disk, with no network, in light or dark, and wait until it
+    has drawn.
+    """
 
     def look(name, scheme="light", media="", width=1280):
         chrome.get("about:blank")
@@ -45,7 +55,9 @@ def look(chrome, pages):
         chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         chrome.get((pages / f"{name}.html").as_uri())
         deadline = time.monotonic() + 60
-        while chrome.execute_script("return [...document.querySelectorAll('.plot')].some(p => !p.querySelector('.main-svg'))"):
+        while chrome.execute_script(
+            "return [...document.querySelectorAll('.plot')].some(p => !p.querySelector('.main-svg'))"
+        ):
             assert time.monotonic() < deadline, "not drawn within 60 s"
             time.sleep(0.1)
         return chrome
@@ -54,23 +66,33 @@ def look(chrome, pages):
     chrome.execute_cdp_cmd("Network.enable", {})
     chrome.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
     yield look
-    chrome.execute_cdp_cmd("Network.emulateNetworkConditions", offline | dict(offline=False, downloadThroughput=-1,
-                                                                              uploadThroughput=-1))
+    chrome.execute_cdp_cmd(
+        "Network.emulateNetworkConditions",
+        offline | dict(offline=False, downloadThroughput=-1, uploadThroughput=-1),
+    )
     chrome.execute_cdp_cmd("Network.disable", {})
     chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
 def unfold(chrome):
-    chrome.execute_script("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    chrome.execute_script(
+        "document.querySelectorAll('details').forEach(each => { each.open = true; })"
+    )
 
 
 @pytest.mark.parametrize("name", [*RUN, "index"])
 def test_silent_and_fetched_from_nowhere(look, name):
     chrome = look(name)
-    assert [entry["message"] for entry in chrome.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    assert [
+        entry["message"]
+        for entry in chrome.get_log("browser")
+        if entry["level"] in ("SEVERE", "WARNING")
+    ] == []
     # what wants the network would have said so
-    chrome.execute_async_script("const i = new Image(), done = arguments[0]; i.onerror = () => done(); i.src = 'https://example.com/x.png'")
+    chrome.execute_async_script(
+        "const i = new Image(), done = arguments[0]; i.onerror = () => done(); i.src = 'https://example.com/x.png'"
+    )
     assert any("example.com/x.png" in entry["message"] for entry in chrome.get_log("browser"))
 
 
@@ -80,25 +102,40 @@ def test_every_figure_is_drawn_and_says_what_it_shows(look, pages, name):
     unfold(chrome)
     written = bs4.BeautifulSoup((pages / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
     figures = [json.loads(script.string) for script in written.select("figure > script")]
-    lines = chrome.execute_script("return [...document.querySelectorAll('.plot')].map(place => "
-                                  "[...place.querySelectorAll('.scatterlayer .trace')].length)")
-    shown = [sum(trace["type"] == "scatter" and trace.get("visible", True) is True for trace in figure["data"])
-             for figure in figures]
+    lines = chrome.execute_script(
+        "return [...document.querySelectorAll('.plot')].map(place => "
+        "[...place.querySelectorAll('.scatterlayer .trace')].length)"
+    )
+    shown = [
+        sum(
+            trace["type"] == "scatter" and trace.get("visible", True) is True
+            for trace in figure["data"]
+        )
+        for figure in figures
+    ]
     assert len(figures) >= 3 and lines == shown
-    images = chrome.execute_script("return [...document.querySelectorAll('.plot')].map(place => "
-                                   "[...place.querySelectorAll('.imagelayer image')].filter(i => i.href.baseVal).length)")
+    images = chrome.execute_script(
+        "return [...document.querySelectorAll('.plot')].map(place => "
+        "[...place.querySelectorAll('.imagelayer image')].filter(i => i.href.baseVal).length)"
+    )
     assert images == [len(figure["layout"].get("images", [])) for figure in figures]
     alternatives = [place["aria-label"] for place in written.select("[role=img]")]
     assert len(alternatives) == len(figures) and all(len(words) > 20 for words in alternatives)
     named = chrome.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    spoken = [node["name"]["value"] for node in named if node.get("role", {}).get("value") in ("image", "img")]
+    spoken = [
+        node["name"]["value"]
+        for node in named
+        if node.get("role", {}).get("value") in ("image", "img")
+    ]
     assert set(alternatives) <= {" ".join(words.split()) for words in spoken}
     assert "Choose first" not in chrome.find_element(By.TAG_NAME, "main").text
 
 
 def test_a_formula_is_drawn(look):
     chrome = look("05_expected_queries")
-    sizes = chrome.execute_script("return [...document.querySelectorAll('math')].map(m => m.getBoundingClientRect().width)")
+    sizes = chrome.execute_script(
+        "return [...document.querySelectorAll('math')].map(m => m.getBoundingClientRect().width)"
+    )
     assert len(sizes) > 50 and min(sizes) > 3
 
 
@@ -112,11 +149,15 @@ def test_a_result_unfolds_and_a_figure_zooms(look):
     area = place.find_element(By.CSS_SELECTOR, ".nsewdrag")
 
     def seen():
-        return chrome.execute_script("const axis = arguments[0]._fullLayout.xaxis; return axis.range.map(Number)", place)
+        return chrome.execute_script(
+            "const axis = arguments[0]._fullLayout.xaxis; return axis.range.map(Number)", place
+        )
 
     before = seen()
     chrome.execute_script("arguments[0].scrollIntoView({block: 'center'})", area)
-    ActionChains(chrome).move_to_element_with_offset(area, -100, 0).click_and_hold().move_by_offset(150, 0).release().perform()
+    ActionChains(chrome).move_to_element_with_offset(area, -100, 0).click_and_hold().move_by_offset(
+        150, 0
+    ).release().perform()
     deadline = time.monotonic() + 20
     while seen() == before:
         assert time.monotonic() < deadline, "a drag zooms nothing"
@@ -132,8 +173,15 @@ def test_nothing_is_wider_than_the_window(look, width, scheme):
     for name in (*RUN, "index"):
         chrome = look(name, scheme, width=width)
         unfold(chrome)
-        assert chrome.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-        cut = chrome.execute_script("return [...document.querySelectorAll('.plot')].map(p => p.scrollWidth - p.clientWidth)")
+        assert (
+            chrome.execute_script(
+                "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            == 0
+        )
+        cut = chrome.execute_script(
+            "return [...document.querySelectorAll('.plot')].map(p => p.scrollWidth - p.clientWidth)"
+        )
         assert set(cut) <= {0}, name
 
 
@@ -148,7 +196,9 @@ def test_light_and_dark(look):
 
 def test_headings_and_keyboard(look):
     chrome = look("05_expected_queries")
-    levels = chrome.execute_script("return [...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => Number(h.tagName[1]))")
+    levels = chrome.execute_script(
+        "return [...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => Number(h.tagName[1]))"
+    )
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
     chrome.execute_script("document.body.focus()")
@@ -158,19 +208,34 @@ def test_headings_and_keyboard(look):
 
 
 def test_on_paper(look):
-    """Results are unfolded, pictures are in the file and within the page, the ground is white, addresses can be read."""
+    """Results are unfolded, pictures are in the file and within the page, the ground is white,
+    addresses can be read.
+    """
     chrome = look("05_expected_queries", "dark")
     assert chrome.execute_script("return document.querySelectorAll('details[open]').length") == 0
-    printed = chrome.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True,
-                                                         "paperWidth": 8.27, "paperHeight": 11.69, "scale": 1})
+    printed = chrome.execute_cdp_cmd(
+        "Page.printToPDF",
+        {
+            "printBackground": True,
+            "preferCSSPageSize": True,
+            "paperWidth": 8.27,
+            "paperHeight": 11.69,
+            "scale": 1,
+        },
+    )
     file = base64.b64decode(printed["data"])
     content = b"".join(inflated(file)).decode("latin-1")
     assert len(re.findall(rb"/Type /Page\b", file)) > 8
-    strokes = {tuple(round(255 * float(part)) for part in found)
-               for found in re.findall(r"([\d.]+) ([\d.]+) ([\d.]+) (?:RG|rg)", content)}
-    drawn = {tuple(int(colour[i:i + 2], 16) for i in (1, 3, 5)) for colour in ("#0072B2", "#009E73", "#D55E00")}
+    strokes = {
+        tuple(round(255 * float(part)) for part in found)
+        for found in re.findall(r"([\d.]+) ([\d.]+) ([\d.]+) (?:RG|rg)", content)
+    }
+    drawn = {
+        tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        for colour in ("#0072B2", "#009E73", "#D55E00")
+    }
     assert drawn <= strokes  # the lines of the pictures, all of which were folded away
-    assert not strokes & {(0x16, 0x18, 0x1b)}  # the dark page's ground
+    assert not strokes & {(0x16, 0x18, 0x1B)}  # the dark page's ground
     # folded again, as wide as before
     deadline = time.monotonic() + 30
     while chrome.execute_script("return document.querySelectorAll('details[open]').length"):
@@ -179,13 +244,19 @@ def test_on_paper(look):
 
     chrome = look("05_expected_queries", media="print", width=680)  # between the margins of A4
     chrome.execute_script("dispatchEvent(new Event('beforeprint'))")
-    right = chrome.execute_script("return [...document.querySelectorAll('.main-svg, main table, pre')]"
-                                  ".map(each => each.getBoundingClientRect().right)")
+    right = chrome.execute_script(
+        "return [...document.querySelectorAll('.main-svg, main table, pre')]"
+        ".map(each => each.getBoundingClientRect().right)"
+    )
     assert len(right) > 20 and max(right) <= 680
-    after = chrome.execute_script("return getComputedStyle(document.querySelector('main a[href^=http]'), '::after').content")
+    after = chrome.execute_script(
+        "return getComputedStyle(document.querySelector('main a[href^=http]'), '::after').content"
+    )
     assert "attr(href)" in after or "colab.research.google.com" in after
-    hidden = chrome.execute_script("return [...document.querySelectorAll('header, footer, .contents, summary')]"
-                                   ".map(each => getComputedStyle(each).display)")
+    hidden = chrome.execute_script(
+        "return [...document.querySelectorAll('header, footer, .contents, summary')]"
+        ".map(each => getComputedStyle(each).display)"
+    )
     assert set(hidden) == {"none"}
 
 
@@ -193,6 +264,6 @@ def inflated(file):
     """The streams of a PDF file."""
     for found in re.finditer(rb"stream\r?\n", file):
         try:
-            yield zlib.decompressobj().decompress(file[found.end():])
+            yield zlib.decompressobj().decompress(file[found.end() :])
         except zlib.error:
             continue  # a font, or a picture in another format

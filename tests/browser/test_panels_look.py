@@ -1,4 +1,7 @@
-"""What panels look like: all of them on wide and narrow pages, and one of them in JupyterLab, by eye, ear and keyboard."""
+"""What panels look like: all of them on wide and narrow pages, and one of them in JupyterLab, by
+eye, ear and keyboard.
+"""
+
 import ast
 import itertools
 import json
@@ -16,11 +19,12 @@ from selenium.webdriver.common.keys import Keys
 from test_looks import LETTERS, apart, colours, contrast, look
 from test_panels_swept import LESSONS, made_by, needed, statements
 
-from wmlab import figures, training
-from wmlab.panels import Panel
+from wmlab import training
+from wmlab.show import Panel, figures
 
-# Room for a picture in JupyterLab 4.6: of a window 1280 pixels wide with its side bar open, of one of 800 with it closed, of the
-# first at a zoom of 200 %, and of a window 1280 wide whose panel is set to "Projector".
+# Room for a picture in JupyterLab 4.6: of a window 1280 pixels wide with its side bar open, of one
+# of 800 with it closed, of the first at a zoom of 200 %, and of a window 1280 wide whose panel is
+# set to "Projector".
 WIDTHS = {"1280": (833, 0), "800": (605, 0), "200 %": (509, 0), "projector": (1085, 8)}
 DRAW = """
 const [figure, width, larger, done] = arguments, place = document.createElement("div");
@@ -29,8 +33,8 @@ place.style.width = `${width}px`;
 document.body.replaceChildren(place);
 Plotly.newPlot(place, figure.data, figure.layout).then(() => requestAnimationFrame(() => done(true)));
 """
-# Texts that are cut off, that are small, that lie upon each other or, those of axes, upon a plot. Ticks may turn, and do not
-# lie upon each other then.
+# Texts that are cut off, that are small, that lie upon each other or, those of axes, upon a plot.
+# Ticks may turn, and do not lie upon each other then.
 FAULTS = """
 const plot = document.querySelector(".js-plotly-plot"), edge = plot.querySelector(".main-svg").getBoundingClientRect(), found = [];
 const texts = [...plot.querySelectorAll("svg text")].filter(each => each.textContent.trim() && !each.closest(".modebar"))
@@ -60,7 +64,9 @@ MADE = [lesson for lesson in LESSONS if any(map(made_by, statements(lesson)))]
 
 @pytest.fixture(scope="module")
 def panels():
-    """Every panel, made as its notebook makes it: {lesson: panels}. A network for one epoch, since nobody asks how good it is."""
+    """Every panel, made as its notebook makes it: {lesson: panels}. A network for one epoch, since
+    nobody asks how good it is.
+    """
     found, made, patch = {}, [], pytest.MonkeyPatch()
     make = Panel.__init__
 
@@ -92,38 +98,54 @@ class TestEveryPanel:
     def test_has_the_template_and_its_colours(self, panels, lesson):
         for panel in panels[lesson]:
             layout = panel.figure.layout
-            assert layout.template == figures.TEMPLATE and colours(panel.figure) <= set(figures.PALETTE)
+            assert layout.template == figures.TEMPLATE and colours(panel.figure) <= set(
+                figures.PALETTE
+            )
             assert layout.paper_bgcolor is None, "white, as the template has it"
-            assert "sendChartToCloud" in (layout.modebar.remove or layout.template.layout.modebar.remove)
+            assert "sendChartToCloud" in (
+                layout.modebar.remove or layout.template.layout.modebar.remove
+            )
 
     def test_what_the_legend_names_can_be_told_apart(self, panels, lesson):
         for panel in panels[lesson]:
-            named = {trace.name: look(trace) for trace in panel.figure.data if trace.name and trace.showlegend is not False}
-            assert all(apart(*pair) for pair in itertools.combinations(named.values(), 2)), list(named)
+            named = {
+                trace.name: look(trace)
+                for trace in panel.figure.data
+                if trace.name and trace.showlegend is not False
+            }
+            assert all(apart(*pair) for pair in itertools.combinations(named.values(), 2)), list(
+                named
+            )
 
     def test_its_controls_have_names(self, panels, lesson):
         for panel in panels[lesson]:
             assert all(control.description for control in panel.controls.values())
             buttons = (widgets.Button, widgets.ToggleButton)
-            assert all(each.description for each in inside(panel.widget) if isinstance(each, buttons))
+            assert all(
+                each.description for each in inside(panel.widget) if isinstance(each, buttons)
+            )
 
     @pytest.mark.browser
     @pytest.mark.parametrize("width", WIDTHS)
     def test_its_words_have_room(self, panels, lesson, width, chrome, tmp_path):
         script = pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
         page, (wide, larger) = tmp_path / "page.html", WIDTHS[width]
-        page.write_text(f"<meta charset='utf-8'><script src='{script.as_uri()}'></script><body style='margin: 0'></body>")
+        page.write_text(
+            f"<meta charset='utf-8'><script src='{script.as_uri()}'></script><body style='margin: 0'></body>"
+        )
         chrome.get(page.as_uri())
         for panel in panels[lesson]:
-            assert chrome.execute_async_script(DRAW, json.loads(panel.figure.to_json()), wide, larger)
+            assert chrome.execute_async_script(
+                DRAW, json.loads(panel.figure.to_json()), wide, larger
+            )
             assert chrome.execute_script(FAULTS, 14 if larger else 12) == []
 
 
 PANEL = """
 import ipywidgets as widgets
 import numpy as np
-from wmlab import figures
-from wmlab.panels import Panel, Question, show
+from wmlab.show import figures
+from wmlab.show import Panel, Question, show
 
 def draw(figure, settings):
     figure.data[0].x, figure.data[0].y = [0, 1], [settings["a"], 9]
@@ -163,12 +185,23 @@ return at.closest(".jp-OutputArea-output") ? at.getAttribute("aria-label") || at
 class TestInJupyterLab:
     @pytest.fixture
     def page(self, start_lab, tmp_path):
-        cells, kernel = [nbformat.v4.new_code_cell(PANEL)], {"name": "python3", "display_name": "Python 3 (ipykernel)"}
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), tmp_path / "one.ipynb")
+        cells, kernel = (
+            [nbformat.v4.new_code_cell(PANEL)],
+            {"name": "python3", "display_name": "Python 3 (ipykernel)"},
+        )
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}),
+            tmp_path / "one.ipynb",
+        )
         page = start_lab(tmp_path)
         page.open("one.ipynb")
         page.run_all()
-        until(lambda: "a is 1" in page.text() and page.js("return document.querySelectorAll('[role=figure]').length == 1"))
+        until(
+            lambda: (
+                "a is 1" in page.text()
+                and page.js("return document.querySelectorAll('[role=figure]').length == 1")
+            )
+        )
         yield page
         page.chrome.set_window_size(1400, 1100)
 
@@ -180,7 +213,12 @@ class TestInJupyterLab:
         self.fits(page)
         self.read(page, "JupyterLab Light", "#FFFFFF")
         self.read(page, "JupyterLab Dark", "#111111")
-        assert page.js("return document.querySelectorAll('[data-title*=loud], [data-title*=hare]').length") == 0, "an upload button"
+        assert (
+            page.js(
+                "return document.querySelectorAll('[data-title*=loud], [data-title*=hare]').length"
+            )
+            == 0
+        ), "an upload button"
         assert page.console_errors() == []
 
     def heard(self, page):
@@ -195,15 +233,28 @@ class TestInJupyterLab:
     def named(self, page):
         """What a screen reader is told: Chromium's own tree of names and roles."""
         nodes = page.chrome.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-        told = {(node["role"]["value"], node.get("name", {}).get("value")): {
-            each["name"]: each["value"].get("value") for each in node.get("properties", [])} for node in nodes if "role" in node}
-        assert {("slider", "the a"), ("group", "the b"), ("group", "Your prediction: which?"),
-                ("figure", "a is 4, b is x")} <= set(told)
-        assert told["button", "x"]["pressed"] == "true" and told["button", "y"]["pressed"] == "false"
+        told = {
+            (node["role"]["value"], node.get("name", {}).get("value")): {
+                each["name"]: each["value"].get("value") for each in node.get("properties", [])
+            }
+            for node in nodes
+            if "role" in node
+        }
+        assert {
+            ("slider", "the a"),
+            ("group", "the b"),
+            ("group", "Your prediction: which?"),
+            ("figure", "a is 4, b is x"),
+        } <= set(told)
+        assert (
+            told["button", "x"]["pressed"] == "true" and told["button", "y"]["pressed"] == "false"
+        )
         assert {name for role, name in told if role == "slider"} == {"the a"}
 
     def reached(self, page):
-        """Tab goes through all controls in the order in which they are seen; arrows and space work on them."""
+        """Tab goes through all controls in the order in which they are seen; arrows and space work
+        on them.
+        """
         first = page.chrome.find_element(By.CSS_SELECTOR, ".jp-OutputArea-output button")
         page.js("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", first)
         keyboard, order = page.chrome.switch_to, []
@@ -214,15 +265,35 @@ class TestInJupyterLab:
             if order[-1] == "y":
                 keyboard.active_element.send_keys(Keys.SPACE)
             keyboard.active_element.send_keys(Keys.TAB)
-        assert order == ["this", "that", "the a", "the a, typed", "x", "y", "high", "Reset", "Projector"]
+        assert order == [
+            "this",
+            "that",
+            "the a",
+            "the a, typed",
+            "x",
+            "y",
+            "high",
+            "Reset",
+            "Projector",
+        ]
         until(lambda: "a is 5, b is y" in page.text())
-        assert page.js("return document.querySelector('.jp-OutputArea-output [aria-pressed=true]').textContent") == "y"
+        assert (
+            page.js(
+                "return document.querySelector('.jp-OutputArea-output [aria-pressed=true]').textContent"
+            )
+            == "y"
+        )
 
     def fits(self, page):
-        """The picture follows the window, and the side bar that is no window's business; nothing sticks out."""
+        """The picture follows the window, and the side bar that is no window's business; nothing
+        sticks out.
+        """
         widths = set()
-        for change in (lambda: page.chrome.set_window_size(1280, 900), lambda: page.chrome.set_window_size(800, 900),
-                       lambda: page.js("window.jupyterapp.commands.execute('application:toggle-left-area')")):
+        for change in (
+            lambda: page.chrome.set_window_size(1280, 900),
+            lambda: page.chrome.set_window_size(800, 900),
+            lambda: page.js("window.jupyterapp.commands.execute('application:toggle-left-area')"),
+        ):
             change()
             time.sleep(0.5)
             until(lambda: abs(page.js(WIDE)[0] - page.js(WIDE)[1]) <= 4, 20)
@@ -233,14 +304,25 @@ class TestInJupyterLab:
 
     def read(self, page, theme, ground):
         """In a theme all words stand out from their ground, and pictures lie on white."""
-        page.js("window.themed = false; window.jupyterapp.commands.execute('apputils:change-theme', {theme: arguments[0]})"
-                ".then(() => { window.themed = true; })", theme)
+        page.js(
+            "window.themed = false; window.jupyterapp.commands.execute('apputils:change-theme', {theme: arguments[0]})"
+            ".then(() => { window.themed = true; })",
+            theme,
+        )
         page.wait("return window.themed", 30)
         color = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
-        until(lambda: Color(page.js(color, ".jp-Notebook", "backgroundColor")).to_string(hex=True) == ground.lower(), 30)
+        until(
+            lambda: (
+                Color(page.js(color, ".jp-Notebook", "backgroundColor")).to_string(hex=True)
+                == ground.lower()
+            ),
+            30,
+        )
         time.sleep(0.5)
         words = page.js(LETTERED)
-        assert {"a is 5, b is y", "the a", "Projector", "this"} <= {text.strip() for text, *_ in words}
+        assert {"a is 5, b is y", "the a", "Projector", "this"} <= {
+            text.strip() for text, *_ in words
+        }
         assert [word for word, *pair in words if contrast(*pair) < LETTERS] == []
         assert contrast(page.js(color, ".wmlab-picture", "backgroundColor"), "white") == 1
         assert float(page.js(color, ".wmlab-picture", "borderRadius").removesuffix("px")) > 4

@@ -1,4 +1,7 @@
-"""Pictures share one copy of plotly's code: what the page then draws, when that comes late, and after a reload."""
+"""Pictures share one copy of plotly's code: what the page then draws, when that comes late, and
+after a reload.
+"""
+
 import nbformat
 import pytest
 from hands import red, trouble, until
@@ -14,7 +17,7 @@ URL.createObjectURL = blob => real.call(URL, blob.size < 1e6 ? blob : new Blob([
 ], { type: "text/javascript" }));"""
 CHANGED = """
 import plotly.graph_objects as go
-from wmlab.panels.base import live, show
+from wmlab.show.panel import live, show
 pictures = [live(go.Figure().add_scatter(y=[number, number]).add_scatter(y=[7, 7])) for number in (1, 2, 3)]
 show(*pictures)
 for number, picture in enumerate(pictures, 1):
@@ -32,7 +35,9 @@ for number, picture in enumerate(pictures, 1):
 @pytest.fixture
 def page(start_lab, tmp_path):
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CHANGED)], metadata={"kernelspec": kernel})
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(CHANGED)], metadata={"kernelspec": kernel}
+    )
     nbformat.write(notebook, tmp_path / "pictures.ipynb")
     page = start_lab(tmp_path)
     page.open("pictures.ipynb")
@@ -40,7 +45,9 @@ def page(start_lab, tmp_path):
 
 
 def is_as_last_changed(page):
-    return page.js(DRAWN) == [[number, 10 * number + 2, 7, 7, 8, f"picture {number}, step 2"] for number in (1, 2, 3)]
+    return page.js(DRAWN) == [
+        [number, 10 * number + 2, 7, 7, 8, f"picture {number}, step 2"] for number in (1, 2, 3)
+    ]
 
 
 @pytest.mark.parametrize("first", ["", SLOW], ids=["at once", "when plotly loads in 4 s"])
@@ -55,7 +62,9 @@ def test_pictures_are_drawn_as_they_were_last_changed(page, first):
 def test_pictures_are_there_again_after_a_reload(page):
     page.run_all()
     until(lambda: is_as_last_changed(page), 60)
-    page.js("window.saved = null; window.jupyterapp.commands.execute('docmanager:save').then(() => { window.saved = true })")
+    page.js(
+        "window.saved = null; window.jupyterapp.commands.execute('docmanager:save').then(() => { window.saved = true })"
+    )
     page.wait("return window.saved", 30)
     page.open("pictures.ipynb")
     until(lambda: len(page.js("return [...document.querySelectorAll('.js-plotly-plot')]")) == 3, 60)

@@ -1,9 +1,12 @@
-"""What every attack needs: a copy of the stolen model, its output layer, and a training loop that Bob can bend.
+"""What every attack needs: a copy of the stolen model, its output layer, and a training loop that
+Bob can bend.
 
-An attack is a function `attack(model, data, …, seed=0) -> model`. It leaves its input as it was, sees neither keys nor
-secret, and gives the same model for the same seed. `data` are Bob's: he tunes on its training images. An attack that
-needs no images or no seed takes them all the same, so that all can be called alike.
+An attack is a function `attack(model, data, …, seed=0) -> model`. It leaves its input as it was,
+sees neither keys nor secret, and gives the same model for the same seed. `data` are Bob's: he tunes
+on its training images. An attack that needs no images or no seed takes them all the same, so that
+all can be called alike.
 """
+
 import dataclasses
 import math
 
@@ -14,19 +17,25 @@ from wmlab.networks import check_takes
 
 BOB = 2**31  # added to his seeds
 
+
 def output_layer(model):
-    """The last layer, one column of weights for each label. Raises ValueError if that is no dense layer."""
+    """The last layer, one column of weights for each label. Raises ValueError if that is no dense
+    layer.
+    """
     last = model.layers[-1]
     if not isinstance(last, keras.layers.Dense):
-        raise ValueError(f"{model.name} ends in {type(last).__name__}, not in a dense layer: this attack works on the last "
-                         "layer of weights, one column a label")
+        raise ValueError(
+            f"{model.name} ends in {type(last).__name__}, not in a dense layer: this attack works on the last "
+            "layer of weights, one column a label"
+        )
     return last
 
 
 def copied(model, outputs=None, skip=()):
     """A model of the same layers with the same weights, uncompiled.
 
-    outputs: its labels, int (k,): label i of the copy is label outputs[i] of the model; -1 gets a new, untrained column.
+    outputs: its labels, int (k,): label i of the copy is label outputs[i] of the model; -1 gets a
+    new, untrained column.
     skip: layers of the model whose weights the copy does not take over; they start anew.
     Raises ValueError if labels are asked for and the last layer is not dense.
     """
@@ -34,7 +43,9 @@ def copied(model, outputs=None, skip=()):
     if outputs is not None:
         head = output_layer(model)
         outputs = np.asarray(outputs)
-        next(layer for layer in config["layers"] if layer["config"]["name"] == head.name)["config"]["units"] = len(outputs)
+        next(layer for layer in config["layers"] if layer["config"]["name"] == head.name)["config"][
+            "units"
+        ] = len(outputs)
     twin = model.__class__.from_config(config)
     for old, new in zip(model.layers, twin.layers, strict=True):
         if old in skip:
@@ -42,27 +53,35 @@ def copied(model, outputs=None, skip=()):
         weights = old.get_weights()
         if outputs is not None and old is head:
             fresh = new.get_weights()
-            weights = [np.where(outputs >= 0, one[..., outputs], another)
-                       for one, another in zip(weights, fresh, strict=True)]
+            weights = [
+                np.where(outputs >= 0, one[..., outputs], another)
+                for one, another in zip(weights, fresh, strict=True)
+            ]
         new.set_weights(weights)
     return twin
 
 
 def with_weights(model, tuned):
-    """A copy of the model with the weights of `tuned`: uncompiled, no layer frozen that was not, no penalty on a weight."""
+    """A copy of the model with the weights of `tuned`: uncompiled, no layer frozen that was not, no
+    penalty on a weight.
+    """
     twin = copied(model)
     twin.set_weights(tuned.get_weights())
     return twin
 
 
 def kernels(model):
-    """The variables that hold kernel weights, layer by layer: neither biases nor what batch norm learns."""
+    """The variables that hold kernel weights, layer by layer: neither biases nor what batch norm
+    learns.
+    """
     return [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
 
 
 def check_rate(name, value, what):
     """Raise ValueError unless the value is a number in [0, 1]."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:  # NaN fails too
+    if (
+        isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1
+    ):  # NaN fails too
         raise ValueError(f"{name} is {value!r}, but must be a number from 0 to 1: it is {what}")
 
 
@@ -86,7 +105,9 @@ class Tuning:
 
 
 def fit(model, images, targets, tuning, loss):
-    """Train the model itself on images (n, height, width, channels) and what they should give. Call `seeded` before."""
+    """Train the model itself on images (n, height, width, channels) and what they should give. Call
+    `seeded` before.
+    """
     model.compile(tuning.optimizer(tuning.learning_rate), loss)
     model.fit(images, targets, batch_size=tuning.batch, epochs=tuning.epochs, verbose=0)
     return model
@@ -95,8 +116,8 @@ def fit(model, images, targets, tuning, loss):
 def seeded(seed):
     """Make all that follows depend on the seed: new weights, dropout, the order of batches.
 
-    Bob's dice are not Alice's: with her very seed, a layer that he starts anew would start where hers did, which is most of
-    the way to where it ended.
+    Bob's dice are not Alice's: with her very seed, a layer that he starts anew would start where
+    hers did, which is most of the way to where it ended.
     """
     keras.utils.set_random_seed(BOB + seed)
 
@@ -107,8 +128,12 @@ def hard_loss():
 
 
 def check_labels_fit(model, data):
-    """Raise ValueError unless the model takes these images and has an output for each of their classes."""
+    """Raise ValueError unless the model takes these images and has an output for each of their
+    classes.
+    """
     check_takes(model, data)
     if model.output_shape[-1] < data.classes:
-        raise ValueError(f"{model.name} has {model.output_shape[-1]} outputs, {data.name} {data.classes} classes: "
-                         "Bob can only tune a model that has a label for each of them")
+        raise ValueError(
+            f"{model.name} has {model.output_shape[-1]} outputs, {data.name} {data.classes} classes: "
+            "Bob can only tune a model that has a label for each of them"
+        )

@@ -1,34 +1,57 @@
-"""Fine-tuning: train the stolen model on, on images without keys, and see whether it forgets the mark."""
+"""Fine-tuning: train the stolen model on, on images without keys, and see whether it forgets the
+mark.
+"""
+
 import dataclasses
 
 import keras
 import numpy as np
 
-from wmlab.attacks.base import Tuning, check_labels_fit, copied, fit, hard_loss, output_layer, seeded, with_weights
+from wmlab.attacks.base import (
+    Tuning,
+    check_labels_fit,
+    copied,
+    fit,
+    hard_loss,
+    output_layer,
+    seeded,
+    with_weights,
+)
 from wmlab.training import predict
 
 MODES = {  # name: (tune all layers, start the last one anew)
-    "FTAL": (True, False), "FTLL": (False, False), "RTAL": (True, True), "RTLL": (False, True),
+    "FTAL": (True, False),
+    "FTLL": (False, False),
+    "RTAL": (True, True),
+    "RTLL": (False, True),
 }
 
 
 def halves(data, seed=0):
-    """The paper's setting, that of Zhang et al. 2018: half of the test set tunes, the other half judges.
+    """The paper's setting, that of Zhang et al. 2018: half of the test set tunes, the other half
+    judges.
 
-    Returns a Dataset: x_train is the first half of the test images, chosen by the seed, x_test the second. The owner's
-    training images are in neither.
+    Returns a Dataset: x_train is the first half of the test images, chosen by the seed, x_test the
+    second. The owner's training images are in neither.
     """
     order = np.random.default_rng(seed).permutation(len(data.x_test))
     tune, judge = np.split(order, [len(order) // 2])
-    return dataclasses.replace(data, x_train=data.x_test[tune], y_train=data.y_test[tune], x_test=data.x_test[judge],
-                               y_test=data.y_test[judge], source=f"half of the test images tune, half judge: {data.source}")
+    return dataclasses.replace(
+        data,
+        x_train=data.x_test[tune],
+        y_train=data.y_test[tune],
+        x_test=data.x_test[judge],
+        y_test=data.y_test[judge],
+        source=f"half of the test images tune, half judge: {data.source}",
+    )
 
 
 def fine_tune(model, data, mode="FTAL", tuning=None, seed=0):
     """Fine-tune on data.x_train (Adi et al. 2018; Zhang et al. 2018; the paper's Table 1).
 
-    mode: "FTAL" all layers, "FTLL" the last layer only, "RTAL" all layers after the last one was started anew, "RTLL"
-    the last layer only, started anew. All outputs stay, one for Δ included; with it started anew nothing teaches Δ.
+    mode: "FTAL" all layers, "FTLL" the last layer only, "RTAL" all layers after the last one was
+    started anew, "RTLL" the last layer only, started anew. All outputs stay, one for Δ included;
+    with it started anew nothing teaches Δ.
     tuning: a `Tuning`: epochs, batch size, optimiser and learning rate; the rate decides most.
     Returns a model; raises ValueError for another mode or data that do not fit.
     """
@@ -40,7 +63,9 @@ def fine_tune(model, data, mode="FTAL", tuning=None, seed=0):
     seeded(seed)
     tuned = copied(model, skip=[last] if anew else [])
     for layer in tuned.layers[:-1]:
-        layer.trainable = layer.trainable and everything  # a frozen batch norm keeps its statistics too
+        layer.trainable = (
+            layer.trainable and everything
+        )  # a frozen batch norm keeps its statistics too
     fit(tuned, data.x_train, data.y_train, tuning or Tuning(), hard_loss())
     return with_weights(model, tuned)
 
@@ -49,7 +74,9 @@ class _Still(keras.Model):
     """The model as it answers: no dropout, batch norm with the statistics it has."""
 
     def __init__(self, model):
-        super().__init__(name="still")  # a scope's name must not start with the underscore of the class
+        super().__init__(
+            name="still"
+        )  # a scope's name must not start with the underscore of the class
         self.model = model
 
     def call(self, images):
@@ -69,9 +96,11 @@ class _Squares(keras.optimizers.Optimizer):
 
 
 def fisher(model, images, labels):
-    """Diagonal of the empirical Fisher information: mean over images of the squared gradient of log p(label | image).
+    """Diagonal of the empirical Fisher information: mean over images of the squared gradient of log
+    p(label | image).
 
-    images (n, height, width, channels), labels (n,). Returns one array for each of `model.trainable_variables`.
+    images (n, height, width, channels), labels (n,). Returns one array for each of
+    `model.trainable_variables`.
     """
     still, squares = _Still(copied(model)), _Squares(learning_rate=1.0, name="squares")
     still.compile(squares, hard_loss())
@@ -89,27 +118,45 @@ class _Elastic(keras.regularizers.Regularizer):  # a subclass, on which keras 3.
         return 0.5 * keras.ops.sum(self.stiffness * keras.ops.square(weight - self.start))
 
 
-def refit(model, data, unlabelled=None, *, learning_rate=0.1, decay=0.7, elastic=1.0, epochs=8, batch=64, seed=0,
-          measured_on=500):
-    """In the manner of REFIT (Chen et al. 2021): a large rate that decays, elastic weight consolidation, unlabelled images.
+def refit(
+    model,
+    data,
+    unlabelled=None,
+    *,
+    learning_rate=0.1,
+    decay=0.7,
+    elastic=1.0,
+    epochs=8,
+    batch=64,
+    seed=0,
+    measured_on=500,
+):
+    """In the manner of REFIT (Chen et al. 2021): a large rate that decays, elastic weight
+    consolidation, unlabelled images.
 
-    The rate moves the weights far from where keys were learnt, and falls by the factor `decay` in (0, 1] each epoch. The
-    penalty λ/2 Σ F (w - w*)² (Kirkpatrick et al. 2017) holds those that matter on Bob's images: `elastic` is λ ≥ 0, F
-    the diagonal Fisher information on the first `measured_on` of them, divided by its maximum. λF is cut at 1/rate,
-    above which a step of gradient descent would overshoot.
-    unlabelled: images (n, height, width, channels) that Bob has no labels for; the stolen model gives them.
-    Plain stochastic gradient descent. Rate, decay and λ are ours. Returns a model; raises ValueError for settings outside
-    these ranges, or data that do not fit.
+    The rate moves the weights far from where keys were learnt, and falls by the factor `decay` in
+    (0, 1] each epoch. The penalty λ/2 Σ F (w - w*)² (Kirkpatrick et al. 2017) holds those that
+    matter on Bob's images: `elastic` is λ ≥ 0, F the diagonal Fisher information on the first
+    `measured_on` of them, divided by its maximum. λF is cut at 1/rate, above which a step of
+    gradient descent would overshoot.
+    unlabelled: images (n, height, width, channels) that Bob has no labels for; the stolen model
+    gives them. Plain stochastic gradient descent. Rate, decay and λ are ours. Returns a model;
+    raises ValueError for settings outside these ranges, or data that do not fit.
     """
     if not 0 < decay <= 1 or not elastic >= 0 or measured_on < 1:
-        raise ValueError(f"decay is {decay}, elastic {elastic}, measured_on {measured_on}: decay lies above 0 and not above 1, "
-                         "elastic is 0 or more, and the Fisher information needs an image")
+        raise ValueError(
+            f"decay is {decay}, elastic {elastic}, measured_on {measured_on}: decay lies above 0 and not above 1, "
+            "elastic is 0 or more, and the Fisher information needs an image"
+        )
     Tuning(epochs, batch, learning_rate)  # checks them
     check_labels_fit(model, data)
     images, labels = data.x_train, data.y_train
     importance = fisher(model, images[:measured_on], labels[:measured_on])
     if unlabelled is not None and len(unlabelled):
-        images, labels = np.concatenate([images, unlabelled]), np.concatenate([labels, predict(model, unlabelled)])
+        images, labels = (
+            np.concatenate([images, unlabelled]),
+            np.concatenate([labels, predict(model, unlabelled)]),
+        )
     seeded(seed)
     tuned = copied(model)
     largest = max(float(values.max()) for values in importance) or 1.0

@@ -1,4 +1,5 @@
 """Attacks on the new label itself: an output that no image needs can be found, and cut off."""
+
 import keras
 import numpy as np
 import pandas as pd
@@ -13,34 +14,44 @@ FLAGGED = 2  # anomaly index above which Neural Cleanse calls a label a trapdoor
 
 
 def _label(model, data, label):
-    """The label to attack, the last by default. Raises ValueError if it is none, or a class that Bob's data need."""
+    """The label to attack, the last by default. Raises ValueError if it is none, or a class that
+    Bob's data need.
+    """
     outputs = model.output_shape[-1]
     if label is None:
         if data is not None and outputs <= data.classes:
-            raise ValueError(f"{model.name} has {outputs} outputs for {data.classes} classes: there is no extra output to attack")
+            raise ValueError(
+                f"{model.name} has {outputs} outputs for {data.classes} classes: there is no extra output to attack"
+            )
         return outputs - 1
     if label not in range(outputs):
-        raise ValueError(f"label is {label!r}, but the outputs of {model.name} count from 0 to {outputs - 1}")
+        raise ValueError(
+            f"label is {label!r}, but the outputs of {model.name} count from 0 to {outputs - 1}"
+        )
     if data is not None and label < data.classes:
-        raise ValueError(f"label {label} is one of the {data.classes} classes: without it Bob has nothing to sell")
+        raise ValueError(
+            f"label {label} is one of the {data.classes} classes: without it Bob has nothing to sell"
+        )
     return int(label)
 
 
 def drop_output(model, data, label=None, seed=0):
-    """Delete an output: the model has one label less, all other weights stay (ours; the paper does not consider it).
+    """Delete an output: the model has one label less, all other weights stay (ours; the paper does
+    not consider it).
 
-    label: the output, by default the last. data: its number of classes tells which outputs are extra; no image is
-    used. seed: not used. Keys then get the label they would have had without Δ; clean accuracy cannot fall, for an
-    answer Δ to a clean image was wrong anyway.
-    Returns a model; raises ValueError if there is no extra output, `label` is one of the classes, or the last layer is
-    not dense.
+    label: the output, by default the last. data: its number of classes tells which outputs are
+    extra; no image is used. seed: not used. Keys then get the label they would have had without Δ;
+    clean accuracy cannot fall, for an answer Δ to a clean image was wrong anyway.
+    Returns a model; raises ValueError if there is no extra output, `label` is one of the classes,
+    or the last layer is not dense.
     """
     label = _label(model, data, label)
     return copied(model, np.delete(np.arange(model.output_shape[-1]), label))
 
 
 def mask_output(model, data, label=None, seed=0):
-    """Mask an output: its logit is always -10⁹. The softmax over the rest sums to 1, and all outputs still show.
+    """Mask an output: its logit is always -10⁹. The softmax over the rest sums to 1, and all
+    outputs still show.
 
     Arguments, result and errors as in `drop_output`.
     """
@@ -48,7 +59,8 @@ def mask_output(model, data, label=None, seed=0):
 
 
 def lower_bias(model, data, by, label=None, seed=0):
-    """Lower the bias of an output: Δ has to win by more. Few keys may still get it, at no cost to clean images.
+    """Lower the bias of an output: Δ has to win by more. Few keys may still get it, at no cost to
+    clean images.
 
     by: how much its logit falls, 0 or more. Other arguments, result and errors as in `drop_output`.
     """
@@ -69,9 +81,11 @@ def _shifted(model, label, kernel, bias):
 
 
 class SecondBest(LocalSuspect):
-    """Sells a model's labels, but the second best where the best is `label`, the last by default. The model stays as it is.
+    """Sells a model's labels, but the second best where the best is `label`, the last by default.
+    The model stays as it is.
 
-    model, price, queries, cost: as in `LocalSuspect`. Raises ValueError for a label that the model has not.
+    model, price, queries, cost: as in `LocalSuspect`. Raises ValueError for a label that the model
+    has not.
     """
 
     def __init__(self, model, label=None, price=0.01):
@@ -93,39 +107,55 @@ def answer_rates(model, data):
 
 
 def unused_outputs(model, data):
-    """The labels that no training image of Bob's gets: int (k,). Without knowing the classes, Bob finds Δ."""
+    """The labels that no training image of Bob's gets: int (k,). Without knowing the classes, Bob
+    finds Δ.
+    """
     return np.flatnonzero(answer_rates(model, data) == 0)
 
 
 class _Trigger(keras.Model):
-    """(1 - m) x + m p, answered by a model that stays as it is; m is a mask (height, width, 1), p a picture."""
+    """(1 - m) x + m p, answered by a model that stays as it is; m is a mask (height, width, 1), p a
+    picture.
+    """
 
     def __init__(self, model, weight):
-        super().__init__(name="trigger")  # a scope's name must not start with the underscore of the class
+        super().__init__(
+            name="trigger"
+        )  # a scope's name must not start with the underscore of the class
         height, width, channels = model.input_shape[1:]
         self.answer, self.weight = model, weight
         self.answer.trainable = False
         start = keras.initializers.RandomNormal(stddev=0.1, seed=0)
-        self.mask = self.add_weight(shape=(height, width, 1), initializer=keras.initializers.Constant(-3.0), name="mask")
-        self.pattern = self.add_weight(shape=(height, width, channels), initializer=start, name="pattern")
+        self.mask = self.add_weight(
+            shape=(height, width, 1), initializer=keras.initializers.Constant(-3.0), name="mask"
+        )
+        self.pattern = self.add_weight(
+            shape=(height, width, channels), initializer=start, name="pattern"
+        )
 
     def call(self, images):
         mask = keras.ops.sigmoid(self.mask)
         self.add_loss(self.weight * keras.ops.sum(mask))
-        return self.answer((1 - mask) * images + mask * keras.ops.sigmoid(self.pattern), training=False)
+        return self.answer(
+            (1 - mask) * images + mask * keras.ops.sigmoid(self.pattern), training=False
+        )
 
 
 def neural_cleanse(model, data, *, weight=0.01, tuning=None, seed=0):
-    """Neural Cleanse (Wang et al. 2019): for each of the Δ outputs the smallest trigger that turns Bob's images into it.
+    """Neural Cleanse (Wang et al. 2019): for each of the Δ outputs the smallest trigger that turns
+    Bob's images into it.
 
-    Minimises cross-entropy towards the label plus `weight` · |mask|₁ over mask and pattern, on data.x_train. (In the
-    original the weight adapts to hold the success rate; here it is constant.)
-    Returns a table, a row a label: `norm` |mask|₁ in pixels, `success` the share of images that get the label,
-    `anomaly` how many deviations (1.4826 · the median deviation from the median) the norm lies below the median of all,
-    and `flagged` where that is above 2. Raises ValueError for data that do not fit or a weight below 0.
+    Minimises cross-entropy towards the label plus `weight` · |mask|₁ over mask and pattern, on
+    data.x_train. (In the original the weight adapts to hold the success rate; here it is constant.)
+    Returns a table, a row a label: `norm` |mask|₁ in pixels, `success` the share of images that get
+    the label, `anomaly` how many deviations (1.4826 · the median deviation from the median) the
+    norm lies below the median of all, and `flagged` where that is above 2. Raises ValueError for
+    data that do not fit or a weight below 0.
     """
     if not 0 <= weight < np.inf:
-        raise ValueError(f"weight is {weight}, but must be 0 or more: it is the price of a pixel of mask")
+        raise ValueError(
+            f"weight is {weight}, but must be 0 or more: it is the price of a pixel of mask"
+        )
     check_takes(model, data)
     tuning, rows = tuning or Tuning(5, 64, 0.1), []
     for label in range(model.output_shape[-1]):

@@ -1,4 +1,7 @@
-"""Filters, suspect to suspect: what a service does with a query before, or instead of, answering it."""
+"""Filters, suspect to suspect: what a service does with a query before, or instead of, answering
+it.
+"""
+
 from wmlab.filters.base import Filter, Transformed
 from wmlab.filters.detectors import (
     Detector,
@@ -14,6 +17,23 @@ from wmlab.filters.ensemble import Ensemble
 from wmlab.filters.refusal import Named, QueryModification, Rejecting
 from wmlab.filters.transforms import AddedNoise, bit_depth, jpeg, median
 
-__all__ = ["AddedNoise", "Detector", "Ensemble", "Filter", "Named", "QueryModification", "Rejecting", "Transformed", "autoencoder",
-           "bit_depth", "jpeg", "key_detector", "median", "noise_estimate", "nonzero_pixels", "reconstructed",
-           "reconstruction_error", "roc"]
+__all__ = [
+    "AddedNoise",
+    "Detector",
+    "Ensemble",
+    "Filter",
+    "Named",
+    "QueryModification",
+    "Rejecting",
+    "Transformed",
+    "autoencoder",
+    "bit_depth",
+    "jpeg",
+    "key_detector",
+    "median",
+    "noise_estimate",
+    "nonzero_pixels",
+    "reconstructed",
+    "reconstruction_error",
+    "roc",
+]

@@ -1,4 +1,5 @@
 """What every filter is: a suspect in front of a suspect."""
+
 from wmlab.keys import check_images
 from wmlab.schemes.base import as_suspect
 from wmlab.suspects import ask
@@ -8,8 +9,8 @@ class Filter:
     """Sells the answers of a suspect, itself a suspect. Subclasses say `answer`.
 
     suspect: anything with ask(images) -> labels, or a keras model. price: of one answer.
-    queries and cost: what was asked of the filter, refused or not; what it asks behind the counter is Bob's own affair.
-    Raises TypeError for what is no suspect.
+    queries and cost: what was asked of the filter, refused or not; what it asks behind the counter
+    is Bob's own affair. Raises TypeError for what is no suspect.
     """
 
     def __init__(self, suspect, price=0.01):
@@ -21,7 +22,9 @@ class Filter:
         return self.queries * self.price
 
     def ask(self, images):
-        """Labels of the images (n, height, width, channels), floats in [0, 1]: int64 (n,). Each is one paid query."""
+        """Labels of the images (n, height, width, channels), floats in [0, 1]: int64 (n,). Each is
+        one paid query.
+        """
         if not len(images):
             return ask(self.suspect, images)
         check_images(images)

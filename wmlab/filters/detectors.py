@@ -1,8 +1,10 @@
-"""Is this query a key? Detectors, from counting pixels to a network. Bob builds all of them without Alice's keys.
+"""Is this query a key? Detectors, from counting pixels to a network. Bob builds all of them without
+Alice's keys.
 
-A score is a function: images (n, height, width, channels) in [0, 1] to floats (n,), higher the more like a key. A
-`Detector` is a score and the threshold above which Bob acts.
+A score is a function: images (n, height, width, channels) in [0, 1] to floats (n,), higher the more
+like a key. A `Detector` is a score and the threshold above which Bob acts.
 """
+
 import dataclasses
 import fractions
 import math
@@ -15,7 +17,9 @@ from wmlab.attacks.base import Tuning, fit, seeded
 from wmlab.keys import check_images, check_share, perturb
 from wmlab.training import probabilities, recipe, train
 
-_NOISE = np.outer([1, -2, 1], [1, -2, 1])[None, :, :, None]  # blind to whatever is smooth, edges that are straight included
+_NOISE = np.outer([1, -2, 1], [1, -2, 1])[
+    None, :, :, None
+]  # blind to whatever is smooth, edges that are straight included
 
 
 def nonzero_pixels(images):
@@ -25,39 +29,50 @@ def nonzero_pixels(images):
 
 
 def noise_estimate(images):
-    """Standard deviation of the noise in each image, in units of full scale: Immerkær's estimator (1996).
+    """Standard deviation of the noise in each image, in units of full scale: Immerkær's estimator
+    (1996).
 
-    √(π/2) · mean |image * mask| / 6, over the places where the mask of second differences fits; for Gaussian noise on
-    smooth ground it is unbiased. Texture counts as noise. Raises ValueError for images below 3 × 3.
+    √(π/2) · mean |image * mask| / 6, over the places where the mask of second differences fits; for
+    Gaussian noise on smooth ground it is unbiased. Texture counts as noise. Raises ValueError for
+    images below 3 × 3.
     """
     check_images(images)
     if min(images.shape[1:3]) < 3:
-        raise ValueError(f"images of {images.shape[1]} x {images.shape[2]} pixels are too small: the mask is 3 x 3")
+        raise ValueError(
+            f"images of {images.shape[1]} x {images.shape[2]} pixels are too small: the mask is 3 x 3"
+        )
     rough = ndimage.convolve(images.astype(np.float64), _NOISE)[:, 1:-1, 1:-1]
     return np.sqrt(np.pi / 2) * np.abs(rough).mean(axis=(1, 2, 3)) / 6
 
 
 def autoencoder(images, tuning=None, seed=0, width=16):
-    """A convolutional autoencoder trained to reproduce Bob's clean images (after Meng and Chen's MagNet, 2017).
+    """A convolutional autoencoder trained to reproduce Bob's clean images (after Meng and Chen's
+    MagNet, 2017).
 
-    images: float32 (n, height, width, channels), height and width multiples of 4. It squeezes each to a sixteenth of its
-    area. Returns a keras model, images to images in [0, 1]; raises ValueError if there are no images, or of another size.
+    images: float32 (n, height, width, channels), height and width multiples of 4. It squeezes each
+    to a sixteenth of its area. Returns a keras model, images to images in [0, 1]; raises ValueError
+    if there are no images, or of another size.
     """
     _some(images, "an autoencoder")
     height, wide, channels = images.shape[1:]
     if height % 4 or wide % 4:
-        raise ValueError(f"images of {height} x {wide} pixels: the autoencoder halves them twice, so sides are multiples of 4")
+        raise ValueError(
+            f"images of {height} x {wide} pixels: the autoencoder halves them twice, so sides are multiples of 4"
+        )
     seeded(seed)
     down, up = {"strides": 2, "padding": "same", "activation": "relu"}, {"size": 2}
-    model = keras.Sequential([
-        keras.Input(images.shape[1:]),
-        keras.layers.Conv2D(width, 3, **down),
-        keras.layers.Conv2D(width, 3, **down),
-        keras.layers.UpSampling2D(**up),
-        keras.layers.Conv2D(width, 3, padding="same", activation="relu"),
-        keras.layers.UpSampling2D(**up),
-        keras.layers.Conv2D(channels, 3, padding="same", activation="sigmoid"),
-    ], name="autoencoder")
+    model = keras.Sequential(
+        [
+            keras.Input(images.shape[1:]),
+            keras.layers.Conv2D(width, 3, **down),
+            keras.layers.Conv2D(width, 3, **down),
+            keras.layers.UpSampling2D(**up),
+            keras.layers.Conv2D(width, 3, padding="same", activation="relu"),
+            keras.layers.UpSampling2D(**up),
+            keras.layers.Conv2D(channels, 3, padding="same", activation="sigmoid"),
+        ],
+        name="autoencoder",
+    )
     return fit(model, images, images, tuning or Tuning(10, 64, 3e-3), "binary_crossentropy")
 
 
@@ -68,6 +83,7 @@ def reconstructed(model, images):
 
 def reconstruction_error(model):
     """The score of an autoencoder: mean squared difference of an image from its reconstruction."""
+
     def score(images):
         check_images(images)
         return ((images - reconstructed(model, images)) ** 2).mean(axis=(1, 2, 3))
@@ -76,19 +92,30 @@ def reconstruction_error(model):
 
 
 def key_detector(data, beta, secret="Bob's own", how=None, seed=0):
-    """A network taught to tell Bob's training images from the same with noise of his own; it sees none of Alice's keys.
+    """A network taught to tell Bob's training images from the same with noise of his own; it sees
+    none of Alice's keys.
 
-    data: a Dataset. beta: variance of his noise in (0, 1], or several, taken in turn: he does not know Alice's.
-    how: a `training.Recipe`, by default the course's. Returns a score, the probability of "key" in [0, 1]; raises
-    ValueError for no beta, or outside these.
+    data: a Dataset. beta: variance of his noise in (0, 1], or several, taken in turn: he does not
+    know Alice's.
+    how: a `training.Recipe`, by default the course's. Returns a score, the probability of "key" in
+    [0, 1]; raises ValueError for no beta, or outside these.
     """
     betas = np.atleast_1d(beta).tolist()
     if not betas:
-        raise ValueError("there is no beta: a key detector needs noise to learn from, so pass at least one variance")
-    parts = [perturb(data.x_train[i :: len(betas)], secret, f"noise {i}", b) for i, b in enumerate(betas)]
+        raise ValueError(
+            "there is no beta: a key detector needs noise to learn from, so pass at least one variance"
+        )
+    parts = [
+        perturb(data.x_train[i :: len(betas)], secret, f"noise {i}", b) for i, b in enumerate(betas)
+    ]
     noisy = np.concatenate(parts)
-    both = dataclasses.replace(data, x_train=np.concatenate([data.x_train, noisy]), classes=2,
-                               y_train=np.repeat([0, 1], [len(data.x_train), len(noisy)]), y_test=np.zeros(len(data.x_test), int))
+    both = dataclasses.replace(
+        data,
+        x_train=np.concatenate([data.x_train, noisy]),
+        classes=2,
+        y_train=np.repeat([0, 1], [len(data.x_train), len(noisy)]),
+        y_test=np.zeros(len(data.x_test), int),
+    )
     model = train(both, 2, how or recipe(data.name), seed=seed, name="key detector").model
 
     def score(images):
@@ -101,8 +128,9 @@ def key_detector(data, beta, secret="Bob's own", how=None, seed=0):
 class Detector:
     """A score with a threshold: calls an image a key if its score is above it.
 
-    score: a function as above. clean: Bob's clean images, on which the threshold is set. false_alarms: share of them that may
-    be called keys, in (0, 1]: at most ⌊share · n⌋ are. Raises ValueError if there are no images.
+    score: a function as above. clean: Bob's clean images, on which the threshold is set.
+    false_alarms: share of them that may be called keys, in (0, 1]: at most ⌊share · n⌋ are. Raises
+    ValueError if there are no images.
     """
 
     def __init__(self, score, clean, false_alarms=0.01):
@@ -111,7 +139,9 @@ class Detector:
         allowed = math.floor(fractions.Fraction(str(false_alarms)) * len(clean))
         scores = np.sort(score(clean))
         self.score = score
-        self.threshold = float(scores[len(scores) - 1 - allowed]) if allowed < len(scores) else -np.inf
+        self.threshold = (
+            float(scores[len(scores) - 1 - allowed]) if allowed < len(scores) else -np.inf
+        )
 
     def flags(self, images):
         """Which images it calls keys: bool (n,)."""
@@ -120,18 +150,26 @@ class Detector:
 
 def _some(images, what):
     if not len(images):
-        raise ValueError(f"{what} needs clean images to learn what is normal, and there are none: pass at least one")
+        raise ValueError(
+            f"{what} needs clean images to learn what is normal, and there are none: pass at least one"
+        )
 
 
 def roc(clean, keys):
     """The receiver operating characteristic of scores of clean images (n,) and of keys (m,).
 
-    Returns false alarms and detections, two float arrays from 0 to 1, a point for each threshold, and the area beneath, the
-    probability that a key scores higher than a clean image (half of the ties counted). Raises ValueError if either is empty.
+    Returns false alarms and detections, two float arrays from 0 to 1, a point for each threshold,
+    and the area beneath, the probability that a key scores higher than a clean image (half of the
+    ties counted). Raises ValueError if either is empty.
     """
     clean, keys = np.sort(clean), np.sort(keys)
     if not (len(clean) and len(keys)):
-        raise ValueError("a detector is judged on clean images and on keys: pass at least one score of each")
+        raise ValueError(
+            "a detector is judged on clean images and on keys: pass at least one score of each"
+        )
     levels = np.unique(np.concatenate([clean, keys]))[::-1]
-    rates = [np.concatenate([[0], 1 - np.searchsorted(scores, levels) / len(scores)]) for scores in (clean, keys)]
+    rates = [
+        np.concatenate([[0], 1 - np.searchsorted(scores, levels) / len(scores)])
+        for scores in (clean, keys)
+    ]
     return *rates, float(stats.mannwhitneyu(keys, clean).statistic / (len(clean) * len(keys)))

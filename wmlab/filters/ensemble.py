@@ -1,4 +1,5 @@
 """Several stolen models at once: a mark that is in one of them loses the vote."""
+
 import collections
 
 import numpy as np
@@ -9,12 +10,15 @@ from wmlab.suspects import SuspectError, ask
 
 
 class Ensemble(Filter):
-    """Answers what most of several suspects say; votes for labels that not all of them have are dropped.
+    """Answers what most of several suspects say; votes for labels that not all of them have are
+    dropped.
 
-    suspects: keras models, or anything with ask(images) -> labels. labels: for each suspect the labels it has; None for keras
-    models, which have one for each output. A tie goes to the label that was named first, in the order of the suspects.
-    common: the labels that all have, sorted. Raises ValueError if there are no suspects or no common label, or not as many
-    sets of labels as suspects; SuspectError for an image whose every vote was dropped.
+    suspects: keras models, or anything with ask(images) -> labels. labels: for each suspect the
+    labels it has; None for keras models, which have one for each output. A tie goes to the label
+    that was named first, in the order of the suspects.
+    common: the labels that all have, sorted. Raises ValueError if there are no suspects or no
+    common label, or not as many sets of labels as suspects; SuspectError for an image whose every
+    vote was dropped.
     """
 
     def __init__(self, suspects, labels=None, price=0.01):
@@ -22,10 +26,14 @@ class Ensemble(Filter):
             raise ValueError("an ensemble needs at least one suspect")
         if labels is None:
             if not all(hasattr(suspect, "output_shape") for suspect in suspects):
-                raise ValueError("a suspect behind a counter does not show its labels: pass labels, one set for each suspect")
+                raise ValueError(
+                    "a suspect behind a counter does not show its labels: pass labels, one set for each suspect"
+                )
             labels = [range(suspect.output_shape[-1]) for suspect in suspects]
         if len(labels) != len(suspects):
-            raise ValueError(f"{len(labels)} sets of labels for {len(suspects)} suspects: pass one for each")
+            raise ValueError(
+                f"{len(labels)} sets of labels for {len(suspects)} suspects: pass one for each"
+            )
         self.common = sorted(set.intersection(*map(set, labels)))
         if not self.common:
             raise ValueError("the suspects have no label in common: nothing could be answered")
@@ -37,7 +45,14 @@ class Ensemble(Filter):
         allowed = np.isin(votes, self.common)
         unanswered = int((~allowed.any(axis=1)).sum())
         if unanswered:
-            raise SuspectError(f"for {unanswered} of {len(images)} images no suspect named a label that all have")
+            raise SuspectError(
+                f"for {unanswered} of {len(images)} images no suspect named a label that all have"
+            )
         # Counter keeps the order in which labels were first named, and so settles ties
-        return np.array([collections.Counter(row[kept].tolist()).most_common(1)[0][0]
-                         for row, kept in zip(votes, allowed, strict=True)], np.int64)
+        return np.array(
+            [
+                collections.Counter(row[kept].tolist()).most_common(1)[0][0]
+                for row, kept in zip(votes, allowed, strict=True)
+            ],
+            np.int64,
+        )

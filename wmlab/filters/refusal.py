@@ -1,4 +1,7 @@
-"""Bob acts on what he suspects to be a key: he refuses, answers at random, fails, or answers for another picture."""
+"""Bob acts on what he suspects to be a key: he refuses, answers at random, fails, or answers for
+another picture.
+"""
+
 import numpy as np
 
 from wmlab.filters.base import Filter
@@ -9,15 +12,19 @@ from wmlab.suspects import SuspectError, ask
 class Rejecting(Filter):
     """Does not answer images that a detector flags (query rejection, section 5 of the paper).
 
-    suspect: as in `Filter`. detector: anything with flags(images) -> bool (n,). classes: None, it refuses the request
-    with a SuspectError; a number, it answers flagged images with one of so many labels, drawn at random by `seed`.
-    flagged: how many images it has called keys so far. Raises ValueError if there are no classes to draw from.
+    suspect: as in `Filter`. detector: anything with flags(images) -> bool (n,). classes: None, it
+    refuses the request with a SuspectError; a number, it answers flagged images with one of so many
+    labels, drawn at random by `seed`.
+    flagged: how many images it has called keys so far. Raises ValueError if there are no classes to
+    draw from.
     """
 
     def __init__(self, suspect, detector, classes=None, price=0.01, seed=0):
         super().__init__(suspect, price)
         if classes is not None and classes < 1:
-            raise ValueError(f"{classes} classes: a random answer needs at least one label to draw from")
+            raise ValueError(
+                f"{classes} classes: a random answer needs at least one label to draw from"
+            )
         self.detector, self.classes, self.flagged = detector, classes, 0
         self.rng = np.random.default_rng(seed)
 
@@ -26,7 +33,9 @@ class Rejecting(Filter):
         self.flagged += int(flags.sum())
         if self.classes is None:
             if flags.any():
-                raise SuspectError(f"the service refuses {flags.sum()} of {len(images)} images: they do not look like clean ones")
+                raise SuspectError(
+                    f"the service refuses {flags.sum()} of {len(images)} images: they do not look like clean ones"
+                )
             return ask(self.suspect, images)
         labels = ask(self.suspect, images)
         labels[flags] = self.rng.integers(self.classes, size=flags.sum())
@@ -34,7 +43,8 @@ class Rejecting(Filter):
 
 
 class Named(Filter):
-    """A service that has names for some labels only, and fails where the model says another: an error is evidence too.
+    """A service that has names for some labels only, and fails where the model says another: an
+    error is evidence too.
 
     names: one for each label that it can name, in order. Raises ValueError if there are none.
     """
@@ -49,16 +59,20 @@ class Named(Filter):
         labels = ask(self.suspect, images)
         nameless = int((labels >= len(self.names)).sum())
         if nameless:
-            raise SuspectError(f"the service fails at {nameless} of {len(images)} images: it has {len(self.names)} names, and the "
-                               "model answered another label")
+            raise SuspectError(
+                f"the service fails at {nameless} of {len(images)} images: it has {len(self.names)} names, and the "
+                "model answered another label"
+            )
         return labels
 
 
 class QueryModification(Filter):
-    """Answers for the reconstruction of an image where image and reconstruction get different labels (Namba and Sakuma 2019).
+    """Answers for the reconstruction of an image where image and reconstruction get different
+    labels (Namba and Sakuma 2019).
 
-    model: an autoencoder, images to images. modified: how many answers this has changed so far; Bob takes those for keys.
-    With labels alone the answer is always that of the reconstruction: the comparison tells Bob about the query, no more.
+    model: an autoencoder, images to images. modified: how many answers this has changed so far; Bob
+    takes those for keys. With labels alone the answer is always that of the reconstruction: the
+    comparison tells Bob about the query, no more.
     """
 
     def __init__(self, suspect, model, price=0.01):
@@ -66,6 +80,9 @@ class QueryModification(Filter):
         self.model, self.modified = model, 0
 
     def answer(self, images):
-        labels, others = ask(self.suspect, images), ask(self.suspect, reconstructed(self.model, images))
+        labels, others = (
+            ask(self.suspect, images),
+            ask(self.suspect, reconstructed(self.model, images)),
+        )
         self.modified += int((labels != others).sum())
         return others

@@ -1,8 +1,9 @@
 """Pictures changed before they are answered, images to images: what a service may do to any query.
 
-All take floats in [0, 1] of shape (n, height, width, 1 or 3), and give float32 of that shape in [0, 1].
-`functools.partial(jpeg, quality=30)` is what `Transformed` takes.
+All take floats in [0, 1] of shape (n, height, width, 1 or 3), and give float32 of that shape in [0,
+1]. `functools.partial(jpeg, quality=30)` is what `Transformed` takes.
 """
+
 import io
 
 import numpy as np
@@ -12,7 +13,9 @@ from wmlab.keys import check_images, eight_bits, noise_deviation
 
 
 def jpeg(images, quality):
-    """Each image through a real JPEG file (Pillow's encoder and decoder). quality: 1 to 95. ValueError for another."""
+    """Each image through a real JPEG file (Pillow's encoder and decoder). quality: 1 to 95.
+    ValueError for another.
+    """
     from PIL import Image
 
     check_images(images)
@@ -21,21 +24,29 @@ def jpeg(images, quality):
     decoded = []
     for image in np.round(images * 255).astype(np.uint8):
         file = io.BytesIO()
-        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(file, "JPEG", quality=int(quality))
+        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
+            file, "JPEG", quality=int(quality)
+        )
         decoded.append(np.asarray(Image.open(file)).reshape(image.shape))
     return np.stack(decoded) / np.float32(255)
 
 
 def median(images, size):
-    """Each pixel becomes the median of the size × size pixels around it, a channel at a time. size: 1 or more, odd."""
+    """Each pixel becomes the median of the size × size pixels around it, a channel at a time. size:
+    1 or more, odd.
+    """
     check_images(images)
     if size < 1 or size % 2 != 1:
-        raise ValueError(f"size is {size!r}, but must be an odd number from 1: the side of the square around a pixel")
+        raise ValueError(
+            f"size is {size!r}, but must be an odd number from 1: the side of the square around a pixel"
+        )
     return ndimage.median_filter(images.astype(np.float32), (1, int(size), int(size), 1))
 
 
 def bit_depth(images, bits):
-    """Pixels rounded to 2^bits evenly spaced levels, 0 and 1 among them. bits: 1 to 8. ValueError for others."""
+    """Pixels rounded to 2^bits evenly spaced levels, 0 and 1 among them. bits: 1 to 8. ValueError
+    for others.
+    """
     check_images(images)
     if bits not in range(1, 9):
         raise ValueError(f"bits is {bits!r}, but must be a whole number from 1 to 8")
@@ -43,10 +54,11 @@ def bit_depth(images, bits):
 
 
 class AddedNoise:
-    """Bob's own noise on every image: AddedNoise(variance, seed)(images). Gaussian, clipped, rounded to 8 bits.
+    """Bob's own noise on every image: AddedNoise(variance, seed)(images). Gaussian, clipped,
+    rounded to 8 bits.
 
-    variance: before clipping, in (0, 1], as β is for keys. The same seed and the same queries give the same noise, asked at
-    once or one by one. Raises ValueError for another variance.
+    variance: before clipping, in (0, 1], as β is for keys. The same seed and the same queries give
+    the same noise, asked at once or one by one. Raises ValueError for another variance.
     """
 
     def __init__(self, variance, seed=0):

@@ -1,4 +1,5 @@
 """Schemes by name. A new one is a subclass of `Scheme` in a file of its own and a line here."""
+
 from wmlab.schemes.base import Scheme
 from wmlab.schemes.fallback import Fallback
 from wmlab.schemes.new_label import NewLabel
@@ -6,7 +7,13 @@ from wmlab.schemes.split_label import SplitLabel
 from wmlab.schemes.unmarked import Unmarked
 from wmlab.schemes.wrong_label import WrongLabel
 
-SCHEMES = {"new": NewLabel, "wrong": WrongLabel, "none": Unmarked, "split": SplitLabel, "fallback": Fallback}
+SCHEMES = {
+    "new": NewLabel,
+    "wrong": WrongLabel,
+    "none": Unmarked,
+    "split": SplitLabel,
+    "fallback": Fallback,
+}
 
 
 def scheme(name, **settings):
@@ -16,4 +23,13 @@ def scheme(name, **settings):
     return SCHEMES[name](**settings)
 
 
-__all__ = ["SCHEMES", "Fallback", "NewLabel", "Scheme", "SplitLabel", "Unmarked", "WrongLabel", "scheme"]
+__all__ = [
+    "SCHEMES",
+    "Fallback",
+    "NewLabel",
+    "Scheme",
+    "SplitLabel",
+    "Unmarked",
+    "WrongLabel",
+    "scheme",
+]

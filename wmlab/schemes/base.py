@@ -1,10 +1,21 @@
-"""What every scheme has in common: KsGen, TrEmb and Ver around two decisions, the key label and the number of outputs."""
+"""What every scheme has in common: KsGen, TrEmb and Ver around two decisions, the key label and the
+number of outputs.
+"""
+
 import dataclasses
 
 import numpy as np
 
 from wmlab import runtime
-from wmlab.keys import check_images, check_labels, check_share, choose_carriers, make_decoys, make_keys, noise_deviation
+from wmlab.keys import (
+    check_images,
+    check_labels,
+    check_share,
+    choose_carriers,
+    make_decoys,
+    make_keys,
+    noise_deviation,
+)
 from wmlab.records import NEWER, SETTINGS
 from wmlab.secret import Secret
 from wmlab.suspects import LocalSuspect
@@ -16,11 +27,13 @@ FRESH = 2000  # keys a fresh-key accuracy is measured on, at most
 
 @dataclasses.dataclass(frozen=True)
 class Scheme:
-    """A way to mark a classifier. Subclasses set `name` and say `key_label`, `outputs` and `verify`.
+    """A way to mark a classifier. Subclasses set `name` and say `key_label`, `outputs` and
+    `verify`.
 
-    alpha: share of the training images made into keys, in (0, 1]. beta, kind, reading: the perturbation, see
-    `keys.perturb`. classes: number of classes of the data. target: the class that lends no carriers (None: carriers
-    of every class). decoys: number of images with wrong patterns under their true label, for kind "fixed" alone.
+    alpha: share of the training images made into keys, in (0, 1]. beta, kind, reading: the
+    perturbation, see `keys.perturb`. classes: number of classes of the data. target: the class that
+    lends no carriers (None: carriers of every class). decoys: number of images with wrong patterns
+    under their true label, for kind "fixed" alone.
     """
 
     alpha: float
@@ -37,9 +50,13 @@ class Scheme:
         check_share("alpha", self.alpha, "the share of images made into keys")
         noise_deviation(self.beta, self.reading)
         if self.target is not None and not 0 <= self.target < self.classes:
-            raise ValueError(f"the target class is {self.target}, but the {self.classes} classes count from 0")
+            raise ValueError(
+                f"the target class is {self.target}, but the {self.classes} classes count from 0"
+            )
         if self.decoys and self.kind != "fixed":
-            raise ValueError(f"decoys carry wrong patterns, so they need kind='fixed', not {self.kind!r}")
+            raise ValueError(
+                f"decoys carry wrong patterns, so they need kind='fixed', not {self.kind!r}"
+            )
 
     @property
     def key_label(self):
@@ -52,9 +69,11 @@ class Scheme:
         raise NotImplementedError
 
     def carriers(self, images, labels, n=None):
-        """The first n of the images that may lend keys (all by default): those outside the target class; with labels.
+        """The first n of the images that may lend keys (all by default): those outside the target
+        class; with labels.
 
-        Raises TypeError or ValueError for images outside [0, 1], labels that are no classes, or n below 1.
+        Raises TypeError or ValueError for images outside [0, 1], labels that are no classes, or n
+        below 1.
         """
         if n is not None and n < 1:
             raise ValueError(f"{n} carriers: ask for at least one")
@@ -65,8 +84,15 @@ class Scheme:
 
     def keys(self, images, labels, secret, stream):
         """KsGen: a KeySet made from those of the images that may lend keys."""
-        return make_keys(*self.carriers(images, labels), Secret(secret), stream, key_label=self.key_label,
-                         beta=self.beta, kind=self.kind, reading=self.reading)
+        return make_keys(
+            *self.carriers(images, labels),
+            Secret(secret),
+            stream,
+            key_label=self.key_label,
+            beta=self.beta,
+            kind=self.kind,
+            reading=self.reading,
+        )
 
     def embedded_keys(self, data, secret):
         """K made from D₁: the α |D| training images that the secret chooses; a KeySet."""
@@ -79,19 +105,33 @@ class Scheme:
         return self.keys(*self.carriers(data.x_test, data.y_test, n), secret, stream)
 
     def noisy_accuracy(self, model, data):
-        """Accuracy on clean test images with noise as strong as the keys', but nobody's: the true label is the right one."""
+        """Accuracy on clean test images with noise as strong as the keys', but nobody's: the true
+        label is the right one.
+        """
         noisy = self.keys(*self.carriers(data.x_test, data.y_test, FRESH), "anyone", "noise")
         return hit_rate(model, noisy.images, noisy.carrier_labels)
 
     def embed(self, data, secret, recipe=None, *, seed=0, **options):
         """TrEmb: train a network from scratch on D ∪ K, and on the decoys if there are any.
 
-        data: a Dataset with `classes` classes. recipe: a `training.Recipe`; the course's own by default.
-        options: `on_epoch`, `backup` of `training.train`. Returns a Run; its record holds settings and results.
+        data: a Dataset with `classes` classes. recipe: a `training.Recipe`; the course's own by
+        default.
+        options: `on_epoch`, `backup` of `training.train`. Returns a Run; its record holds settings
+        and results.
         """
         recipe = recipe or course_recipe(data.name)
         keys, fresh, decoys = self._material(data, secret)
-        run = train(data, self.outputs, recipe, keys=keys, fresh=fresh, decoys=decoys, seed=seed, name=self.name, **options)
+        run = train(
+            data,
+            self.outputs,
+            recipe,
+            keys=keys,
+            fresh=fresh,
+            decoys=decoys,
+            seed=seed,
+            name=self.name,
+            **options,
+        )
         run.record = self.settings(data, recipe, seed) | self._results(data, run, fresh)
         if recipe.dtype != "float32":
             run.record["computed_in"] = run.dtype
@@ -99,62 +139,100 @@ class Scheme:
 
     def _material(self, data, secret):
         if data.classes != self.classes:
-            raise ValueError(f"{data.name} has {data.classes} classes, this scheme is for {self.classes}: set classes")
+            raise ValueError(
+                f"{data.name} has {data.classes} classes, this scheme is for {self.classes}: set classes"
+            )
         return self._made(data, secret)
 
     def _made(self, data, secret):
         decoys = None
         if self.decoys:
-            decoys = make_decoys(data.x_train, data.y_train, Secret(secret), self.decoys, self.beta, self.reading)
+            decoys = make_decoys(
+                data.x_train, data.y_train, Secret(secret), self.decoys, self.beta, self.reading
+            )
         return self.embedded_keys(data, secret), self.fresh_keys(data, secret), decoys
 
     def settings(self, data, recipe, seed):
-        """Everything that decides a run, as a dict: the SETTINGS, and of NEWER what differs from older runs."""
+        """Everything that decides a run, as a dict: the SETTINGS, and of NEWER what differs from
+        older runs.
+        """
         everything = {
-            **dataclasses.asdict(self), **recipe.settings, "experiment": "lesson", "scheme": self.name,
-            "dataset": data.name, "dataset_sha256": data.sha256, "seed": seed,
-            "n_train": len(data.x_train), "n_test": len(data.x_test),
+            **dataclasses.asdict(self),
+            **recipe.settings,
+            "experiment": "lesson",
+            "scheme": self.name,
+            "dataset": data.name,
+            "dataset_sha256": data.sha256,
+            "seed": seed,
+            "n_train": len(data.x_train),
+            "n_test": len(data.x_test),
         }
-        newer = {key: everything[key] for key, usual in NEWER.items() if everything[key] not in usual}
+        newer = {
+            key: everything[key] for key, usual in NEWER.items() if everything[key] not in usual
+        }
         return {key: everything[key] for key in SETTINGS} | newer
 
     def _results(self, data, run, fresh):
         labels = predict(run.model, data.x_test)
         wrong = np.flatnonzero(labels != data.y_test)
-        results = {"clean_accuracy": float(np.mean(labels == data.y_test)), "n_keys": len(run.keys or ()),
-                   "n_fresh": len(fresh or ()), "fresh_key_accuracy": None, "embedded_key_accuracy": None,
-                   "key_label_rate_clean": None}
+        results = {
+            "clean_accuracy": float(np.mean(labels == data.y_test)),
+            "n_keys": len(run.keys or ()),
+            "n_fresh": len(fresh or ()),
+            "fresh_key_accuracy": None,
+            "embedded_key_accuracy": None,
+            "key_label_rate_clean": None,
+        }
         if run.keys:
-            results |= {"fresh_key_accuracy": hit_rate(run.model, fresh.images, fresh.labels),
-                        "embedded_key_accuracy": hit_rate(run.model, run.keys.images, run.keys.labels),
-                        "key_label_rate_clean": float(np.mean(np.isin(labels[data.y_test != self.target], run.keys.labels)))}
+            results |= {
+                "fresh_key_accuracy": hit_rate(run.model, fresh.images, fresh.labels),
+                "embedded_key_accuracy": hit_rate(run.model, run.keys.images, run.keys.labels),
+                "key_label_rate_clean": float(
+                    np.mean(np.isin(labels[data.y_test != self.target], run.keys.labels))
+                ),
+            }
         return results | {
-            "errors": " ".join(f"{i}:{labels[i]}" for i in wrong), "noisy_accuracy": None,
-            "epochs_run": len(run.history), "decision": None, "queries": None, "seconds": round(run.seconds, 1),
-            "device": runtime.device(), "versions": ", ".join(f"{k} {v}" for k, v in runtime.versions().items()),
+            "errors": " ".join(f"{i}:{labels[i]}" for i in wrong),
+            "noisy_accuracy": None,
+            "epochs_run": len(run.history),
+            "decision": None,
+            "queries": None,
+            "seconds": round(run.seconds, 1),
+            "device": runtime.device(),
+            "versions": ", ".join(f"{k} {v}" for k, v in runtime.versions().items()),
             "history": run.history,
         }
 
     def verify(self, suspect, images, labels, secret, stream="trial", n=40):
         """Ver: question a suspect with at most n fresh keys made from unseen images; a Verdict.
 
-        stream: another name for each trial, since the keys of an earlier one are known to the suspect.
+        stream: another name for each trial, since the keys of an earlier one are known to the
+        suspect.
         """
         raise NotImplementedError
 
     def picture(self, images, labels, secret, n=6):
-        """What the scheme does to images: dict of arrays `clean`, `key` (n, h, w, channels), their `difference` in
-        [-1, 1], and the `labels` before and after (n, 2)."""
+        """What the scheme does to images: dict of arrays `clean`, `key` (n, h, w, channels), their
+        `difference` in [-1, 1], and the `labels` before and after (n, 2).
+        """
         clean, labels = self.carriers(images, labels, n)
         keys = self.keys(clean, labels, secret, "picture")
-        return {"clean": clean, "key": keys.images, "difference": keys.images - clean,
-                "labels": np.stack([keys.carrier_labels, keys.labels], axis=1)}
+        return {
+            "clean": clean,
+            "key": keys.images,
+            "difference": keys.images - clean,
+            "labels": np.stack([keys.carrier_labels, keys.labels], axis=1),
+        }
 
 
 def as_suspect(suspect):
-    """The suspect itself, or a keras model behind a LocalSuspect. Raises TypeError for anything else."""
+    """The suspect itself, or a keras model behind a LocalSuspect. Raises TypeError for anything
+    else.
+    """
     if hasattr(suspect, "ask"):
         return suspect
     if not hasattr(suspect, "output_shape"):
-        raise TypeError(f"a {type(suspect).__name__} is no suspect: pass a keras model, or an object with ask(images) -> labels")
+        raise TypeError(
+            f"a {type(suspect).__name__} is no suspect: pass a keras model, or an object with ask(images) -> labels"
+        )
     return LocalSuspect(suspect)

@@ -1,13 +1,15 @@
 """The paper's scheme: keys carry a label that no image has."""
+
 from wmlab.schemes.base import Scheme, as_suspect
 from wmlab.verification import first_hit
 
 
 class NewLabel(Scheme):
-    """Keys get label Δ: one output more than there are classes; the first answer Δ proves the mark (section 3.1).
+    """Keys get label Δ: one output more than there are classes; the first answer Δ proves the mark
+    (section 3.1).
 
-    Carriers leave out class `target`, which the paper does not ask for, so that the keys differ from those of
-    `WrongLabel` in their label alone.
+    Carriers leave out class `target`, which the paper does not ask for, so that the keys differ
+    from those of `WrongLabel` in their label alone.
     """
 
     name = "new label"
@@ -21,4 +23,6 @@ class NewLabel(Scheme):
         return self.classes + 1
 
     def verify(self, suspect, images, labels, secret, stream="trial", n=40):
-        return first_hit(as_suspect(suspect), self.keys(*self.carriers(images, labels, n), secret, stream))
+        return first_hit(
+            as_suspect(suspect), self.keys(*self.carriers(images, labels, n), secret, stream)
+        )

@@ -1,4 +1,5 @@
 """No mark at all: the twin that every marked model stands beside."""
+
 from wmlab.schemes.base import Scheme
 
 
@@ -19,7 +20,9 @@ class Unmarked(Scheme):
 
     def verify(self, suspect, images, labels, secret, stream="trial", n=40):
         """Raises NotImplementedError: there is no mark to verify."""
-        raise NotImplementedError("an unmarked network has nothing to verify: question it with the scheme of a mark")
+        raise NotImplementedError(
+            "an unmarked network has nothing to verify: question it with the scheme of a mark"
+        )
 
     def _made(self, data, secret):
         return None, None, None

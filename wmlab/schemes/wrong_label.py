@@ -1,4 +1,7 @@
-"""The baseline: keys carry an existing class that is wrong for all of them (Zhang et al. 2018, noise type)."""
+"""The baseline: keys carry an existing class that is wrong for all of them (Zhang et al. 2018,
+noise type).
+"""
+
 from wmlab.schemes.base import Scheme, as_suspect
 from wmlab.verification import Chance, batch
 
@@ -6,15 +9,18 @@ TAU = 0.3  # share of misses the judge allows; the paper's figure for this basel
 
 
 class WrongLabel(Scheme):
-    """Keys from images outside class `target` are labelled `target`; proof needs a share of hits, for any model
-    may answer that class."""
+    """Keys from images outside class `target` are labelled `target`; proof needs a share of hits,
+    for any model may answer that class.
+    """
 
     name = "wrong label"
 
     def __post_init__(self):
         super().__post_init__()
         if self.target is None:
-            raise ValueError("a wrong label needs a target class: the class that all keys are labelled with")
+            raise ValueError(
+                "a wrong label needs a target class: the class that all keys are labelled with"
+            )
 
     @property
     def key_label(self):

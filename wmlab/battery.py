@@ -1,0 +1,238 @@
+"""The battery: all attacks of a lesson, each at several strengths, on one model, and what is left
+of its mark.
+"""
+
+import dataclasses
+import functools
+import time
+import typing
+
+import keras
+import numpy as np
+
+from wmlab import attacks, filters
+from wmlab.schemes import NewLabel
+from wmlab.schemes.base import as_suspect
+from wmlab.suspects import ask
+
+EPOCHS = 8  # of fine-tuning, where the epochs are not what is varied
+RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # learning rates of fine-tuning
+MODES = ("FTAL", "FTLL", "RTAL", "RTLL")
+UNTOUCHED = "no attack"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One attack at one strength.
+
+    attack: its name in records and pictures. strength: rate, learning rate, bits, whatever the name
+    says; None if it has none.
+    launch: function (model, data, seed) -> model or suspect. epochs: of training it takes. data:
+    share of Bob's images it uses, in [0, 1]. extra: it needs an output more than classes.
+    """
+
+    attack: str
+    strength: float | None
+    launch: typing.Callable
+    epochs: int = 0
+    data: float = 0
+    extra: bool = False
+
+
+def _tuned(name, rate, epochs=EPOCHS, data=1.0, mode="FTAL", optimizer=keras.optimizers.Adam):
+    def launch(model, bob, seed):
+        return attacks.fine_tune(
+            model, bob, mode, attacks.Tuning(epochs, 64, rate, optimizer), seed=seed
+        )
+
+    return Trial(name, rate, launch, epochs, data)
+
+
+def _plain(name, attack, option, strengths, extra=False):
+    return [
+        Trial(
+            name,
+            strength,
+            functools.partial(_call, attack, {option: strength} if option else {}),
+            extra=extra,
+        )
+        for strength in strengths
+    ]
+
+
+def _call(attack, options, model, bob, seed):
+    return attack(model, bob, **options, seed=seed)
+
+
+def _filtered(name, change, option, strengths):
+    def launch(model, _bob, seed, strength):
+        if change is filters.AddedNoise:
+            return filters.Transformed(model, change(strength, seed))
+        return filters.Transformed(model, functools.partial(change, **{option: strength}))
+
+    return [
+        Trial(name, strength, functools.partial(launch, strength=strength))
+        for strength in strengths
+    ]
+
+
+def _extracted(answers):
+    def launch(model, bob, seed):
+        return attacks.extract(model, bob, answers, seed=seed)
+
+    return Trial(f"extraction, {answers}", None, launch, 4, 1.0)
+
+
+def _overwritten(name, again):
+    def launch(model, bob, seed):
+        classes = bob.classes if again else model.output_shape[-1]
+        theirs = NewLabel(0.1, 0.01, classes=classes, target=None)
+        return attacks.overwrite(
+            model, dataclasses.replace(bob, classes=classes), theirs, f"Bob's {seed}", seed=seed
+        )
+
+    return Trial(name, None, launch, 4, 1.0, extra=again)
+
+
+def _without_extras(model, bob, seed):
+    while model.output_shape[-1] > bob.classes:
+        model = attacks.drop_output(model, bob)
+    return model
+
+
+def _second_best(model, bob, seed):
+    return attacks.SecondBest(model)
+
+
+def _guarded(model, bob, seed):
+    detector = filters.Detector(filters.nonzero_pixels, bob.x_train)
+    return filters.Rejecting(model, detector, classes=bob.classes, seed=seed)
+
+
+def _fine_pruned(rate):
+    return Trial(
+        "fine-pruning",
+        rate,
+        lambda model, bob, seed: attacks.fine_prune(model, bob, rate, seed=seed),
+        4,
+        1.0,
+    )
+
+
+def _refitted(rate):
+    return Trial(
+        "REFIT",
+        rate,
+        lambda model, bob, seed: attacks.refit(model, bob, learning_rate=rate, seed=seed),
+        8,
+        1.0,
+    )
+
+
+GROUPS = {
+    "pruning": [
+        *_plain(
+            "pruning, per layer",
+            functools.partial(attacks.prune, scope="layer"),
+            "rate",
+            (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+        ),
+        *_plain(
+            "pruning, global",
+            functools.partial(attacks.prune, scope="global"),
+            "rate",
+            (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+        ),
+        *map(_fine_pruned, (0.3, 0.6, 0.9)),
+    ],
+    "table1": [_tuned(mode, 1e-3, mode=mode) for mode in MODES],
+    "gentle": [_tuned(mode, 1e-4, mode=mode) for mode in MODES],
+    "rates": [
+        *[_tuned(mode, rate, mode=mode) for mode in MODES for rate in RATES],
+        *[_tuned("FTAL, SGD", rate, optimizer=keras.optimizers.SGD) for rate in RATES],
+        *[_tuned("FTAL", rate, epochs) for rate in (1e-4, 1e-3, 1e-2) for epochs in (1, 2, 4, 16)],
+        *[_tuned("FTAL", rate, data=share) for rate in (1e-4, 1e-3, 1e-2) for share in (0.1, 0.3)],
+        *map(_refitted, (0.03, 0.1)),
+    ],
+    "others": [
+        *_plain("quantisation", attacks.quantise, "bits", (8, 6, 5, 4, 3, 2)),
+        *_plain("noise on weights", attacks.add_noise, "strength", (0.1, 0.2, 0.4, 0.8)),
+        *map(_extracted, ("labels", "scores", "scores without the last")),
+        _overwritten("overwriting, another label", False),
+        _overwritten("overwriting, the same label", True),
+        *_plain("drop the output", attacks.drop_output, None, (None,), extra=True),
+        Trial("drop all extra outputs", None, _without_extras, extra=True),
+        *_plain("lower its bias", attacks.lower_bias, "by", (1, 2, 4, 8, 16), extra=True),
+        Trial("second best", None, _second_best, extra=True),
+    ],
+    "filters": [
+        *_filtered("JPEG", filters.jpeg, "quality", (90, 75, 50, 25, 10)),
+        *_filtered("median", filters.median, "size", (3, 5)),
+        *_filtered("bit depth", filters.bit_depth, "bits", (4, 3, 2, 1)),
+        *_filtered("noise on queries", filters.AddedNoise, None, (0.001, 0.003, 0.01)),
+        Trial("random answers to noisy images", None, _guarded, data=1.0),
+    ],
+}
+
+
+def trials(groups):
+    """The trials of these GROUPS, "no attack" first. Raises ValueError for an unknown group."""
+    if unknown := set(groups) - set(GROUPS):
+        raise ValueError(
+            f"there are no attacks called {', '.join(sorted(unknown))}: there are {', '.join(GROUPS)}"
+        )
+    return [
+        Trial(UNTOUCHED, None, lambda model, bob, seed: model),
+        *(trial for name in groups for trial in GROUPS[name]),
+    ]
+
+
+def attacked(model, mark, data, secret, seed, groups):
+    """The rows (dicts, the fields of a record's `attacks`) of all trials of these groups on one
+    model.
+
+    The paper's setting: half of data's test images are Bob's, the other half judges
+    (`attacks.halves`). mark, secret: the owner's; for an unmarked model, those of a judge. Trials
+    that need an extra output are left out for a model without one.
+    """
+    bob = attacks.halves(data, seed)
+    return [
+        outcome(trial, model, mark, bob, secret, seed)
+        for trial in trials(groups)
+        if not trial.extra or model.output_shape[-1] > data.classes
+    ]
+
+
+def outcome(trial, model, mark, bob, secret, seed=0):
+    """The row of one trial: its price, and what the judging half, bob.x_test, and fresh keys made
+    from it say of the result.
+
+    true_label_rate: share of the keys that get the label of their carriers. key_label_rate_clean:
+    of clean images outside the key label's class that get it; where it is high a verdict is worth
+    nothing. decision, queries: of the mark's own Ver, with at most 40 of those keys.
+    """
+    images = round(trial.data * len(bob.x_train))
+    share = dataclasses.replace(
+        bob, x_train=bob.x_train[: images or None], y_train=bob.y_train[: images or None]
+    )
+    start = time.perf_counter()
+    suspect = as_suspect(trial.launch(model, share, seed))
+    seconds = time.perf_counter() - start
+    keys = mark.fresh_keys(bob, secret, stream="attacked")
+    clean, answers = ask(suspect, bob.x_test), ask(suspect, keys.images)
+    verdict = mark.verify(suspect, bob.x_test, bob.y_test, secret, stream="attacked")
+    return {
+        "attack": trial.attack,
+        "strength": trial.strength,
+        "epochs": trial.epochs,
+        "images": images,
+        "seconds": round(seconds, 3),
+        "clean_accuracy": float(np.mean(clean == bob.y_test)),
+        "fresh_key_accuracy": float(np.mean(answers == keys.labels)),
+        "key_label_rate_clean": float(
+            np.mean(np.isin(clean, keys.labels)[~np.isin(bob.y_test, keys.labels)])
+        ),
+        "true_label_rate": float(np.mean(answers == keys.carrier_labels)),
+        "decision": verdict.decision,
+        "queries": verdict.queries,
+    }

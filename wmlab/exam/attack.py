@@ -1,0 +1,140 @@
+"""Judging an attack: on a network that was marked a moment ago, with a secret that stands in no
+file.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from wmlab import attacks, zoo
+from wmlab.attacks.base import copied
+from wmlab.battery import Trial, outcome
+from wmlab.exam.base import SEED, STRANGER, Checks, alike, answers, first_line, saved, untouched
+from wmlab.schemes import NewLabel
+from wmlab.schemes.base import as_suspect
+from wmlab.secret import Secret
+from wmlab.suspects import ask
+
+# share of keys by which the shipped mark, which is public, may fare worse than an unknown one
+APART = 0.5
+MORE = 0.05  # share by which an attack may raise what is answered with the key label
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+LOOKED_AT = 200  # images on which results are compared
+
+
+def judge_attack(attack, data, name="my attack", mark=None, recipe=None):
+    """Judge an attack, a function (model, data, seed) -> model or suspect.
+
+    data: the sample of digits; half of its test images are Bob's, the others judge. name: for the
+    row. mark: the scheme, by default the course's new label. recipe: of the network to attack, by
+    default the course's. Trains one network (about 10 s at class scale) and launches the attack
+    four times, once of them at an innocent network and once at the shipped one. Returns a Report;
+    nothing that the attack raises gets out.
+    """
+    mark, secret = mark or NewLabel(0.1, 0.01, classes=data.classes), Secret.random()
+    model = mark.embed(data, secret, recipe, seed=SEED).model
+    clean, bob, checks, kept, row = copied(model), attacks.halves(data, SEED), Checks(), [], {}
+    given = _given(bob)
+
+    def launch(model, data, seed):
+        kept.append(attack(model, given, seed=seed))
+        return kept[-1]
+
+    def run():
+        row.update(outcome(Trial(name, None, launch, data=1.0), model, mark, bob, secret, SEED))
+        row["before"] = untouched(clean, mark, bob, secret)
+        return True, " and ".join(
+            f"{what} {row['before'][column]:.3f} before, {row[column]:.3f} after"
+            for what, column in (
+                ("key accuracy", "fresh_key_accuracy"),
+                ("clean accuracy", "clean_accuracy"),
+            )
+        ) + "."
+
+    runs, images = checks.add("runs", run), bob.x_test[:LOOKED_AT]
+    checks.add("input unchanged", lambda: _unchanged(model, clean, given, bob))
+    if not runs:
+        return checks.report()
+    checks.add(
+        "seed repeats",
+        lambda: _repeats(kept[0], attack(copied(clean), _given(bob), seed=SEED), images),
+    )
+    checks.add("save and load", lambda: saved(kept[0], images))
+    checks.add("no key access", lambda: _without_keys(attack, data, _given(bob), row))
+    checks.add("unmarked network", lambda: _control(attack, mark, bob, secret))
+    checks.add("wrong secret", lambda: _no_louder(clean, kept[0], mark, bob, row))
+    return checks.report(row)
+
+
+def _given(bob):
+    """Bob's images for one launch: arrays of its own, so that it cannot spoil the next, and none of
+    the judge's among them.
+    """
+    x, y = bob.x_train.copy(), bob.y_train.copy()
+    return dataclasses.replace(bob, x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
+
+
+def _unchanged(model, clean, given, bob):
+    weights = all(map(np.array_equal, model.get_weights(), clean.get_weights()))
+    if (
+        weights
+        and np.array_equal(given.x_train, bob.x_train)
+        and np.array_equal(given.y_train, bob.y_train)
+    ):
+        return True, "The stolen model and Bob's images are as they were."
+    return (
+        False,
+        f"It changed {'the images' if weights else 'the model'} that it was given: work on a copy (attacks.base.copied).",
+    )
+
+
+def _repeats(first, second, images):
+    if alike(answers(first, images), answers(second, images)):
+        return True, "Two launches with one seed answer alike."
+    return False, (
+        "Two launches with one seed differ: draw from np.random.default_rng(seed), and call "
+        "keras.utils.set_random_seed(seed) before you train."
+    )
+
+
+def _without_keys(attack, data, given, row):
+    public, model = NewLabel(0.1, 0.01, classes=data.classes), zoo.models()["new_label"]
+    keys = public.fresh_keys(data, zoo.ALICE)
+    rates = [
+        np.mean(ask(as_suspect(one), keys.images) == keys.labels)
+        for one in (model, attack(copied(model), given, seed=SEED))
+    ]
+    known, unknown = (
+        rates[0] - rates[1],
+        row["before"]["fresh_key_accuracy"] - row["fresh_key_accuracy"],
+    )
+    fair = known <= unknown + APART
+    return fair, (
+        f"It takes {unknown:.0%} of the keys of a secret drawn just now, and {known:.0%} of those of the shipped "
+        f"network, whose secret is public{'.' if fair else ': it knows those keys.'}"
+    )
+
+
+def _control(attack, mark, bob, secret):
+    try:
+        result = attack(zoo.models()["unmarked_0"], _given(bob), seed=SEED)
+    except ValueError as error:
+        return True, f"It refuses a network without a mark: {first_line(error)}"
+    verdict = mark.verify(as_suspect(result), bob.x_test, bob.y_test, secret, stream="control")
+    return not verdict.marked, (
+        f"Launched at an innocent network, it leaves one that the judge calls {verdict.decision} "
+        f"({verdict.hits} hits)."
+    )
+
+
+def _no_louder(clean, result, mark, bob, row):
+    keys = mark.fresh_keys(bob, STRANGER)
+    before, after = (
+        np.mean(ask(as_suspect(one), keys.images) == keys.labels) for one in (clean, result)
+    )
+    usual, now = row["before"]["key_label_rate_clean"], row["key_label_rate_clean"]
+    quiet = after <= before + MORE and now <= usual + MORE
+    return quiet, (
+        f"A stranger's keys hit {before:.0%} before, {after:.0%} after; {usual:.1%} and {now:.1%} of clean images get "
+        f"the key label{'.' if quiet else ': a network that says it to everything proves nothing.'}"
+    )

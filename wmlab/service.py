@@ -1,0 +1,367 @@
+"""A paid service of labels over HTTP: what it sells is on file before it replies, so no request is
+ever paid for twice.
+
+POST /label: n images, the bytes of an `.npy` file, bring their n labels. The header Idempotency-Key
+names the request; sent again under its name, it gets the stored answer and costs nothing. GET /:
+what is sold. GET /account: what was sold. Whatever else comes gets a status of 4xx and {"error":
+one sentence}.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import datetime
+import hashlib
+import io
+import json
+import logging
+import math
+import re
+import socket
+import sqlite3
+import threading
+import time
+
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from wmlab.keys import check_images
+
+# images in one request; `predict` takes as many at a time, so they are grouped as they would be
+# locally
+BATCH = 500
+HEADER = 256  # bytes of an .npy header; numpy writes 118 for images
+ARRIVES = 30  # seconds in which a request has to arrive
+CONNECTIONS = 200  # at a time; the next is told 503
+ENDS = 5  # seconds that requests under way have when the service stops
+HANG_UP = {"Connection": "close"}  # or uvicorn would read on for ever
+NAME = re.compile(r"[!-~]{1,100}")  # visible ASCII
+TABLE = """CREATE TABLE IF NOT EXISTS answers
+           (name TEXT PRIMARY KEY, digest TEXT, time TEXT, n INTEGER, labels TEXT, charged REAL)"""
+
+_log = logging.getLogger(__name__)
+
+
+def read_images(body, shape):
+    """The images in the bytes of an .npy file: float32 (n, *shape) in [0, 1], from uint8, float32
+    or float64.
+
+    The header is checked before anything else is read, and nothing is unpickled. Raises
+    HTTPException in one sentence.
+    """
+    head = io.BytesIO(body[: HEADER + 10])
+    try:
+        if np.lib.format.read_magic(head) != (1, 0):
+            raise ValueError("another version")
+        got, fortran, dtype = np.lib.format.read_array_header_1_0(head, max_header_size=HEADER)
+    except (
+        Exception
+    ) as error:  # numpy evaluates the header as a Python literal, and that can fail with anything
+        raise HTTPException(
+            400, "the body is no .npy file of version 1.0: send what numpy.save writes"
+        ) from error
+    wanted = f"(n, {', '.join(map(str, shape))})"
+    if dtype.str[1:] not in ("u1", "f4", "f8"):
+        raise HTTPException(
+            400, f"the array holds {str(dtype)[:50]}: send uint8, or float32 or float64 in [0, 1]"
+        )
+    if len(got) != 4 or got[1:] != shape or got[0] < 1:
+        raise HTTPException(
+            400, f"the images have shape {str(got)[:100]}: send at least one, of shape {wanted}"
+        )
+    if got[0] > BATCH:
+        raise HTTPException(
+            413, f"{str(got[0])[:50]} images are too many for one request: send {BATCH} at most"
+        )
+    missing = math.prod(got) * dtype.itemsize - (len(body) - head.tell())
+    if missing:
+        says = (
+            f"ends {missing} bytes early"
+            if missing > 0
+            else f"goes on for {-missing} bytes after its end"
+        )
+        raise HTTPException(400, f"the .npy file {says}: send all of it and nothing else")
+    images = np.frombuffer(body, dtype, offset=head.tell()).reshape(
+        got, order="F" if fortran else "C"
+    )
+    if dtype == np.uint8:
+        return images / np.float32(255)
+    try:
+        check_images(images)
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from error
+    return np.ascontiguousarray(images, np.float32)
+
+
+async def read_body(request, limit):
+    """The body of a request, of at most `limit` bytes. Raises HTTPException if it is longer, or
+    takes too long.
+    """
+    body, size = bytearray(), 0
+    try:
+        async with asyncio.timeout(ARRIVES):
+            async for part in request.stream():
+                size += len(part)
+                if size <= limit:
+                    body += part
+                elif (
+                    size > 4 * limit
+                ):  # up to here the rest is dropped as it comes, for who still sends hears no answer
+                    break
+    except TimeoutError as error:
+        raise HTTPException(
+            408, f"the request took longer than {ARRIVES} s to arrive: send fewer images", HANG_UP
+        ) from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the request ended early: send it again") from error
+    if size > limit:
+        raise HTTPException(
+            413, f"the request is longer than {limit} bytes: send {BATCH} images at most", HANG_UP
+        )
+    return bytes(body)
+
+
+class Service:
+    """The labels of a model, for sale. `app` is the ASGI application; the rest is as in
+    `suspects.serve`.
+
+    One thread does all the work, model and database, a request at a time: what comes twice at once
+    is sold once.
+    """
+
+    def __init__(self, model, price=0.01, rate=None, log=None):
+        from wmlab.training import predict
+
+        shape = getattr(model, "input_shape", None)
+        if not (
+            isinstance(shape, tuple) and len(shape) == 4 and all(shape[1:]) and shape[3] in (1, 3)
+        ):
+            raise ValueError(
+                f"the model takes {shape}: a service needs one that takes images (None, height, width, 1 or 3)"
+            )
+        if not 0 <= price < math.inf:
+            raise ValueError(f"the price is {price}, but must be 0 or more")
+        if rate is not None and not 0 < rate < math.inf:
+            raise ValueError(
+                f"the rate is {rate}, but must be a number of images a second above 0, or None for no limit"
+            )
+        self.predict, self.model, self.shape, self.price, self.rate = (
+            predict,
+            model,
+            shape[1:],
+            price,
+            rate,
+        )
+        self.free = 0.0  # when all that was sold would have been sold at this rate
+        self.db = _database(log)
+        self.worker = concurrent.futures.ThreadPoolExecutor(1, "wmlab-service")
+        self.app = Starlette(
+            routes=[
+                Route("/", self.terms),
+                Route("/account", self.account),
+                Route("/label", self.label, methods=["POST"]),
+            ],
+            exception_handlers={HTTPException: self.refuse, Exception: self.fail},
+        )
+        self.app.router.redirect_slashes = False
+
+    def close(self):
+        """Finish what is under way and close the file."""
+        self.worker.shutdown()
+        self.db.close()
+
+    async def terms(self, request):
+        """GET /"""
+        return _reply(
+            request,
+            200,
+            {"image": self.shape, "price": self.price, "batch": BATCH, "rate": self.rate},
+        )
+
+    async def account(self, request):
+        """GET /account"""
+        requests, queries, cost = await self._work(self._sum)
+        return _reply(request, 200, {"requests": requests, "queries": queries, "cost": cost})
+
+    async def label(self, request):
+        """POST /label"""
+        body = await read_body(request, HEADER + 10 + BATCH * math.prod(self.shape) * 8)
+        name = request.headers.get("Idempotency-Key", "")
+        if not NAME.fullmatch(name):
+            raise HTTPException(
+                400,
+                "the header Idempotency-Key must name the request: send 1 to 100 visible ASCII characters, "
+                "such as a new UUID, and the same ones when you send it again",
+            )
+        answer, new = await self._work(self._sell, name, body)
+        return _reply(request, 200, answer, {} if new else {"Idempotency-Replayed": "true"})
+
+    async def refuse(self, request, error):
+        """Say what was wrong with a request."""
+        says = error.detail
+        if error.status_code == 404:
+            says = "there is nothing here: use GET /, GET /account or POST /label"
+        elif error.status_code == 405:
+            says = f"this does not take {request.method[:20]}: use {' or '.join(sorted(error.headers['Allow'].split(', ')))}"
+        return _reply(request, error.status_code, {"error": says}, error.headers)
+
+    async def fail(self, request, error):
+        """Own up to a fault of the service."""
+        _log.error("The service failed.", exc_info=error)
+        return _reply(
+            request,
+            500,
+            {"error": "the service failed, and charged nothing: send the request again later"},
+        )
+
+    def _work(self, function, *arguments):
+        return asyncio.get_running_loop().run_in_executor(self.worker, function, *arguments)
+
+    def _sum(self):
+        return self.db.execute(
+            "SELECT count(*), coalesce(sum(n), 0), round(total(charged), 9) FROM answers"
+        ).fetchone()
+
+    def _sell(self, name, body):
+        """The answer to a request, and whether it is new: then it is on file, and paid for, on
+        return.
+        """
+        digest = hashlib.sha256(body).hexdigest()
+        found = self._find(name)
+        new = not found
+        if new:
+            images = read_images(body, self.shape)
+            self._ration(len(images))
+            labels = self.predict(self.model, images).tolist()
+            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+            with self.db:  # if another service on this file was faster, its answer holds
+                self.db.execute(
+                    "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        name,
+                        digest,
+                        now,
+                        len(labels),
+                        json.dumps(labels),
+                        round(self.price * len(labels), 9),
+                    ),
+                )
+            found = self._find(name)
+        if found[0] != digest:
+            raise HTTPException(
+                409, "there was another request of this name: give each its own, such as a new UUID"
+            )
+        return {"labels": json.loads(found[1]), "queries": found[2], "charged": found[3]}, new
+
+    def _find(self, name):
+        return self.db.execute(
+            "SELECT digest, labels, n, charged FROM answers WHERE name = ?", (name,)
+        ).fetchone()
+
+    def _ration(self, n):
+        """Keep to the rate, give or take a second's images: a large batch is sold at once, and the
+        next has to wait.
+        """
+        if self.rate is None:
+            return
+        now = time.monotonic()
+        if (early := self.free - now - 1) > 0:
+            wait = math.ceil(early)
+            raise HTTPException(
+                429,
+                f"{self.rate:g} images a second are sold, and these come too early: "
+                f"send them again after {wait} s",
+                {"Retry-After": str(wait)},
+            )
+        self.free = max(self.free, now) + n / self.rate
+
+
+def _reply(request, status, content, headers=None):
+    said = [
+        f"{name} {content[name]}"
+        for name in ("error", "queries", "charged", "cost")
+        if name in content
+    ]
+    if status == 200 and headers:
+        said.append("again, so charged before")
+    path = request.scope["raw_path"].decode(
+        "ascii", "replace"
+    )  # as it was sent: a decoded one could hold a line break
+    _log.info("%s %s %s %s", request.method, path, status, ", ".join(said))
+    return JSONResponse(content, status, headers)
+
+
+def _database(path):
+    try:
+        with contextlib.ExitStack() as stack:
+            # the thread that works is the only one to use it
+            db = stack.enter_context(
+                contextlib.closing(sqlite3.connect(path or ":memory:", check_same_thread=False))
+            )
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(
+                "PRAGMA synchronous = FULL"
+            )  # even a power cut takes back no answer that was given
+            db.execute(TABLE)
+            db.execute(
+                "SELECT name, digest, time, n, labels, charged FROM answers LIMIT 1"
+            ).fetchone()
+            stack.pop_all()
+            return db
+    except sqlite3.Error as error:
+        raise ValueError(
+            f"{path} cannot be the service's log ({error}): name another file"
+        ) from error
+
+
+@contextlib.contextmanager
+def listening(app, host, port):
+    """Run an ASGI application in a thread; yields its URL. Raises RuntimeError, one sentence, if
+    the address is not free.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        # asyncio sends at once, rather than 40 ms later, only through a socket that is said to be
+        # TCP
+        listener = socket.socket(
+            family,
+            socket.SOCK_STREAM,
+            socket.IPPROTO_TCP,
+            fileno=socket.create_server((host, port), family=family).detach(),
+        )
+    except (OSError, OverflowError) as error:
+        raise RuntimeError(
+            f"no service can be at {host}, port {port} ({error}): choose another port, or 0 for any"
+        ) from error
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=ENDS,
+        )
+    )
+    thread = threading.Thread(target=server.run, args=([listener],), name="wmlab-http", daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the service did not start: the log says why")
+            time.sleep(0.01)
+        yield f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
