@@ -37,7 +37,7 @@ def refusal(python, code, **environment):
     return done.stderr.strip().splitlines()[-1]
 
 
-NO_GPU = "from wmlab import _machine; machine.nvidia = lambda: False\n"
+NO_GPU = "from wmlab import machine; machine.nvidia = lambda: False\n"
 A_GPU = """
 from wmlab import machine
 machine.gpu = lambda backend: "Big GPU" if backend == "jax" else None

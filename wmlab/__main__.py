@@ -58,7 +58,7 @@ def sweep(options):
         changes["schedule"] = options.rate
     try:
         runtime.setup(scale=options.scale)
-        from wmlab import sweeps  # loads keras, whose backend is chosen by now
+        from wmlab.tools import sweeps  # loads keras, whose backend is chosen by now
 
         marks = sweeps.plan(
             options.schemes,
