@@ -11,7 +11,7 @@ import pytest
 from matplotlib.path import Path
 
 import wmlab
-from wmlab import records, toy, zoo
+from wmlab import records, stats, toy, zoo
 from wmlab.lessons import boundary_twist, embedding, start_here
 from wmlab.show import figures
 from wmlab.training import predict, probabilities
@@ -136,7 +136,7 @@ def test_summary_counts_every_run_and_gives_its_interval():
     ten = records.load("embed_class")
     row = embedding.summary(ten).loc["new label"]
     values = 100 * ten[ten.scheme == "new label"].fresh_key_accuracy
-    mean, low, high = records.interval(values)
+    mean, low, high = stats.interval(values)
     assert (row["runs"], row["keys made from"]) == (10, "all but 0")
     assert row["fresh keys hit, %"] == f"{mean:.2f} [{low:.2f}, {high:.2f}]"
     few = embedding.summary(ten[ten.seed < 3]).loc["new label", "fresh keys hit, %"]

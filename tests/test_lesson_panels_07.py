@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from wmlab import records, runtime
+from wmlab import runtime
 from wmlab.lessons import pruning
 from wmlab.schemes import NewLabel, WrongLabel
+from wmlab.stats import paired
 
 NEW, WRONG = pruning.MARKS
 LAYER, GLOBAL, FINE, NONE = pruning.PER_LAYER, pruning.GLOBAL, pruning.FINE, pruning.UNTOUCHED
@@ -570,7 +571,7 @@ class TestCut:
 
 def test_pairs_on_record_are_of_one_seed():
     for table in pruning.recorded().values():
-        pairs = records.paired(table[table.attack == NONE], "fresh_key_accuracy").pairs.item()
+        pairs = paired(table[table.attack == NONE], "fresh_key_accuracy").pairs.item()
         assert pairs == len(
             set(table[table.scheme == NEW].seed) & set(table[table.scheme == WRONG].seed)
         )

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from wmlab import battery, records
+from wmlab import battery
 from wmlab.lessons import extra_class
 from wmlab.lessons.extra_class import CUT, WHOLE, Case
+from wmlab.stats import FEW
 
 NEW, WRONG = 10, 0
 
@@ -467,4 +468,4 @@ def test_a_told_point_has_its_price(table):
         and "no image" in said
         and f"proved in {row.proved} of 6 runs" in said
     )
-    assert f"{100 * row.lost:.1f} points lost" in said and records.FEW == 6
+    assert f"{100 * row.lost:.1f} points lost" in said and FEW == 6

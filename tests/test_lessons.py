@@ -108,7 +108,7 @@ RIGHT = {
     "04_fidelity": {
         "CHEAPEST": "min(cell for cell, p in full[full.scheme == 'new label'].groupby(['alpha', 'beta']).fresh_key_accuracy"
         " if (p >= 0.9).mean() >= 0.9)",
-        "PAIRS": "next(n for n in range(2, 99) if records.power(5, 10, n) >= 0.8)",
+        "PAIRS": "next(n for n in range(2, 99) if stats.power(5, 10, n) >= 0.8)",
         "FALSE_ALARMS": "100 * 0.05",
     },
     "05_expected_queries": {

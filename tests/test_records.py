@@ -1,20 +1,16 @@
 import copy
 import errno
-import itertools
 import json
 import pathlib
 import random
 import re
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
 
 from wmlab import records, runtime, schema
 from wmlab.records import RESULTS, SETTINGS
+from wmlab.stats import churn
 
 
 def record(**changes):
@@ -242,29 +238,6 @@ def test_the_shipped_tables_are_exports_of_the_shipped_records(tmp_path):
         assert path.read_bytes() == (runtime.data_dir() / "results" / path.name).read_bytes(), (
             "run the sweep again"
         )
-
-
-@pytest.mark.parametrize("n", [2, 6, 50])
-@pytest.mark.parametrize("confidence", [0.5, 0.95])
-def test_interval_is_students(n, confidence):
-    values = np.random.default_rng(n).normal(0.9, 0.02, n)
-    low, high = stats.t.interval(confidence, n - 1, loc=np.mean(values), scale=stats.sem(values))
-    assert records.interval(values, confidence) == pytest.approx(
-        (np.mean(values), low, high), abs=1e-12
-    )
-
-
-@pytest.mark.parametrize("n", [2, 6, 20])
-def test_interval_covers_the_mean_as_often_as_it_says(n):
-    rng, trials = np.random.default_rng(n), 5000
-    _, low, high = np.array([records.interval(rng.normal(3, 2, n)) for _ in range(trials)]).T
-    covered = np.mean((low < 3) & (3 < high))
-    assert abs(covered - 0.95) / np.sqrt(0.95 * 0.05 / trials) <= 4.5
-
-
-def test_interval_of_one_value_has_no_ends():
-    mean, low, high = records.interval([0.7])
-    assert mean == 0.7 and np.isnan(low) and np.isnan(high)
 
 
 def spoilt(tmp_path, change):
@@ -520,298 +493,11 @@ def test_a_table_cut_short_is_named(results):
         records.load("toy")
 
 
-def table_of(*runs):
-    """A table of results from (scheme, α, β, seed, accuracy)."""
-    return pd.DataFrame(runs, columns=["scheme", "alpha", "beta", "seed", "clean_accuracy"])
-
-
-def invented(n, seed=0, cells=((0.1, 0.01),), shift=0.0, spread=0.02):
-    """n seeds of both schemes in each cell, measured on 10,000 images; the accuracies of a pair
-    have a part in common.
-    """
-    rng, runs = np.random.default_rng(seed), []
-    for cell in cells:
-        common = rng.normal(0.8, 0.05, n)
-        for scheme, mean in (("new label", shift), ("wrong label", 0)):
-            runs += [
-                (scheme, *cell, k, round(common[k] + mean + rng.normal(0, spread), 4))
-                for k in range(n)
-            ]
-    return table_of(*runs)
-
-
-def test_cells_are_means_and_intervals_of_each_scheme_alpha_and_beta():
-    rng = np.random.default_rng(0)
-    values = {
-        (scheme, alpha, beta): rng.uniform(0.4, 0.6, n)
-        for (scheme, alpha, beta), n in {
-            ("new label", 0.1, 0.01): 6,
-            ("new label", 0.1, 0.02): 7,
-            ("new label", 0.2, 0.01): 5,
-            ("wrong label", 0.1, 0.01): 30,
-            ("wrong label", 0.2, 0.02): 1,
-        }.items()
-    }
-    table = table_of(
-        *((*cell, k, value) for cell, found in values.items() for k, value in enumerate(found))
-    )
-    for confidence in (0.5, 0.95):
-        made = records.cells(table.sample(frac=1, random_state=0), "clean_accuracy", confidence)
-        made = made.set_index(["scheme", "alpha", "beta"])
-        assert set(made.index) == set(values) and list(made.columns) == [
-            "runs",
-            "mean",
-            "low",
-            "high",
-        ]
-        for cell, found in values.items():
-            assert made.loc[cell, "runs"] == len(found) and made.loc[cell, "mean"] == pytest.approx(
-                found.mean(), abs=1e-12
-            )
-            ends = (np.nan, np.nan)
-            if len(found) >= 6:
-                ends = stats.t.interval(confidence, len(found) - 1, found.mean(), stats.sem(found))
-            assert made.loc[cell, ["low", "high"]].tolist() == pytest.approx(
-                ends, abs=1e-12, nan_ok=True
-            )
-
-
-def test_the_interval_of_a_share_ends_at_0_and_1():
-    table = table_of(
-        *(("new label", 0.1, 0.01, k, k % 2) for k in range(6)),
-        *(("new label", 0.2, 0.01, k, 1.0) for k in range(6)),
-    )
-    wide, none = records.cells(table, "clean_accuracy").to_dict("records")
-    assert (wide["mean"], wide["low"], wide["high"]) == (0.5, 0, 1) and records.interval(
-        np.arange(6) % 2
-    )[1] < 0
-    assert (none["mean"], none["low"], none["high"]) == (1, 1, 1)
-
-
-def test_runs_without_a_value_do_not_count():
-    table = table_of(
-        *(("new label", 0.1, 0.01, k, 0.5 if k else None) for k in range(7)),
-        ("unmarked", 0, 0, 0, None),
-    )
-    (made,) = records.cells(table, "clean_accuracy").to_dict("records")
-    assert (made["runs"], made["mean"], made["low"]) == (6, 0.5, 0.5)
-    assert len(records.cells(table[:0], "clean_accuracy")) == 0
-
-
-def by_flipping(differences, images=10_000):
-    """Two-sided p of the test that flips signs, by brute force: every assignment of signs, counted
-    in whole images.
-    """
-    whole = np.round(np.array(differences) * images).astype(int)
-    sums = np.array(list(itertools.product((1, -1), repeat=len(whole)))) @ np.abs(whole)
-    return np.mean(np.abs(sums) >= abs(whole.sum()))
-
-
-@pytest.mark.parametrize("n, shift", [(6, 0.0), (6, 0.1), (7, -0.02), (10, 0.01), (10, 0.0)])
-def test_pairs_are_compared_by_students_interval_and_by_flipping_signs(n, shift):
-    table = invented(n, n, shift=shift)
-    new, wrong = (
-        table[table.scheme == scheme].clean_accuracy.to_numpy()
-        for scheme in ("new label", "wrong label")
-    )
-    for confidence in (0.5, 0.95):
-        (made,) = records.paired(
-            table.sample(frac=1, random_state=n), "clean_accuracy", confidence=confidence
-        ).to_dict("records")
-        low, high = stats.ttest_rel(new, wrong).confidence_interval(confidence)
-        assert (made["alpha"], made["beta"], made["pairs"]) == (0.1, 0.01, n)
-        assert made["mean"] == pytest.approx(np.mean(new - wrong), abs=1e-12)
-        assert made["deviation"] == pytest.approx(np.std(new - wrong, ddof=1), abs=1e-12)
-        assert (made["low"], made["high"]) == pytest.approx((low, high), abs=1e-12)
-        assert made["p"] == by_flipping(new - wrong)
-    assert shift != 0.1 or made["p"] == 2 / 2**n, "all of one sign: the smallest p there is"
-    (swapped,) = records.paired(table, "clean_accuracy", "wrong label", "new label").to_dict(
-        "records"
-    )
-    assert swapped["mean"] == pytest.approx(-made["mean"], abs=1e-12) and swapped["p"] == made["p"]
-
-
-@given(st.lists(st.tuples(st.integers(5000, 9990), st.integers(-9, 9)), min_size=6, max_size=9))
-def test_accuracies_that_tie_do_so_whatever_their_last_digits(pairs):
-    """Differences of a few images in 10,000, of which many sums are equal in whole numbers and not
-    quite in floats.
-    """
-    table = table_of(
-        *(("wrong label", 0.1, 0.01, k, right / 10_000) for k, (right, _) in enumerate(pairs)),
-        *(
-            ("new label", 0.1, 0.01, k, (right + more) / 10_000)
-            for k, (right, more) in enumerate(pairs)
-        ),
-    )
-    assert records.paired(table, "clean_accuracy")["p"][0] == by_flipping(
-        [more / 10_000 for _, more in pairs]
-    )
-
-
-@pytest.mark.parametrize("n", [14, 16])
-def test_many_pairs_are_compared_by_drawn_signs(n):
-    table = invented(n, 3, shift=0.008)
-    difference = table.clean_accuracy.to_numpy()[:n] - table.clean_accuracy.to_numpy()[n:]
-    exact, drawn = by_flipping(difference), 10_000
-    assert 0.01 < exact < 0.5
-    (made,) = records.paired(table, "clean_accuracy").to_dict("records")
-    assert abs(made["p"] - exact) / np.sqrt(exact * (1 - exact) / drawn) <= 4.5
-    assert made["p"] == records.paired(table, "clean_accuracy")["p"][0], "drawn anew each time"
-
-
-@pytest.mark.parametrize("n", range(1, 6))
-def test_less_than_six_pairs_have_no_interval_and_no_test(n):
-    (made,) = records.paired(invented(n), "clean_accuracy").to_dict("records")
-    assert (
-        made["pairs"] == n and np.isfinite(made["mean"]) and np.isnan(made["deviation"]) == (n == 1)
-    )
-    assert np.isnan([made["low"], made["high"], made["p"]]).all()
-
-
-def test_no_difference_at_all_has_p_1():
-    (made,) = records.paired(invented(8, spread=0), "clean_accuracy").to_dict("records")
-    assert (made["mean"], made["deviation"], made["low"], made["high"], made["p"]) == (
-        0,
-        0,
-        0,
-        0,
-        1,
-    )
-
-
-def test_a_pair_is_two_runs_of_one_seed_and_one_cell():
-    """Runs without a partner, cells of one scheme alone and unmarked twins are left out; columns
-    may lack values.
-    """
-    runs = [("new label", 0.1, 0.01, k, 0.5 + k / 100) for k in (9, 3, 4, 5, 6, 7, 8)]
-    runs += [
-        ("wrong label", 0.1, 0.01, k, 0.4 + k / 100 if k != 9 else None)
-        for k in (3, 9, 8, 7, 6, 5, 4, 1, 2)
-    ]
-    runs += [
-        ("new label", 0.2, 0.01, 3, 0.9),
-        ("wrong label", 0.1, 0.02, 3, 0.9),
-        ("unmarked", 0, 0, 3, 0.99),
-    ]
-    (made,) = records.paired(table_of(*runs), "clean_accuracy").to_dict("records")
-    assert (made["alpha"], made["beta"], made["pairs"]) == (0.1, 0.01, 6)
-    assert made["mean"] == pytest.approx(0.1, abs=1e-12) and made["deviation"] == pytest.approx(
-        0, abs=1e-12
-    )
-    assert len(records.paired(table_of(*runs[-3:]), "clean_accuracy")) == 0
-
-
-def test_each_cell_is_compared_on_its_own():
-    cells = [(alpha, beta) for alpha in (0.01, 0.1) for beta in (0.001, 0.01)]
-    table = invented(7, cells=cells)
-    made = records.paired(table, "clean_accuracy")
-    assert list(zip(made.alpha, made.beta, strict=True)) == cells
-    for row, (alpha, beta) in zip(made.to_dict("records"), cells, strict=True):
-        alone = records.paired(
-            table[(table.alpha == alpha) & (table.beta == beta)], "clean_accuracy"
-        )
-        assert row == alone.to_dict("records")[0]
-
-
-def test_two_runs_of_one_seed_make_no_pair():
-    table = invented(6)
-    with pytest.raises(
-        ValueError, match="a pair is one run of each scheme .*choose one recipe and one experiment"
-    ):
-        records.paired(pd.concat([table, table[3:4]]), "clean_accuracy")
-
-
-def test_the_test_of_pairs_is_as_often_wrong_as_its_level_says():
-    """With 8 pairs p takes 128 values; without a difference it is at most 12/256 with probability
-    12/256.
-    """
-    trials, level = 1000, 12 / 256
-    made = records.paired(
-        invented(8, 1, [(alpha, 0.01) for alpha in range(trials)]), "clean_accuracy"
-    )
-    assert len(made) == trials
-    false = np.mean(made.p <= level + 1e-9)
-    assert abs(false - level) / np.sqrt(level * (1 - level) / trials) <= 4.5
-    covered = np.mean((made.low < 0) & (0 < made.high))
-    assert abs(covered - 0.95) / np.sqrt(0.95 * 0.05 / trials) <= 4.5
-
-
-@pytest.mark.parametrize(
-    "size, pairs, level, known",
-    [
-        (0.5, 34, 0.05, 0.8077775),
-        (0.5, 20, 0.05, 0.5645044),
-        (0.2, 199, 0.05, 0.8016910),
-        (0.8, 15, 0.05, 0.8213105),
-        (0, 10, 0.05, 0.05),
-        (0, 10, 0.01, 0.01),
-        (5, 6, 0.05, 1),
-        (100, 1000, 0.05, 1),
-    ],
-)
-def test_power_has_its_known_values(size, pairs, level, known):
-    for mean, deviation in ((size, 1), (-size, 1), (size / 100, 1 / 100)):
-        assert records.power(mean, deviation, pairs, level) == pytest.approx(known, abs=1e-6)
-
-
-@pytest.mark.parametrize("size, pairs", [(0.2, 199), (0.5, 34), (0.8, 15)])
-def test_power_gives_cohens_numbers_of_pairs_for_80_percent(size, pairs):
-    enough = records.power(size, 1, np.arange(2, 300)) >= 0.8
-    assert np.arange(2, 300)[enough][0] == pairs and enough[pairs - 2 :].all()
-
-
-@pytest.mark.parametrize("pairs", [3, 6, 12, 40])
-@pytest.mark.parametrize(
-    "mean, deviation, level",
-    [(0.3, 0.5, 0.05), (-0.02, 0.02, 0.01), (1.5, 1, 0.05), (0.001, 1, 0.2)],
-)
-def test_power_is_how_often_a_test_of_pairs_sees_it(pairs, mean, deviation, level):
-    trials = 20_000
-    differences = np.random.default_rng(pairs).normal(mean, deviation, (trials, pairs))
-    seen = np.mean(stats.ttest_1samp(differences, 0, axis=1).pvalue <= level)
-    power = records.power(mean, deviation, pairs, level)
-    assert abs(seen - power) <= 4.5 * np.sqrt(power * (1 - power) / trials)
-
-
-def test_power_is_a_number_far_out_too():
-    powers = records.power(
-        np.geomspace(1e-3, 1e3, 200)[:, None], 1, np.array([2, 3, 6, 10, 30, 100, 1000])
-    )
-    assert ((powers >= 0.05) & (powers <= 1)).all()
-    assert (np.diff(powers, axis=0) >= -1e-12).all() and (np.diff(powers, axis=1) >= -1e-12).all()
-
-
-def errors_of(labels, truth):
-    """The field `errors` of a network that gives the test images these labels."""
-    return " ".join(
-        f"{i}:{label}"
-        for i, (label, right) in enumerate(zip(labels, truth, strict=True))
-        if label != right
-    )
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40
-    )
-)
-def test_churn_is_the_share_of_images_with_different_labels(images):
-    truth, labels, others = zip(*images, strict=True)
-    expected = np.mean(np.array(labels) != np.array(others))
-    one, two = errors_of(labels, truth), errors_of(others, truth)
-    assert (
-        records.churn(one, two, len(images))
-        == records.churn(two, one, len(images))
-        == pytest.approx(expected, abs=1e-12)
-    )
-    assert records.churn(one, one, len(images)) == 0
-
-
 def test_churn_of_shipped_and_reread_mistakes(results):
     table = records.load("toy").set_index("seed")
-    assert records.churn(table.errors[0], table.errors[2], 1000) == 0.002
-    assert records.churn(table.errors[1], table.errors[2], 1000) == 0.001
-    assert records.churn(table.errors[1], table.errors[4], 1000) == 0.001, (
+    assert churn(table.errors[0], table.errors[2], 1000) == 0.002
+    assert churn(table.errors[1], table.errors[2], 1000) == 0.001
+    assert churn(table.errors[1], table.errors[4], 1000) == 0.001, (
         "both wrong, but not in the same way"
     )
-    assert records.churn(table.errors[0], table.errors[0], 1000) == 0
+    assert churn(table.errors[0], table.errors[0], 1000) == 0

@@ -260,20 +260,6 @@ def p_value(hits, n, p0):
     return float(stats.binom.sf(hits - 1, n, p0))
 
 
-def clopper_pearson(hits, n, confidence=0.95):
-    """Exact interval for the hit rate, (low, high) (Clopper and Pearson 1934). Either end alone is
-    a bound of confidence (1 + confidence)/2: after 0 hits in 50, `clopper_pearson(0, 50, 0.9)[1]` =
-    0.058 bounds the rate with 95 %.
-    """
-    _count("n", n, hits)
-    _count("hits", hits, 0)
-    _share("confidence", confidence)
-    tail = (1 - confidence) / 2
-    low = stats.beta.ppf(tail, hits, n - hits + 1) if hits else 0.0
-    high = stats.beta.isf(tail, hits + 1, n - hits) if hits < n else 1.0
-    return float(low), float(high)
-
-
 def anytime_p_value(hits_sequence, p0):
     """A p-value after each answer that stays valid whenever one stops, float64 (n,), never rising
     again.

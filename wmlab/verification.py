@@ -12,9 +12,9 @@ import fractions
 import functools
 
 import numpy as np
-from scipy import stats
+import scipy.stats
 
-from wmlab import queries
+from wmlab import queries, stats
 from wmlab.suspects import ask
 
 CONFIDENCE, UNEVEN = (
@@ -144,7 +144,7 @@ class Measured:
             )
         pooled = int(self.answered.sum())
         table = [[hits, n - hits], [pooled, self.answered.size - pooled]]
-        fisher = float(stats.fisher_exact(table, alternative="greater").pvalue)
+        fisher = float(scipy.stats.fisher_exact(table, alternative="greater").pvalue)
         as_often = int((self.answered[:, :n].sum(axis=1) >= hits).sum())
         rank = (1 + as_often) / (1 + networks)
         says = [
@@ -158,9 +158,7 @@ class Measured:
                     f"It is the smallest that {networks} networks can give, 1/{networks + 1}; more of them, not more keys, "
                     "would make it smaller."
                 ]
-            share = queries.clopper_pearson(0, networks, 2 * CONFIDENCE - 1)[
-                1
-            ]  # the upper end alone: 1 - 0.05^(1/networks)
+            share = stats.clopper_pearson(0, networks, 2 * CONFIDENCE - 1)[1]
             says += [
                 f"0 in {networks} bounds the share of such networks at {share:.1%} ({CONFIDENCE:.0%} confidence)."
             ]
@@ -255,4 +253,4 @@ def limit(scheme):
 
     Hits are binomial, so it is the median of a beta distribution (Clopper and Pearson 1934).
     """
-    return float(stats.beta.median(NEEDED[scheme], KEYS - NEEDED[scheme] + 1))
+    return float(scipy.stats.beta.median(NEEDED[scheme], KEYS - NEEDED[scheme] + 1))

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from wmlab import records
 from wmlab.keys import check_images, perturb
 from wmlab.secret import Secret
 from wmlab.show import figures
-from wmlab.show.panel import Panel, live
+from wmlab.show.old_panel import Panel, live
+from wmlab.stats import interval
 from wmlab.training import predict, probabilities
 
 ASKED = 200  # images behind each position of a slider
@@ -247,7 +247,7 @@ def summary(table):
             return f"{values.mean():.2f}"
         if len(values) < 6:
             return f"{values.mean():.2f} ({values.min():.2f} to {values.max():.2f})"
-        mean, low, high = records.interval(values)
+        mean, low, high = interval(values)
         return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 100):.2f}]"
 
     rows = []

@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 from plotly.subplots import make_subplots
 
-from wmlab import queries, records
+from wmlab import queries, stats
 from wmlab.filters.detectors import Detector, roc
-from wmlab.queries import clopper_pearson
 from wmlab.show import figures
-from wmlab.show.panel import Panel
+from wmlab.show.old_panel import Panel
 
 BETAS = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3.5e-3, 1e-2, 3e-2)
 ALARMS = (
@@ -231,7 +230,7 @@ def worth(scores, rate, detector, alarms, beta):
         rates[name] = (
             float(found.mean()),
             float(false.mean()),
-            *clopper_pearson(int(false.sum()), len(false)),
+            *stats.clopper_pearson(int(false.sum()), len(false)),
         )
     return {"rate": rate, "detector": detector, "alarms": alarms, "beta": beta, "rates": rates}
 
@@ -512,9 +511,9 @@ def filtered(tables):
             these = [(strength, each) for attack, strength, each in groups(of) if attack == name]
             dots = of[of.attack == name]
             next(traces).update(x=wide(dots.lost), y=dots.fresh_key_accuracy.to_numpy())
-            enough = all(len(each) >= records.FEW for _, each in these)
+            enough = all(len(each) >= stats.FEW for _, each in these)
             x, y = (
-                [records.interval(each[column]) for _, each in these]
+                [stats.interval(each[column]) for _, each in these]
                 for column in ("lost", "fresh_key_accuracy")
             )
             x, y = wide(np.reshape(x, (-1, 3))), np.reshape(y, (-1, 3))
@@ -575,12 +574,12 @@ def _about(values, form):
     """The mean of runs, with a 95 % interval from six on, with the least and the largest of fewer,
     alone if it is one.
     """
-    mean, low, high = records.interval(values)
+    mean, low, high = stats.interval(values)
     if len(values) == 1:
         return form.format(mean)
-    if len(values) < records.FEW:
+    if len(values) < stats.FEW:
         low, high = min(values), max(values)
-    brackets = "[{}, {}]" if len(values) >= records.FEW else "({} to {})"
+    brackets = "[{}, {}]" if len(values) >= stats.FEW else "({} to {})"
     return f"{form.format(mean)} " + brackets.format(form.format(low), form.format(high))
 
 

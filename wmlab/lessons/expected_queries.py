@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from wmlab import queries
 from wmlab.show import figures
-from wmlab.show.panel import Panel
+from wmlab.show.old_panel import Panel
 
 JUDGES = ("first hit", "fixed batch", "sequential")
 LOOK = figures.looks((*JUDGES, "Neyman-Pearson"))
@@ -752,7 +752,8 @@ def _smallest_batch(answer):
 
 
 def _honest_null(answer):
-    from wmlab.queries import clopper_pearson, neyman_pearson
+    from wmlab.queries import neyman_pearson
+    from wmlab.stats import clopper_pearson
 
     (p0, n), bound = answer, clopper_pearson(0, 50, 0.9)[1]
     needed = neyman_pearson(0.8, bound, 0.99, 0.01)[0]

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from plotly.subplots import make_subplots
 
-from wmlab import records, runtime, zoo
+from wmlab import records, runtime, stats, zoo
 from wmlab.attacks.extraction import ANSWERS as BOUGHT
 from wmlab.battery import EPOCHS, UNTOUCHED
 from wmlab.schemes import NewLabel, WrongLabel
 from wmlab.show import figures
-from wmlab.show.panel import Panel
+from wmlab.show.old_panel import Panel
 from wmlab.training import logits, predict
 
 SHOWN = 300  # keys drawn; rates are of all
@@ -318,8 +318,8 @@ def points(table, mark):
         row = dict(zip(CASE, case, strict=True))
         row |= {"runs": len(runs), "proved": int(runs.proved.sum()), "seconds": runs.seconds.mean()}
         for name, column in (("lost", "lost"), ("keys", "fresh_key_accuracy")):
-            mean, low, high = records.interval(runs[column])
-            if len(runs) < records.FEW:
+            mean, low, high = stats.interval(runs[column])
+            if len(runs) < stats.FEW:
                 low = high = np.nan
             row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
@@ -353,8 +353,8 @@ def replies(table, chosen):
 
 
 def _cell(runs):
-    mean, low, high = records.interval(runs.fresh_key_accuracy)
-    interval = f" [{max(low, 0):.2f}, {min(high, 1):.2f}]" if len(runs) >= records.FEW else ""
+    mean, low, high = stats.interval(runs.fresh_key_accuracy)
+    interval = f" [{max(low, 0):.2f}, {min(high, 1):.2f}]" if len(runs) >= stats.FEW else ""
     return f"{mean:.2f}{interval}, {runs.proved.sum()} of {len(runs)}"
 
 
@@ -529,7 +529,7 @@ def summary(every, mark, loss):
     free = done[done.images == 0].sort_values("lost")
     least, most = every.runs.min(), every.runs.max()
     runs = f"{least}" if least == most else f"{least} to {most}"
-    few = "" if least >= records.FEW else ", too few for intervals"
+    few = "" if least >= stats.FEW else ", too few for intervals"
     said = (
         f"<b>{mark}</b>, {runs} run{'' if most == 1 else 's'} a point{few}: "
         f"for {loss:g} points or less, {len(done)} of {len(every)} attacks leave no proof"
@@ -552,11 +552,9 @@ def homecoming(table):
         attack = UNTOUCHED if mark in ("unmarked", "wrong label") else "drop the output"
         runs = table[(table.mark == mark) & (table.attack == attack)].drop_duplicates("seed")
         if len(runs):
-            mean, low, high = records.interval(runs.true_label_rate)
+            mean, low, high = stats.interval(runs.true_label_rate)
             interval = (
-                f"{max(low, 0):.1%} to {min(high, 1):.1%}"
-                if len(runs) >= records.FEW
-                else "too few"
+                f"{max(low, 0):.1%} to {min(high, 1):.1%}" if len(runs) >= stats.FEW else "too few"
             )
             rows[f"{mark}, {attack}"] = {
                 "keys to their true class, mean": f"{mean:.1%}",

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from plotly.subplots import make_subplots
 
-from wmlab import records
+from wmlab import stats
 from wmlab.keys import check_share
 from wmlab.schemes import scheme
 from wmlab.show import figures
-from wmlab.show.panel import Panel
+from wmlab.show.old_panel import Panel
 
 MARKS = ("new label", "wrong label")
 MEASURED = {
@@ -55,7 +55,7 @@ def arms(table, alpha, beta, column="fresh_key_accuracy"):
         subplot_titles=("over α, the share of keys", "over β, their strength"),
     )
     look = figures.looks(MARKS)
-    for (place, _), name in itertools.product(enumerate(records.CELL, 1), MARKS):
+    for (place, _), name in itertools.product(enumerate(stats.CELL, 1), MARKS):
         at, drawn = dict(legendgroup=name, row=1, col=place), figures.line(look[name])
         figure.add_scatter(
             x=[],
@@ -89,7 +89,7 @@ def arms(table, alpha, beta, column="fresh_key_accuracy"):
             **at,
         )
     figure.update_layout(template=figures.TEMPLATE, height=420, margin=dict(b=130, l=85))
-    for place, name in enumerate(records.CELL, 1):
+    for place, name in enumerate(stats.CELL, 1):
         values = sorted(table[table[name] > 0][name].unique())
         figure.update_xaxes(
             type="log",
@@ -113,7 +113,7 @@ def arm_values(table, alpha, beta, column):
     values = {"cell": (alpha, beta), "column": column}
     for along, other, fixed in (("alpha", "beta", beta), ("beta", "alpha", alpha)):
         rows = table[table[other] == fixed]
-        means = records.cells(rows, column)
+        means = stats.cells(rows, column)
         values[along] = {
             name: (
                 means[means.scheme == name].sort_values(along),
@@ -127,7 +127,7 @@ def arm_values(table, alpha, beta, column):
 def draw_arms(figure, values):
     """Put what `arm_values` computed into a figure of `arms`."""
     traces, column = iter(figure.data), values["column"]
-    for along, name in itertools.product(records.CELL, MARKS):
+    for along, name in itertools.product(stats.CELL, MARKS):
         means, runs = values[along][name]
         known = means.dropna(subset=["low"])
         band, line, dots = next(traces), next(traces), next(traces)
@@ -137,10 +137,7 @@ def draw_arms(figure, values):
     for shape, value in zip(figure.layout.shapes, values["cell"], strict=True):
         shape.x0 = shape.x1 = value
     seen = [
-        number
-        for arm in records.CELL
-        for _, runs in values[arm].values()
-        for number in runs[column]
+        number for arm in stats.CELL for _, runs in values[arm].values() for number in runs[column]
     ]
     low = 0 if column != "clean_accuracy" or not seen else min(seen) - 0.01
     figure.update_yaxes(tickformat=".1%" if low else ".0%")
@@ -155,15 +152,15 @@ def sentence(table, alpha, beta, column):
     """
     at = table[(table.alpha == alpha) & (table.beta == beta)]
     parts = []
-    for _, row in records.cells(at, column).iterrows():
-        interval = f" [{row.low:.1%}, {row.high:.1%}]" if row.runs >= records.FEW else ""
+    for _, row in stats.cells(at, column).iterrows():
+        interval = f" [{row.low:.1%}, {row.high:.1%}]" if row.runs >= stats.FEW else ""
         parts.append(
             f"{row.scheme} {row['mean']:.1%}{interval}, {row.runs} run{'' if row.runs == 1 else 's'}"
         )
     if not parts:
         return f"At α = {alpha:g} and β = {beta:g} there is no run yet."
     said = f"At α = {alpha:g}, β = {beta:g}, {TITLES[column]}: {'; '.join(parts)}."
-    for _, row in records.paired(at, column).dropna(subset=["p"]).iterrows():
+    for _, row in stats.paired(at, column).dropna(subset=["p"]).iterrows():
         said += (
             f" Same seed, new minus wrong: {100 * row['mean']:+.1f} points [{100 * row.low:+.1f}, {100 * row.high:+.1f}],"
             f" p = {row.p:.2g}."
@@ -224,7 +221,7 @@ def train_cell(data, how, name, alpha, beta, seed):
     """
     mark, secret = scheme(name, alpha=alpha, beta=beta), f"my cell {seed}"
     run = mark.embed(data, secret, how, seed=seed)
-    return run.record | {"noisy_accuracy": mark.noisy_accuracy(run.model, data)}
+    return run.settings | run.results | {"noisy_accuracy": mark.noisy_accuracy(run.model, data)}
 
 
 def line(own):
@@ -282,7 +279,7 @@ def pool(text):
             (name, alpha, beta, int(seed), key, clean)
             for name, key, clean in zip(MARKS, shares[:2], shares[2:], strict=True)
         ]
-    columns = ["scheme", *records.CELL, "seed", "fresh_key_accuracy", "clean_accuracy"]
+    columns = ["scheme", *stats.CELL, "seed", "fresh_key_accuracy", "clean_accuracy"]
     return pd.DataFrame(rows, columns=columns).drop_duplicates(ignore_index=True)
 
 
@@ -291,9 +288,9 @@ def pairs_needed(table, column="fresh_key_accuracy", power=0.8):
     beyond `MOST`; α × β.
     """
     needed, counts = {}, np.arange(2, MOST + 1)
-    for _, row in records.paired(table, column).iterrows():
+    for _, row in stats.paired(table, column).iterrows():
         # where all differences are the same, two pairs tell
-        enough = counts[records.power(row["mean"], max(row.deviation, 1e-6), counts) >= power]
+        enough = counts[stats.power(row["mean"], max(row.deviation, 1e-6), counts) >= power]
         needed[row.alpha, row.beta] = enough[0] if len(enough) else np.nan
     return pd.Series(needed, dtype=float).unstack()
 
@@ -335,9 +332,7 @@ def churn(table):
     for title, name in (("unmarked (floor)", "unmarked"), *((name, name) for name in MARKS)):
         runs = table[table.scheme == name]
         shares[title] = [
-            np.mean(
-                [records.churn(errors, other, n) for other in plain.drop(seed, errors="ignore")]
-            )
+            np.mean([stats.churn(errors, other, n) for other in plain.drop(seed, errors="ignore")])
             for errors, seed in zip(runs.errors, runs.seed, strict=True)
             if len(plain.drop(seed, errors="ignore"))
         ]
@@ -359,8 +354,8 @@ def inventory(tables):
         {
             name: {
                 "runs": len(table),
-                "seeds a cell": listed(table.groupby(["scheme", *records.CELL]).seed.nunique()),
-                "cells a scheme": len(table[table.scheme == MARKS[0]].groupby(records.CELL)),
+                "seeds a cell": listed(table.groupby(["scheme", *stats.CELL]).seed.nunique()),
+                "cells a scheme": len(table[table.scheme == MARKS[0]].groupby(stats.CELL)),
                 "network": listed(table.network),
                 "epochs": listed(table.epochs),
                 "batch": listed(table.batch),
@@ -376,7 +371,7 @@ def verdicts(table, column="fresh_key_accuracy"):
     with interval and p.
     """
     rows = []
-    for _, row in records.paired(table, column).iterrows():
+    for _, row in stats.paired(table, column).iterrows():
         shown = {
             "α": f"{row.alpha:g}",
             "β": f"{row.beta:g}",
@@ -386,7 +381,7 @@ def verdicts(table, column="fresh_key_accuracy"):
             "p": "",
             "better": "too few pairs",
         }
-        if row.pairs >= records.FEW:
+        if row.pairs >= stats.FEW:
             better = "cannot tell" if row.p > 0.05 else MARKS[0] if row["mean"] > 0 else MARKS[1]
             interval = f"[{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
             shown |= {"95 % interval": interval, "p": f"{row.p:.2g}", "better": better}
@@ -464,7 +459,7 @@ def _cheapest(answer, table):
 
 
 def _pairs(answer):
-    from wmlab.records import power
+    from wmlab.stats import power
 
     if not answer >= 2:
         return False, "A deviation takes at least two pairs."

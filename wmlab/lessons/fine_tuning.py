@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from plotly.subplots import make_subplots
 
-from wmlab import records, runtime
+from wmlab import records, runtime, stats
 from wmlab.show import figures
-from wmlab.show.panel import Panel
+from wmlab.show.old_panel import Panel
 from wmlab.verification import limit
 
 MARKS = ("new label", "wrong label")
@@ -95,10 +95,10 @@ def spread(values, most=1):
     """Mean of shares and the ends of its interval, cut at 0 and `most`; NaN for fewer than 6
     values.
     """
-    mean, low, high = records.interval(values)
+    mean, low, high = stats.interval(values)
     return (
         (mean, *np.clip((low, high), 0, most))
-        if len(values) >= records.FEW
+        if len(values) >= stats.FEW
         else (mean, np.nan, np.nan)
     )
 
@@ -366,7 +366,7 @@ def bars(table, mode, rate):
         {title: {name: of(values) for name, values in row.items()} for title, row in shares.items()}
         for of in (lambda values: values[0], lambda values: values[1:])
     )
-    known = at.groupby("scheme").size().min() >= records.FEW
+    known = at.groupby("scheme").size().min() >= stats.FEW
     return figures.bars(
         means,
         f"{mode} at {power(rate)}; networks a scheme: {len(at) // 2}",
@@ -384,8 +384,8 @@ def compared(table, column="fresh_key_accuracy"):
     """
     cells, every = {}, usual(table[table.attack.isin(MODES)])
     for (mode, rate), runs in every.groupby(["attack", "strength"]):
-        for row in records.paired(runs, column).itertuples():
-            few, star = row.pairs < records.FEW, " *" * (row.p <= 0.05)
+        for row in stats.paired(runs, column).itertuples():
+            few, star = row.pairs < stats.FEW, " *" * (row.p <= 0.05)
             more = (
                 f"({row.pairs} pair{'s' * (row.pairs > 1)})"
                 if few
@@ -443,7 +443,7 @@ def _digits(at):
 
 
 def _photographs(at):
-    row = records.paired(at, "fell").iloc[0]
+    row = stats.paired(at, "fell").iloc[0]
     return "holds" if row.high < 0 else "does not hold" if row.low > 0 else "cannot be told"
 
 

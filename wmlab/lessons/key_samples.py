@@ -17,7 +17,8 @@ from wmlab.keys import KINDS, choose_carriers, noise_deviation, perturb
 from wmlab.secret import Secret
 from wmlab.show import figures
 from wmlab.show.page_helper import Caption
-from wmlab.show.panel import Panel
+from wmlab.show.old_panel import Panel
+from wmlab.stats import interval
 
 BETAS = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.0035, 0.01, 0.03, 0.1)
 SHEET = 200  # images on the contact sheet
@@ -327,7 +328,7 @@ def sights(secret, guesses=()):
     seen = ((1 + runs.fresh_key_accuracy - runs.key_label_rate_clean) / 2).groupby(runs.beta)
     found[f"a network (digits, {runs.seed.nunique()} seeds)"] = (
         list(seen.groups),
-        *zip(*(records.interval(values) for _, values in seen), strict=True),
+        *zip(*(interval(values) for _, values in seen), strict=True),
     )
     if guesses:
         betas = sorted({beta for beta, _ in guesses})
