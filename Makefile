@@ -1,36 +1,52 @@
-# make lab    opens the course            make test       runs every test
-# make test-colab    runs the notebooks and every panel on the versions that Colab brings, in .venv-colab
-# make html   writes the course as pages to read, into html/
-# make bench-panels  measures how fast the panels follow the hand
-# make bench-training  measures how fast networks train, many at once and one by one
+# make lab            opens the course
+# make test           the tests for every change: under 10 minutes on two cores, without a network once it has run
+# make test-all       those, and what takes longer or needs a network, for a release:
+#   make test-colab     notebooks, panels and fleet with the versions that Colab has, in .venv-colab
+#   make test-slow      long trainings, killed sweeps, a full disk, both backends, pages in the browser
+# make html           writes the course as pages to read, into html/
+# make bench-panels   measures how fast the panels follow the hand
+# make bench-training measures how fast networks train, many at once and one by one
 # All set up .venv first, once, and can be run again at any time.
 #   PYTHON=/path/to/python3.12   the Python to set up with
 #   LABFLAGS=..., TESTFLAGS=...  passed on to JupyterLab and pytest
+# Tests run on two processes, a file on one of them; they say why when they leave something out.
 
-.PHONY: lab html test test-fast test-colab bench-panels bench-training stamp clean-notebooks clean set-up-lab set-up-test set-up-colab
+.PHONY: lab html test test-all test-colab test-slow bench-panels bench-training stamp clean-notebooks clean \
+    set-up-lab set-up-test set-up-colab
 
 BIN := .venv/bin/python
 COLAB := .venv-colab/bin/python
+TEST := WMLAB_SCALE=class $(BIN) -m pytest -n 2 --dist loadfile -rsxX
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
 # JupyterLab would ask every student about news; who wants them can still switch them on in its settings.
 NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 # Sliders wait for answers: the server must hold none back on its way to the browser (wmlab/tools/jupyter.py says why).
 PROMPT := {"ServerApp": {"kernel_websocket_connection_class": "wmlab.tools.jupyter.PromptConnection"}}
+# Written at every set-up, also into a .venv that is up to date otherwise: an older one names a module that has moved.
+SETTINGS := mkdir -p .venv/share/jupyter/lab/settings .venv/etc/jupyter; \
+    echo '$(NO_NEWS)' >.venv/share/jupyter/lab/settings/overrides.json; \
+    echo '$(PROMPT)' >.venv/etc/jupyter/jupyter_server_config.json
 
 lab: set-up-lab
 	@$(BIN) -m jupyterlab $(LABFLAGS) notebooks/00_start_here.ipynb
 
 test: set-up-test
-	@WMLAB_SCALE=class $(BIN) -m pytest $(TESTFLAGS)
+	@$(TEST) -m "not slow" $(TESTFLAGS)
 
-test-fast: set-up-test
-	@WMLAB_SCALE=class $(BIN) -m pytest tests -m "not slow and not browser" $(TESTFLAGS)
+# One after the other, also under make -j: two runs at once would share two cores.
+test-all:
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-colab
+	@$(MAKE) --no-print-directory test-slow
 
-# What other versions can break: panels, figures, many networks at once under jax, and whatever a notebook calls. The other tests
-# look at numbers, files and servers, which ask the same of any version.
+test-slow: set-up-test
+	@$(TEST) -m slow $(TESTFLAGS)
+
+# What other versions can break: panels, figures, many networks at once under jax, and whatever a
+# notebook calls. The other tests look at numbers, files and servers: the same with any version.
 test-colab: set-up-colab
-	@WMLAB_SCALE=class $(COLAB) -m pytest tests/test_colab.py tests/test_panels.py tests/test_panels_swept.py tests/test_figures.py \
-	    tests/test_fleet.py notebooks $(TESTFLAGS)
+	@$(subst $(BIN),$(COLAB),$(TEST)) tests/test_colab.py tests/test_panels.py tests/test_panels_swept.py \
+	    tests/test_figures.py tests/test_fleet.py notebooks $(TESTFLAGS)
 
 bench-panels: set-up-test
 	@$(BIN) -m pytest tests/browser/bench_panels.py -q $(TESTFLAGS)
@@ -54,7 +70,7 @@ set-up-lab set-up-test:
 	@made_from() { cat pyproject.toml; pwd; }; \
 	base() { "$$1" -c 'import sys; print(sys.base_prefix)' 2>&1; }; \
 	wanted() { [ -z "$(PYTHON)" ] || [ "$$(base $(BIN))" = "$$(base "$(PYTHON)")" ]; }; \
-	if [ -x $(BIN) ] && wanted && made_from | cmp -s - .venv/$@; then exit 0; fi; \
+	if [ -x $(BIN) ] && wanted && made_from | cmp -s - .venv/$@; then $(SETTINGS); exit 0; fi; \
 	if ! { $(BIN) -m pip --version >/dev/null 2>&1 && wanted; }; then \
 	    found=; bare=; \
 	    for python in $(CANDIDATES); do \
@@ -71,8 +87,7 @@ set-up-lab set-up-test:
 	if ! $(BIN) -m pip install --disable-pip-version-check -e '.[$(EXTRAS)]' >.venv/install.log 2>&1; then \
 	    echo "pip could not install the packages: is there a network, and room on the disk? See .venv/install.log" >&2; exit 1; \
 	fi; \
-	mkdir -p .venv/share/jupyter/lab/settings && echo '$(NO_NEWS)' >.venv/share/jupyter/lab/settings/overrides.json; \
-	mkdir -p .venv/etc/jupyter && echo '$(PROMPT)' >.venv/etc/jupyter/jupyter_server_config.json; \
+	$(SETTINGS); \
 	made_from >.venv/set-up-lab; made_from >.venv/$@
 
 # The same Python as .venv's. Colab's packages first and then wmlab, as the first cell of a notebook installs it there.

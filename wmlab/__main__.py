@@ -18,7 +18,7 @@ def doctor(_options):
 
 
 def stamp(_options):
-    """write the repository's address from pyproject.toml into the notebooks and the README"""
+    """write the repository's address, as git's remote has it, into the notebooks and the README"""
     from wmlab.tools import notebooks
 
     _report("stamped", notebooks.stamp())
@@ -46,14 +46,11 @@ def html(options):
 
 
 def sweep(options):
-    """run an experiment many times and record every run; `wmlab/sweeps.py` says more"""
-    from wmlab import datasets, records, runtime
+    """train the networks of an experiment, one for every setting and seed, and record every run"""
+    from wmlab import datasets, runtime
 
-    given = {
-        name: getattr(options, name)
-        for name in ("network", "epochs", "batch", "until", "scheduler", "answers", "attacks")
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
+    given = "network epochs batch until workers scheduler answers attacks".split()
+    changes = {name: getattr(options, name) for name in given if getattr(options, name)}
     if options.rate:
         changes["schedule"] = options.rate
     try:
@@ -69,48 +66,47 @@ def sweep(options):
             kind=options.kind,
             decoys=options.decoys,
         )
-        failed = None
-        try:
-            sweeps.sweep(
-                options.experiment,
-                options.dataset,
-                marks,
-                options.out,
-                options.scale,
-                options.alpha[0],
-                options.beta[0],
-                **changes,
-            )
-        except sweeps.RunsFailed as error:  # the others are worth a table
-            failed = str(error)
-        _report("exported", records.export(options.out, options.results))
+        sweeps.sweep(
+            options.experiment,
+            options.dataset,
+            marks,
+            options.results,
+            options.runs_folder,
+            scale=options.scale,
+            alpha=options.alpha[0],
+            beta=options.beta[0],
+            **changes,
+        )
     except (OSError, RuntimeError, ValueError, datasets.DataError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("Stopped. Finished runs are on file, and the same command does the rest.")
-    if failed:
-        sys.exit(failed)
+        sys.exit("Stopped. Finished runs are on record, and the same command does the rest.")
+    print(f"on record: {options.results / options.experiment}.csv")
+
+
+def _numbers(text):
+    return [float(part) for part in text.split(",")]
+
+
+def _words(text):
+    return text.split(",")
 
 
 def _sweep_options(parser):
-    def numbers(text):
-        return [float(part) for part in text.split(",")]
-
-    parser.add_argument(
-        "experiment", help="name of the experiment: its results go to EXPERIMENT.csv"
-    )
+    parser.add_argument("experiment", help="its name: the results go to EXPERIMENT.csv")
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument(
         "--schemes",
-        type=lambda text: text.split(","),
+        type=_words,
         default=["new", "wrong", "none"],
-        help="of new, wrong, none, split, fallback, new-any, reject, noise, noisy, unreadable; joined by commas",
+        help="of new, wrong, none, split, fallback, new-any, reject, noise, noisy, unreadable; "
+        "joined by commas",
     )
     parser.add_argument(
-        "--alpha", type=numbers, default=[0.01], help="one or more, joined by commas"
+        "--alpha", type=_numbers, default=[0.01], help="one or more, joined by commas"
     )
     parser.add_argument(
-        "--beta", type=numbers, default=[0.0035], help="one or more, joined by commas"
+        "--beta", type=_numbers, default=[0.0035], help="one or more, joined by commas"
     )
     parser.add_argument("--kind", default="fresh", help="kind of key, as in wmlab.keys.perturb")
     parser.add_argument("--decoys", type=int, default=0)
@@ -126,22 +122,26 @@ def _sweep_options(parser):
     )
     parser.add_argument("--until", choices=["steps", "converged"])
     parser.add_argument(
-        "--answers",
-        action="store_true",
-        default=None,
-        help="record what each run answers to the public keys",
+        "--answers", action="store_true", help="record what each run answers to the public keys"
     )
     parser.add_argument(
         "--attacks",
-        type=lambda text: text.split(","),
-        help="attack each run, too, and record what is left: of "
-        "pruning, table1, gentle, rates, others, filters; joined by commas",
+        type=_words,
+        help="attack each network, too, and record what is left: pruning, table1, rates, others, "
+        "filters; joined by commas",
     )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; by default one a core")
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="have the workers of this Dask scheduler train"
     )
-    parser.add_argument("--out", default="data/results/runs", help="folder of the records")
-    parser.add_argument("--results", default="data/results", help="folder of the sorted CSV")
+    parser.add_argument(
+        "--results", type=pathlib.Path, default="data/results", help="folder of the tables"
+    )
+    parser.add_argument(
+        "--runs-folder",
+        type=pathlib.Path,
+        help="folder of the files of finished runs; by default runs, beside that of the tables",
+    )
 
 
 def models(options):

@@ -1,10 +1,11 @@
-"""Plumbing of the repository, for those who write notebooks: addresses and stored outputs."""
+"""What authors do to the notebooks: write the repository's address, strip stored outputs."""
 
 import pathlib
 import re
+import subprocess
 import tomllib
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 CHECKED = "nbval-check-output"  # the tag of cells whose stored output is compared by the tests
 KERNEL = {
@@ -20,7 +21,20 @@ def repository(root=ROOT):
         FileNotFoundError: `root` is no checkout of the repository.
     """
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return project["urls"]["Repository"].removesuffix("/").removesuffix(".git")
+    return project["urls"]["Repository"]
+
+
+def remote(root=ROOT):
+    """Return the address of git's remote `origin` as browsers and pip take it, without a user name
+    or password; None if there is no such remote, or it is not on GitHub.
+    """
+    command = ["git", "-C", root, "config", "--get", "remote.origin.url"]
+    try:
+        address = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:  # no git
+        return None
+    found = re.search(r"(?:^|@|//)github\.com[:/]([\w.-]+)/([\w.-]+?)(\.git)?/?$", address)
+    return found and f"https://github.com/{found[1]}/{found[2]}"
 
 
 def stamped(text, address):
@@ -48,14 +62,17 @@ def badge(name, address):
 
 
 def stamp(root=ROOT):
-    """Write the repository's address into README.md and all notebooks; return the paths changed.
+    """Write the repository's address into pyproject.toml, README.md and all notebooks; return the
+    paths changed. The address is that of git's remote, if there is one, or else stays as it is.
 
     A notebook gets its badge as the first line of its first cell, which is text.
     """
-    address, changed = repository(root), []
-    readme = root / "README.md"
-    if readme.exists() and _write(readme, stamped(readme.read_text(encoding="utf-8"), address)):
-        changed.append(readme)
+    address, changed = remote(root) or repository(root), []
+    for path in root / "pyproject.toml", root / "README.md":
+        text = stamped(path.read_text(encoding="utf-8"), address)
+        text = re.sub(r'^Repository = ".*"', f'Repository = "{address}"', text, flags=re.M)
+        if _write(path, text):
+            changed.append(path)
     for path, notebook in _notebooks(root):
         for cell in notebook.cells:
             cell.source = stamped(cell.source, address)

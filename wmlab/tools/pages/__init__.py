@@ -14,7 +14,7 @@ import nbformat
 from wmlab.tools.pages.links import broken
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+ROOT = HERE.parents[2]
 COURSE = "Watermarking neural networks"
 GENERATOR = "wmlab html"  # how a page of an earlier build is known
 BESIDE = ("plotly.min.js", "pages.css", "pages.js")  # what the pages need
@@ -59,7 +59,7 @@ def _write(fresh, dest, paths, log):
 
     lessons = [lesson(path) for path in paths]
     package = _digest(
-        [*HERE.parent.rglob("*.py"), HERE / "page.html.j2", *(ROOT / "data").rglob("*")],
+        [*(ROOT / "wmlab").rglob("*.py"), HERE / "page.html.j2", *(ROOT / "data").rglob("*")],
         str(lessons),
     )
     for number, path in enumerate(paths):
