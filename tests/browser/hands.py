@@ -12,7 +12,7 @@ BADGE = "colab-badge.svg"  # the one thing in a notebook that comes from the net
 # All pictures of the course that are on the page are drawn, and drawn again in the width that they
 # have: see `live`.
 DRAWN = """[...document.querySelectorAll('.wmlab-picture')]
-    .every(each => [each, ...each.querySelectorAll('.js-plotly-plot')].some(plot => plot._fullLayout?.meta == 'drawn'))"""
+    .every(each => each.dataset.drawn || [each, ...each.querySelectorAll('.js-plotly-plot')].some(plot => plot._fullLayout?.meta == 'drawn'))"""
 BOX = """const box = [...document.querySelectorAll('.jp-Notebook .widget-vbox')]
     .filter(each => each.querySelector('.widget-hslider')).at(-1);"""
 

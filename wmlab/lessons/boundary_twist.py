@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from wmlab import toy
 from wmlab.show import figures
-from wmlab.show.panel import Panel
+from wmlab.show.old_panel import Panel
 
 HEADS = ("unmarked", "wrong label", "new label")
 FILLS = (

@@ -12,9 +12,8 @@ import math
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-from plotly.subplots import make_subplots
 
-from wmlab import attacks, records, runtime
+from wmlab import attacks, records, runtime, stats
 from wmlab.show import figures
 from wmlab.show.panel import Panel
 from wmlab.training import predict
@@ -73,6 +72,9 @@ def over_rates(table, attack):
     return table[table.attack.isin([attack, UNTOUCHED])]
 
 
+RATE_AXIS = dict(title="pruning rate", range=[-0.03, 0.98], tickformat=".0%", dtick=0.25)
+
+
 def rate_slider(rates):
     """A slider of pruning rates."""
     return widgets.SelectionSlider(
@@ -83,25 +85,15 @@ def rate_slider(rates):
     )
 
 
-def rate_axes(figure, *columns):
-    """Axes of shares over the pruning rate in these columns, with a line that marks a rate in each."""
-    for column in columns:
-        figure.update_xaxes(
-            title="pruning rate", range=[-0.03, 0.98], tickformat=".0%", dtick=0.25, col=column
-        )
-        figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", col=column)
-        figure.add_vline(x=0, line=dict(color=figures.COLOURS["grey"], dash="dot"), col=column)
-
-
 def across(table, attack):
-    """Runs and means at every rate of an attack, {(measure, scheme): (means as of `records.cells`,
+    """Runs and means at every rate of an attack, {(measure, scheme): (means as of `stats.cells`,
     runs)}, with strength.
     """
     rows, values = over_rates(table, attack), {}
     for (name, column), scheme in itertools.product(MEASURES.items(), MARKS):
         runs = rows[rows.scheme == scheme].sort_values("strength")
         means = [
-            records.cells(group, column).assign(strength=rate)
+            stats.cells(group, column).assign(strength=rate)
             for rate, group in runs.groupby("strength")
         ]
         values[name, scheme] = (pd.concat(means, ignore_index=True), runs[["strength", column]])
@@ -112,63 +104,33 @@ def figure4(tables):
     """Panel: the paper's Figure 4 from records: both schemes over the pruning rate, a dot a run, a
     band the 95 % interval.
 
-    tables: those of `recorded`. Its `result` has values (of `across`), table, attack and rate.
+    tables: those of `recorded`. Its `result` is what `across` returns.
     """
-    figure = make_subplots(
-        1,
-        len(MEASURES),
-        shared_yaxes=True,
-        horizontal_spacing=0.04,
-        subplot_titles=[name.replace(" given", "<br>given") for name in MEASURES],
-    )
+    values = functools.cache(lambda title, attack: across(tables[title], attack))
+    said = functools.cache(lambda title, attack, rate: sentence(tables[title], attack, rate))
     look = figures.looks(MARKS)
-    for (place, _), name in itertools.product(enumerate(MEASURES, 1), MARKS):
-        at, drawn = dict(legendgroup=name, row=1, col=place), figures.line(look[name])
-        figure.add_scatter(
-            x=[],
-            y=[],
-            mode="lines",
-            fill="toself",
-            fillcolor=look[name]["color"],
-            opacity=0.2,
-            line_width=0,
-            hoverinfo="skip",
-            showlegend=False,
-            name=f"{name}, interval",
-            **at,
-        )
-        figure.add_scatter(
-            x=[],
-            y=[],
-            mode="lines",
-            name=f"{name}, mean",
-            line=drawn["line"],
-            showlegend=place == 1,
-            **at,
-        )
-        figure.add_scatter(
-            x=[],
-            y=[],
-            mode="markers",
-            name=f"{name}, a run",
-            showlegend=place == 1,
-            opacity=0.6,
-            marker=drawn["marker"] | {"color": look[name]["color"]},
-            **at,
-        )
-    rate_axes(
-        figure.update_layout(template=figures.TEMPLATE, height=470, margin=dict(t=72, b=140)),
-        1,
-        2,
-        3,
-    )
+    titles = [name.replace(" given", "<br>given") for name in MEASURES]
+    axes = figures.plots(titles, gap=0.04, x=RATE_AXIS, y=figures.SHARE)
 
-    @functools.cache
-    def values(title, attack):
-        return across(tables[title], attack)
-
-    def compute(rate, attack, of):
-        return {"values": values(of, attack), "table": tables[of], "attack": attack, "rate": rate}
+    def picture(rate, attack, of):
+        traces = []
+        for plot, name in enumerate(MEASURES, 1):
+            for scheme in MARKS:
+                means, runs = values(of, attack)[name, scheme]
+                traces += figures.curve(
+                    means.strength,
+                    means["mean"],
+                    means.low,
+                    means.high,
+                    scheme,
+                    look[scheme],
+                    plot,
+                    legend=plot == 1,
+                    runs=runs.to_numpy().T,
+                )
+        shapes = [figures.upright(rate, plot) for plot in (1, 2, 3)]
+        figure = figures.figure(traces, 470, **axes, shapes=shapes, margin=dict(t=72, b=140))
+        return figure, said(of, attack, rate), values(of, attack)
 
     rates = sorted(set(over_rates(next(iter(tables.values())), PER_LAYER).strength))
     pruned = widgets.ToggleButtons(
@@ -176,37 +138,17 @@ def figure4(tables):
         description="pruned",
         style=dict(button_width="auto"),
     )
-    controls = {
-        "rate": rate_slider(rates),
-        "attack": pruned,
-        "of": widgets.Dropdown(options=list(tables), description="on record"),
-    }
     return Panel(
-        figure,
-        controls,
-        compute,
-        draw_figure4,
+        picture,
         first=1,
-        presets={"Per layer, 90 %": {"rate": 0.9}, "Global, 90 %": {"rate": 0.9, "attack": GLOBAL}},
+        presets={
+            "Per layer, 90 %": {"rate": 0.9},
+            "Global, 90 %": {"rate": 0.9, "attack": GLOBAL},
+        },
+        rate=rate_slider(rates),
+        attack=pruned,
+        of=widgets.Dropdown(options=list(tables), description="on record"),
     )
-
-
-def draw_figure4(figure, result):
-    """Put what `figure4` computed into its figure."""
-    traces = iter(figure.data)
-    for means, runs in result["values"].values():
-        known, column = means.dropna(subset=["low"]), runs.columns[1]
-        band, line, dots = next(traces), next(traces), next(traces)
-        band.update(
-            x=[*known.strength, *known.strength[::-1]],
-            y=[*known.low, *known.high[::-1]],
-            name=band.name,
-        )
-        line.update(x=means.strength.tolist(), y=means["mean"].tolist(), name=line.name)
-        dots.update(x=runs.strength.tolist(), y=runs[column].tolist(), name=dots.name)
-    for shape in figure.layout.shapes:
-        shape.x0 = shape.x1 = result["rate"]
-    return sentence(result["table"], result["attack"], result["rate"])
 
 
 def sentence(table, attack, rate):
@@ -224,7 +166,7 @@ def sentence(table, attack, rate):
             f"Ver says “marked” in {marked} of {len(runs)} runs"
         )
     said = f"{attack[0].upper()}{attack[1:]}, {rate:.0%}. {'; '.join(parts)}."
-    for _, row in records.paired(at, "fresh_key_accuracy").dropna(subset=["p"]).iterrows():
+    for _, row in stats.paired(at, "fresh_key_accuracy").dropna(subset=["p"]).iterrows():
         said += (
             f" Keys, new minus wrong, same seed: {100 * row['mean']:+.1f} points [{100 * row.low:+.1f}, "
             f"{100 * row.high:+.1f}], p = {row.p:.2g}."
@@ -233,12 +175,12 @@ def sentence(table, attack, rate):
 
 
 def tested(table, attack, column="fresh_key_accuracy"):
-    """Paired tests at every rate of an attack, rows by strength: `records.paired` of a column, new
+    """Paired tests at every rate of an attack, rows by strength: `stats.paired` of a column, new
     label minus wrong label.
     """
     rows = over_rates(table, attack)
     return (
-        pd.concat({rate: records.paired(at, column) for rate, at in rows.groupby("strength")})
+        pd.concat({rate: stats.paired(at, column) for rate, at in rows.groupby("strength")})
         .droplevel(1)
         .rename_axis("rate")
     )
@@ -286,153 +228,73 @@ def removed(table, scheme, loss):
 
 
 def frontier(tables):
-    """Panel: the map of clean accuracy lost against keys left, a scheme a plot; the loss that Bob
+    """Panel: the map of clean accuracy lost against keys left, a plot a scheme; the loss that Bob
     bears is a line to drag.
 
     tables: those of `recorded`. Small dots are runs, large ones their means. Shaded: within Bob's
-    loss, and Ver is more likely to acquit than to convict. Its `result` has costs and removed for
-    each scheme, and loss.
+    loss, and Ver is more likely to acquit than to convict. Its `result` is {scheme: the rows of
+    `removed`}.
     """
-    figure = make_subplots(
-        1, len(MARKS), shared_yaxes=True, subplot_titles=list(MARKS), horizontal_spacing=0.04
-    )
     looks = dict(zip((PER_LAYER, GLOBAL, FINE), figures.SPARE, strict=False))
-    for (place, _), (attack, look) in itertools.product(enumerate(MARKS, 1), looks.items()):
-        at, drawn = dict(legendgroup=attack, row=1, col=place), figures.line(look)
-        figure.add_scatter(
-            x=[],
-            y=[],
-            mode="markers",
-            name=f"{attack}, a run",
-            showlegend=False,
-            opacity=0.35,
-            hoverinfo="skip",
-            marker=dict(color=look["color"], symbol=look["symbol"], size=5),
-            **at,
-        )
-        figure.add_scatter(
-            x=[],
-            y=[],
-            mode="lines+markers+text",
-            name=attack,
-            showlegend=place == 1,
-            textposition="middle right",
-            hovertemplate="%{customdata}: %{x:.1f} points, %{y:.1%}",
-            line=drawn["line"] | {"width": 1.5},
-            marker=drawn["marker"] | {"color": look["color"], "size": 10},
-            **at,
-        )
-    for place, name in enumerate(MARKS, 1):
-        figure.add_shape(
-            type="rect",
-            x0=-3,
-            x1=0,
-            y0=-0.06,
-            y1=limit(name),
-            fillcolor=figures.COLOURS["unmarked"],
-            opacity=0.25,
-            line_width=0,
-            layer="below",
-            row=1,
-            col=place,
-        )
-        figure.add_shape(
-            type="line",
-            x0=0,
-            x1=0,
-            y0=-0.06,
-            y1=1.06,
-            row=1,
-            col=place,
-            line=dict(color=figures.COLOURS["unmarked"], dash="dash", width=4),
-        )
-    figure.update_layout(template=figures.TEMPLATE, height=470)
-    figure.update_yaxes(range=[-0.06, 1.06], tickformat=".0%").update_yaxes(
-        title="fresh keys hit", col=1
-    )
-    figure.update_xaxes(
-        title="clean accuracy<br>lost, points",
-        range=[-3, FARTHEST + 3],
-        tickvals=[0, 5, 10, 15, 20, 25, FARTHEST],
-        ticktext=["0", "5", "10", "15", "20", "25", f"≥ {FARTHEST}"],
-    )
+    limits = {scheme: limit(scheme) for scheme in MARKS}
 
-    def compute(loss, of):
-        table = tables[of]
-        return {
-            "loss": loss,
-            "of": of,
-            "table": table,
-            "costs": {name: costs(table, name) for name in MARKS},
-            "removed": {name: removed(table, name, loss) for name in MARKS},
-        }
+    @functools.cache
+    def gone_at(of, loss):
+        return {scheme: removed(tables[of], scheme, loss) for scheme in MARKS}
 
-    controls = {
-        "loss": widgets.FloatSlider(
+    @functools.cache
+    def families(of, scheme):
+        found, means = [], costs(tables[of], scheme)
+        for attack, look in looks.items():
+            rows = means[means.attack == attack]
+            every = tables[of].query("scheme == @scheme and attack == @attack")
+            rates = [f"{rate:.0%}" for rate in rows.strength]
+            labels = [
+                f"{rate}: {row.lost:.1f} points, {row.key:.1%}"
+                for rate, row in zip(rates, rows.itertuples(), strict=True)
+            ]
+            texts = rates if attack == FINE else None
+            look = (look["color"], look["symbol"])
+            runs = (every.lost, every.fresh_key_accuracy)
+            more = dict(labels=labels, texts=texts, runs=runs, joined=True)
+            found.append(figures.Family(attack, *look, rows.lost, rows.key, **more))
+        return found
+
+    def picture(loss, of):
+        gone = gone_at(of, loss)
+        maps = {scheme: families(of, scheme) for scheme in MARKS}
+        figure = figures.trade_off(maps, loss, farthest=FARTHEST, limits=limits)
+        parts = []
+        for scheme, rows in gone.items():
+            named = [
+                f"{row.attack} at {row.strength:.0%} ({row.acquitted} of {row.runs} runs)"
+                for row in rows.itertuples()
+            ]
+            parts.append(f"the <b>{scheme}</b> is removed by {', '.join(named) or 'none of these'}")
+        said = f"On {of}, for at most {loss:g} points of clean accuracy, {'; '.join(parts)}."
+        return figure, said, gone
+
+    def dragged(moved):
+        """A line that was dragged moves the slider, to the nearest half point."""
+        x = figures.moved_line(moved, len(MARKS))
+        return None if x is None else {"loss": float(np.clip(round(2 * x) / 2, 0, FARTHEST))}
+
+    wide = dict(style=dict(description_width="initial"), layout=dict(width="480px"))
+    return Panel(
+        picture,
+        first=1,
+        dragged=dragged,
+        presets={"2 points": {}, "5 points": {"loss": 5.0}},
+        loss=widgets.FloatSlider(
             value=2,
             min=0,
             max=FARTHEST,
             step=0.5,
             description="loss that Bob bears, points",
-            style=dict(description_width="initial"),
-            layout=dict(width="480px"),
+            **wide,
         ),
-        "of": widgets.Dropdown(options=list(tables), description="on record"),
-    }
-    panel = Panel(
-        figure,
-        controls,
-        compute,
-        draw_frontier,
-        first=1,
-        presets={"2 points": {}, "5 points": {"loss": 5.0}},
+        of=widgets.Dropdown(options=list(tables), description="on record"),
     )
-
-    def dragged(layout, shapes):
-        """A line that was dragged in the picture moves the slider, to the nearest half point."""
-        bears = panel.controls["loss"].value
-        moved = next(
-            (end for line in shapes[1::2] for end in (line.x0, line.x1) if end != bears), None
-        )
-        if moved is not None:
-            panel.set(loss=float(np.clip(round(2 * moved) / 2, 0, FARTHEST)))
-
-    # as in `live`; the lines alone, since what lies below the points cannot be dragged
-    panel.figure._config = panel.figure._config | {"edits": {"shapePosition": True}}
-    panel.figure.layout.on_change(dragged, "shapes")
-    return panel
-
-
-def draw_frontier(figure, result):
-    """Put what `frontier` computed into its figure."""
-    traces, table, parts = iter(figure.data), result["table"], []
-    for name, attack in itertools.product(MARKS, (PER_LAYER, GLOBAL, FINE)):
-        runs = table[(table.scheme == name) & (table.attack == attack)]
-        means = result["costs"][name].query("attack == @attack")
-        rates = [f"{rate:.0%}" for rate in means.strength]
-        small, large = next(traces), next(traces)
-        small.update(
-            x=runs.lost.clip(upper=FARTHEST).tolist(),
-            y=runs.fresh_key_accuracy.tolist(),
-            name=small.name,
-        )
-        large.update(
-            x=means.lost.clip(upper=FARTHEST).tolist(),
-            y=means.key.tolist(),
-            customdata=rates,
-            name=large.name,
-            text=rates if attack == FINE else [""] * len(rates),
-        )
-    for place, name in enumerate(MARKS):
-        rectangle, line = figure.layout.shapes[2 * place : 2 * place + 2]
-        rectangle.x1 = line.x0 = line.x1 = result["loss"]
-        line.y0, line.y1 = -0.06, 1.06
-        gone = [
-            f"{row.attack} at {row.strength:.0%} ({row.acquitted} of {row.runs} runs)"
-            for row in result["removed"][name].itertuples()
-        ]
-        parts.append(f"the <b>{name}</b> is removed by {', '.join(gone) or 'none of these'}")
-    return f"On {result['of']}, for at most {result['loss']:g} points of clean accuracy, {'; '.join(parts)}."
 
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -506,8 +368,8 @@ def cut(networks, data, secret):
 
     networks: {name: (model, mark)}, all with the same layers; their marks make the keys that they
     are asked. A network is pruned at all rates when it is first chosen, which takes seconds; after
-    that every move is instant. `result` has runs (of `pruned`), now (the run of the rate), bars (of
-    `histogram`), zeros, weights, and the settings.
+    that every move is instant. `result` has runs (of `pruned`), now (the run of the rate), and the
+    numbers of zeros and weights.
     """
     names = layer_names(next(iter(networks.values()))[0])
     weights = {name: kernels(model) for name, (model, _) in networks.items()}
@@ -516,85 +378,76 @@ def cut(networks, data, secret):
     def tried(network, scope):
         return pruned(*networks[network], data, secret, scope)
 
-    def compute(rate, scope, network, layer):
-        runs, place = tried(network, scope), names.index(layer)
-        now, chosen = runs[RATES.index(rate)], slice(place - 1, place) if place else slice(None)
-        flat, kept = (
-            np.concatenate([one.ravel() for one in arrays[chosen]])
-            for arrays in (weights[network], now["kept"])
-        )
-        return {
-            "runs": runs,
-            "now": now,
-            "bars": histogram(flat, kept),
-            "zeros": int((~kept).sum()),
-            "weights": len(flat),
-            "network": network,
-            "scope": scope,
-            "layer": layer,
-        }
+    def counted(rate, scope, network, layer):
+        """The run at a rate, and which of the chosen weights it keeps, with their values."""
+        now, place = tried(network, scope)[RATES.index(rate)], names.index(layer)
+        chosen = slice(place - 1, place) if place else slice(None)
+        arrays = (weights[network][chosen], now["kept"][chosen])
+        return now, *(np.concatenate([one.ravel() for one in every]) for every in arrays)
 
-    figure = make_subplots(
-        1, 2, column_widths=[0.45, 0.55], subplot_titles=("weights", "what the network answers")
-    )
-    for name, colour, shape in (
-        ("kept", figures.COLOURS["unmarked"], ""),
-        ("set to 0", figures.PALE, "/"),
-    ):
-        pattern = dict(shape=shape, fillmode="overlay", fgcolor="white")
-        figure.add_bar(
-            x=[],
-            y=[],
-            name=name,
-            marker=dict(color=colour, line_width=0, pattern=pattern),
-            row=1,
-            col=1,
+    def picture(rate, scope, network, layer):
+        runs = tried(network, scope)
+        now, values, kept = counted(rate, scope, network, layer)
+        zeros = int((~kept).sum())
+        lines = [
+            figures.points(RATES, [run[name] for run in runs], name, look, plot=2)
+            for name, look in figures.looks(MEASURES).items()
+        ]
+        shapes = [figures.upright(rate, 2)]
+        more = dict(barmode="stack", bargap=0, legend=dict(traceorder="normal"), shapes=shapes)
+        figure = figures.figure([*bars(values, kept), *lines], 440, **axes, **more)
+        key, clean, given = (f"{now[name]:.1%}" for name in MEASURES)
+        how = "of each layer" if scope == "layer" else "of all layers together"
+        said = (
+            f"{rate:.0%} {how} pruned: of the {len(kept):,} weights of {layer}, {zeros:,} are 0. "
+            f"The network ({network}) hits {key} of its fresh keys, gets {clean} of the clean "
+            f"images right, and gives the key label to {given} of those that it is not the label of."
         )
-    for name, look in figures.looks(MEASURES).items():
-        figure.add_scatter(
-            x=[], y=[], name=name, mode="lines+markers", **figures.line(look), row=1, col=2
-        )
-    figure.update_layout(
-        template=figures.TEMPLATE, height=440, barmode="stack", bargap=0, legend_traceorder="normal"
+        return figure, said, {"runs": runs, "now": now, "zeros": zeros, "weights": len(kept)}
+
+    axes = figures.plots(
+        ["weights", "what the network answers"],
+        widths=[0.45, 0.55],
+        gap=0.1,
+        shared_y=False,
+        each={
+            1: {"x": dict(title="value of a weight"), "y": dict(title="number of weights")},
+            2: {"x": RATE_AXIS, "y": figures.SHARE},
+        },
     )
-    figure.update_xaxes(title="value of a weight", col=1).update_yaxes(
-        title="number of weights", col=1
-    )
-    rate_axes(figure, 2)
-    controls = {
-        "rate": rate_slider(RATES),
-        "scope": widgets.ToggleButtons(
+    return Panel(
+        picture,
+        first=1,
+        presets={
+            "Per layer, 80 %": {"rate": 0.8},
+            "Global, 80 %": {"rate": 0.8, "scope": "global"},
+            "First layer, per layer": {"rate": 0.8, "layer": names[1]},
+            "First layer, global": {"rate": 0.8, "layer": names[1], "scope": "global"},
+        },
+        rate=rate_slider(RATES),
+        scope=widgets.ToggleButtons(
             options=[("per layer", "layer"), ("global", "global")],
             description="pruned",
             style=dict(button_width="auto"),
         ),
-        "network": widgets.Dropdown(options=list(networks), description="network"),
-        "layer": widgets.Dropdown(options=names, description="weights of"),
-    }
-    presets = {
-        "Per layer, 80 %": {"rate": 0.8},
-        "Global, 80 %": {"rate": 0.8, "scope": "global"},
-        "First layer, per layer": {"rate": 0.8, "layer": names[1]},
-        "First layer, global": {"rate": 0.8, "layer": names[1], "scope": "global"},
-    }
-    return Panel(figure, controls, compute, draw, presets, first=1)
-
-
-def draw(figure, result):
-    """Put what `cut` computed into its figure."""
-    centres, *counts = result["bars"]
-    for bar, values in zip(figure.data, counts, strict=False):
-        bar.update(x=centres, y=values, name=bar.name)
-    for line in figure.data[2:]:
-        line.update(x=list(RATES), y=[run[line.name] for run in result["runs"]], name=line.name)
-    figure.layout.shapes[0].x0 = figure.layout.shapes[0].x1 = result["now"]["rate"]
-    key, clean, given = (f"{result['now'][name]:.1%}" for name in MEASURES)
-    how = "of each layer" if result["scope"] == "layer" else "of all layers together"
-    return (
-        f"{result['now']['rate']:.0%} {how} pruned: of the {result['weights']:,} weights of {result['layer']}, "
-        f"{result['zeros']:,} are 0. The network ({result['network']}) hits {key} of its fresh keys, gets {clean} of the clean "
-        f"images right, and gives the key label to {given} of those that it is not the label of."
+        network=widgets.Dropdown(options=list(networks), description="network"),
+        layer=widgets.Dropdown(options=names, description="weights of"),
     )
+
+
+def bars(weights, kept):
+    """The traces of a histogram of weights, those kept and those set to 0 on top of them."""
+    centres, *counts = histogram(weights, kept)
+    for values, name, colour, shape in zip(
+        counts,
+        ("kept", "set to 0"),
+        (figures.COLOURS["unmarked"], figures.PALE),
+        ("", "/"),
+        strict=True,
+    ):
+        pattern = dict(shape=shape, fillmode="overlay", fgcolor="white")
+        marker = dict(color=colour, line=dict(width=0), pattern=pattern)
+        yield dict(type="bar", x=centres, y=values, name=name, marker=marker)
 
 
 def _by_hand(answer, layer, rate):

@@ -13,7 +13,7 @@ import numpy as np
 from wmlab.schemes import NewLabel
 from wmlab.secret import Secret
 from wmlab.show import figures
-from wmlab.show.panel import Panel
+from wmlab.show.old_panel import Panel
 from wmlab.suspects import LocalSuspect
 
 

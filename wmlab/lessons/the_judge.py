@@ -15,7 +15,7 @@ from wmlab import records
 from wmlab.schemes.innocents import Reject
 from wmlab.secret import Secret
 from wmlab.show import figures
-from wmlab.show.panel import Panel
+from wmlab.show.old_panel import Panel
 from wmlab.suspects import LocalSuspect, ask
 from wmlab.verification import Chance, Impossible, Measured
 

@@ -1,6 +1,7 @@
 """Pictures: arrays or records in, a plotly figure out. One look for the whole course."""
 
 import base64
+import dataclasses
 import html
 import io
 import itertools
@@ -77,13 +78,12 @@ GRID = dict(
     automargin=True,
     title=dict(standoff=8),
 )
-TEMPLATE = go.layout.Template(
+LOOK = dict(
     layout=dict(
         font=dict(size=14, color="#333333"),
         margin=dict(l=70, r=30, t=60, b=90),
         title=dict(font=dict(size=16), x=0, xref="paper"),
-        # white in the dark theme too: no grey of letters reaches a contrast of 4.5 both on white
-        # and on the dark page
+        # White in the dark theme too: no grey of letters reaches a contrast of 4.5 both on white and on the dark page.
         paper_bgcolor="white",
         plot_bgcolor="white",
         xaxis=GRID,
@@ -97,6 +97,245 @@ TEMPLATE = go.layout.Template(
         ),
     )
 )
+TEMPLATE = go.layout.Template(LOOK)
+SHARE = dict(range=[-0.03, 1.03], tickformat=".0%")  # an axis of shares
+
+
+def figure(traces, height=380, **layout):
+    """A figure in the course's look, a dict: traces are dicts, `layout` is plotly's."""
+    return {"data": list(traces), "layout": dict(template=LOOK, height=height) | layout}
+
+
+def plots(titles, *, rows=1, gap=0.06, widths=None, x=None, y=None, each=None, shared_y=True):
+    """Axes of plots beside each other, row by row, as entries of a layout: `figure(traces, **plots(…))`.
+
+    titles: of the plots, in reading order. widths: relative, of the columns. x, y: what all axes have in common.
+    each: {number of the plot, from 1: {"x": …, "y": …}} on top of that. shared_y: tick labels and title of y at the
+    first plot of a row only. Traces name their plot by `at(number)`.
+    """
+    columns = -(-len(titles) // rows)
+    widths = np.array(widths or [1] * columns, float)
+    widths *= (1 - gap * (columns - 1)) / widths.sum()
+    tall, between = (1 - 0.16 * (rows - 1)) / rows, 0.16
+    layout, words = {}, []
+    for number, title in enumerate(titles, 1):
+        row, column = divmod(number - 1, columns)
+        left = float(widths[:column].sum() + gap * column)
+        right, top = left + float(widths[column]), 1 - row * (tall + between)
+        name, own = _axis(number), (each or {}).get(number, {})
+        hidden = dict(showticklabels=False, title=None) if shared_y and column else {}
+        layout[f"xaxis{name}"] = (
+            dict(domain=[left, right], anchor=f"y{name}") | (x or {}) | own.get("x", {})
+        )
+        layout[f"yaxis{name}"] = (
+            dict(domain=[max(top - tall, 0), top], anchor=f"x{name}")
+            | (y or {})
+            | hidden
+            | own.get("y", {})
+        )
+        if shared_y and column:
+            layout[f"yaxis{name}"]["matches"] = f"y{_axis(row * columns + 1)}"
+        words.append(
+            note(_narrow([title], columns)[0], (left + right) / 2, top, font=dict(size=16))
+        )
+    return layout | {"annotations": words}
+
+
+def _axis(number):
+    return "" if number == 1 else str(number)
+
+
+def at(number):
+    """The axes of a plot, for its traces: {"xaxis": "x2", "yaxis": "y2"}."""
+    return dict(xaxis=f"x{_axis(number)}", yaxis=f"y{_axis(number)}")
+
+
+def note(text, x, y, **more):
+    """A text in a figure; x, y in [0, 1] of the paper unless `more` names other axes."""
+    place = dict(xref="paper", yref="paper", xanchor="center", yanchor="bottom", showarrow=False)
+    return dict(text=text, x=x, y=y) | place | more
+
+
+def points(x, y, name, look, plot=1, mode="lines+markers", legend=True, **more):
+    """A trace of points and lines in a look of `looks`; `legend`: whether this trace stands for its name there."""
+    drawn = line(look)
+    trace = dict(
+        type="scatter", x=x, y=y, name=name, mode=mode, legendgroup=name, showlegend=legend
+    ) | at(plot)
+    if "lines" in mode:
+        trace["line"] = drawn["line"]
+    if "markers" in mode:
+        trace["marker"] = drawn["marker"] | {"color": look["color"]}
+    return trace | more
+
+
+def curve(x, mean, low, high, name, look, plot=1, legend=True, runs=None):
+    """Traces of a mean over x with its interval as a band and, if given, a dot a run.
+
+    low, high: NaN where there is no interval. runs: (x, y) of single networks.
+    """
+    known = ~np.isnan(low)
+    x, low, high = np.asarray(x, float), np.asarray(low, float), np.asarray(high, float)
+    sides = dict(x=np.r_[x[known], x[known][::-1]], y=np.r_[low[known], high[known][::-1]])
+    band = dict(
+        type="scatter",
+        mode="lines",
+        fill="toself",
+        fillcolor=look["color"],
+        opacity=0.2,
+        line=dict(width=0),
+    )
+    traces = [
+        sides
+        | band
+        | dict(name=f"{name}, interval", legendgroup=name, hoverinfo="skip", showlegend=False)
+        | at(plot)
+    ]
+    traces.append(
+        points(
+            x,
+            np.asarray(mean, float),
+            f"{name}, mean",
+            look,
+            plot,
+            "lines",
+            legend,
+            legendgroup=name,
+        )
+    )
+    if runs is not None:
+        more = dict(legendgroup=name, opacity=0.6)
+        traces.append(points(*runs, f"{name}, a run", look, plot, "markers", legend, **more))
+    return traces
+
+
+def upright(x, plot=1, low=0, high=1, **look):
+    """A shape: an upright line at x through a whole plot."""
+    place = dict(xref=at(plot)["xaxis"], yref=f"{at(plot)['yaxis']} domain")
+    drawn = dict(color=COLOURS["grey"], dash="dot", width=2) | look
+    return dict(type="line", x0=x, x1=x, y0=low, y1=high, line=drawn) | place
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Attacks that share a colour in a trade-off map; all arrays have one entry an attack.
+
+    name, colour, symbol: its look. lost: points of clean accuracy that an attack costs. kept: what it leaves of the
+    mark, in [0, 1]. labels: what stands beside the mouse. texts: what stands in the plot. open: whether the mark is
+    no longer proved. runs: (lost, kept) of single networks, drawn small. joined: draw a line from one to the next.
+    spans: (lost low, lost high, kept low, kept high), intervals.
+    """
+
+    name: str
+    colour: str
+    symbol: str
+    lost: object
+    kept: object
+    labels: object = None
+    texts: object = None
+    open: object = None
+    runs: tuple | None = None
+    joined: bool = False
+    spans: tuple | None = None
+
+
+def trade_off(
+    maps,
+    loss,
+    *,
+    least=-3,
+    farthest=30,
+    step=5,
+    height=470,
+    limits=None,
+    y_title="fresh keys hit",
+    margin=None,
+):
+    """The trade-off map: what each attack costs Bob against what it leaves of the mark, with a line that can be moved.
+
+    maps: {title: list of Family}, a plot each. loss: points of clean accuracy that Bob bears, where the line stands.
+    least: where the axis begins; farthest: all that costs more is drawn there. limits: {title: kept below which the
+    judge is more likely to acquit}, shaded; by default all within the loss. Shape 2i + 1 is the line of plot i from 0.
+    """
+    top, traces, shapes = 1.06, [], []
+    for number, (title, families) in enumerate(maps.items(), 1):
+        traces += [trace for one in families for trace in _family(one, number, farthest)]
+        place, high = (
+            dict(xref=at(number)["xaxis"], yref=at(number)["yaxis"]),
+            (limits or {}).get(title, top),
+        )
+        blue = COLOURS["unmarked"]
+        area = dict(
+            type="rect",
+            x0=least,
+            x1=loss,
+            y0=-0.06,
+            y1=high,
+            fillcolor=blue,
+            line=dict(width=0),
+            layer="below",
+        )
+        edge = dict(
+            type="line",
+            x0=loss,
+            x1=loss,
+            y0=-0.06,
+            y1=top,
+            line=dict(color=blue, dash="dash", width=4),
+        )
+        shapes += [
+            area | place | dict(opacity=0.25 if limits else 0.12),
+            edge | place | dict(editable=True),
+        ]
+    ticks = list(range(0, farthest + 1, step))
+    words = [*map(str, ticks[:-1]), f"≥ {farthest}"]
+    x = dict(
+        title="clean accuracy<br>lost, points",
+        range=[least, farthest + 3],
+        tickvals=ticks,
+        ticktext=words,
+    )
+    y = dict(title=y_title, range=[-0.06, top], tickformat=".0%")
+    layout = plots(list(maps), gap=0.04, x=x, y=y)
+    return figure(traces, height, **layout, shapes=shapes, margin=dict(b=130) | (margin or {}))
+
+
+def _family(one, plot, farthest):
+    """The traces of a Family: single networks, then means."""
+    look = dict(color=one.colour, symbol=one.symbol, dash="solid")
+    lost = np.minimum(np.asarray(one.lost, float), farthest)
+    if one.runs is not None:
+        x, y = np.minimum(np.asarray(one.runs[0], float), farthest), np.asarray(one.runs[1], float)
+        small = dict(color=one.colour, symbol=one.symbol, size=5)
+        more = dict(legendgroup=one.name, opacity=0.35, hoverinfo="skip", marker=small)
+        yield points(x, y, f"{one.name}, a run", look, plot, "markers", False, **more)
+    symbols = (
+        [one.symbol + "-open" * bool(state) for state in one.open]
+        if one.open is not None
+        else one.symbol
+    )
+    marker = dict(color=one.colour, symbol=symbols, size=11, line=dict(width=2, color=one.colour))
+    mode = "lines+" * one.joined + "markers" + "+text" * (one.texts is not None)
+    more = dict(
+        marker=marker, textposition="middle right", hovertemplate="%{customdata}<extra></extra>"
+    )
+    more |= dict(customdata=list(one.labels if one.labels is not None else [one.name] * len(lost)))
+    if one.texts is not None:
+        more["text"] = list(one.texts)
+    if one.joined:
+        more["line"] = dict(color=one.colour, width=1.5)
+    if one.spans is not None:
+        left, right, low, high = (np.asarray(part, float) for part in one.spans)
+        bars = dict(color=one.colour, thickness=1, width=0, type="data", symmetric=False)
+        more["error_x"] = bars | dict(array=right - one.lost, arrayminus=one.lost - left)
+        more["error_y"] = bars | dict(array=high - one.kept, arrayminus=one.kept - low)
+    yield points(lost, np.asarray(one.kept, float), one.name, look, plot, mode, plot == 1, **more)
+
+
+def moved_line(moved, count=1):
+    """Where a reader put the line of a `trade_off`: x of the shape that was moved, None if nothing was. moved: `Picture.dragged`."""
+    ends = [moved.get(f"shapes[{2 * plot + 1}].x{end}") for plot in range(count) for end in (0, 1)]
+    return next((end for end in ends if end is not None), None)
 
 
 def looks(names):
@@ -125,9 +364,9 @@ def blank(height=380, **layout):
     return go.Figure(layout=dict(template=TEMPLATE, height=height, **layout))
 
 
-def _narrow(titles):
+def _narrow(titles, columns=None):
     """Titles of plots beside each other, in lines that fit when they share half a screen."""
-    return ["<br>".join(textwrap.wrap(title, 40 // len(titles))) for title in titles]
+    return ["<br>".join(textwrap.wrap(title, 40 // (columns or len(titles)))) for title in titles]
 
 
 def curves(names=("unmarked", "wrong label", "new label"), epochs=4):

@@ -1,148 +1,141 @@
-"""What every panel is made of: one way to show widgets, controls bound to one figure, and jobs with
-progress.
-"""
+"""The panel: controls in, a picture and a sentence out; and the one way to show anything."""
 
 import asyncio
 import html
 import time
 
 import ipywidgets as widgets
-import plotly.graph_objects as go
 import traitlets
 from IPython.display import display
 
-from wmlab.show.figures import TEMPLATE
 from wmlab.show.page_helper import Caption, PageHelper
-from wmlab.show.picture import picture
+from wmlab.show.picture import Picture, as_dict, is_figure
+
+TEXT, PROJECTED = (
+    14,
+    8,
+)  # size of letters in a picture, and what a projector adds to it and to the caption
+AUTO = dict(layout=dict(width="auto"))  # buttons as wide as their words
 
 
 def show(*parts):
-    """Display widgets, figures, tables, HTML and panels under each other: the course's only way to
-    do so, which Colab needs.
+    """Display widgets, figures, tables, HTML and panels under each other: the course's only way to do so.
+
+    In a box, because Colab shows only what is displayed so.
     """
-    display(
-        widgets.VBox(
-            [*(as_widget(part) for part in parts), PageHelper()], layout=dict(width="100%")
-        )
-    )
-
-
-def live(figure):
-    """A figure as a widget as wide as the notebook, unless it has a width of its own."""
-    widget = picture(figure)
-    widget.add_class("wmlab-picture")  # PageHelper has its looks
-    widget.layout.autosize = widget.layout.width is None
-    widget._config = {
-        "responsive": True,
-        "displaylogo": False,
-    }  # plotly has no public way to configure a widget
-
-    def drawn(
-        change,
-    ):  # plotly draws before the page has room for it, 700 pixels wide, and reports; any change makes it look again
-        if change["new"]:  # plotly puts None there while it listens
-            widget.unobserve(drawn, "_js2py_traceDeltas")
-            widget.layout.meta = "drawn"
-
-    widget.observe(drawn, "_js2py_traceDeltas")
-    return widget
+    boxed = [as_widget(part) for part in parts]
+    display(widgets.VBox([*boxed, PageHelper()], layout=dict(width="100%")))
 
 
 def as_widget(part):
     """A figure, text, table, panel or anything else of the course as a widget."""
-    if isinstance(part, go.Figure):
-        return live(part)
     if isinstance(part, str):
         return widgets.HTML(part)
+    if is_figure(part):
+        return Picture(part)
     if hasattr(part, "_repr_html_") and not isinstance(part, widgets.Widget):  # a table
         return widgets.HTML(f"<div class='jp-RenderedHTMLCommon'>{part._repr_html_()}</div>")
     return getattr(part, "widget", part)
 
 
 class Panel:
-    """Controls bound to one figure.
+    """Controls bound to one picture and one sentence.
 
-    figure: a plotly figure, drawn once and then only changed. controls: {setting: ipywidget}; the
-    first `first` are shown (all by default), the others unfold. compute(**settings) -> anything:
-    pure. draw(figure, result) -> caption: called within one batch update. presets: {name:
-    settings}, a button each; what a preset leaves out goes back to its start. jobs: {name: job},
-    for what takes longer than a slider may: a button each, with progress and Cancel, which goes
-    through job(**settings), a generator of (share done, result), and draws every result. Moves that
-    come faster than pictures can be drawn are dropped, but never the last.
-    result: what was last computed. error: message of the last failed change from the front end,
-    None if it went well. A notebook ends with `assert panel.error is None`.
+    Args:
+        picture: function of the controls' values by name that makes the picture: `picture(**settings)` returns
+            (figure, sentence). The figure is a plotly figure as a dict (`show.figures` helps), made anew each
+            time; the sentence is HTML. A third value, the numbers behind them, is kept as `result`.
+        presets: {name: settings}, a button each; what a preset leaves out goes back to its start.
+        first: how many controls are shown, the others unfold; by default all.
+        jobs: {name: job}, for what takes longer than a slider may: a button each, with a bar and Cancel, which goes
+            through `job(**settings)`, a generator of (share done in [0, 1], (figure, sentence)).
+        dragged: function of what a reader moved in the picture, as plotly tells it ({"shapes[0].x0": 2.5}), that
+            returns settings; with it, shapes whose `editable` is true can be moved.
+        controls: {setting: ipywidget}.
+
+    Moves of a slider are throttled; the last position is always drawn.
+
+    Attributes:
+        figure, caption_text, result: what was last drawn, and the numbers behind it if the picture gives them.
+        error: message of the last change from the page that failed, None if it went well. A notebook ends with
+            `assert panel.error is None`.
     """
 
-    def __init__(self, figure, controls, compute, draw, presets=None, first=None, jobs=None):
-        figure.update_annotations(
-            font_size=None
-        )  # plotly's 16 for titles of plots would not grow on a projector
-        self.figure, self.controls, self.compute, self.draw = live(figure), controls, compute, draw
-        self.presets, self.first, self.jobs = (
+    def __init__(self, picture, *, presets=None, first=None, jobs=None, dragged=None, **controls):
+        self.picture, self.controls, self.presets, self.jobs = (
+            picture,
+            controls,
             presets or {},
-            len(controls) if first is None else first,
             jobs or {},
         )
-        self.result = self.error = self._later = self._task = None
-        self._rested = 0.0  # when the next picture may be drawn
-        self._start, self._size, self._quiet = (
-            self.settings(),
-            figure.layout.font.size or TEMPLATE.layout.font.size,
+        self.first = len(controls) if first is None else first
+        self.figure = self.result = self.error = None
+        self.caption_text = ""
+        self._later = self._task = None  # the picture that is due, and the job in progress
+        self._rested, self._quiet = (
+            0.0,
             False,
-        )
+        )  # when the next picture may be drawn; whether to ignore moves
+        self._start = self.settings()
+        self._build(dragged)
+        self.redraw()
+
+    def _build(self, dragged):
         self.caption, self._row = Caption(), widgets.HBox(layout=dict(flex_flow="row wrap"))
+        self._shown = Picture({"data": [], "layout": {}})
+        if dragged:
+            self._shown.observe(
+                lambda change: self._try(lambda: self._drag(dragged, change["new"])), "dragged"
+            )
         self._more = widgets.ToggleButton(description="More controls", icon="sliders")
         self._projector = widgets.ToggleButton(description="Projector", icon="desktop")
-        self._bar = widgets.FloatProgress(max=1, description="training")
-        self._cancel = widgets.Button(description="Cancel", icon="stop", layout=dict(width="auto"))
+        self._bar = widgets.FloatProgress(max=1, description="working")
+        self._cancel = widgets.Button(description="Cancel", icon="stop", **AUTO)
         self._cancel.on_click(lambda _: self._stop_job())
         self._working = widgets.HBox()
-        self.widget = widgets.VBox(
-            [self._row, self._buttons(), self._working, self.figure, self.caption]
-        )
-        for control in controls.values():
+        for control in self.controls.values():
             control.layout.max_width, control.layout.margin = (
                 "calc(100% - 16px)",
                 "2px 12px 2px 2px",
-            )  # for narrow pages
+            )
             control.observe(self._moved, "value")
         for button in (self._more, self._projector):
-            button.observe(self._unfolded, "value")
-        self._unfolded()
-        self.redraw()
+            button.observe(self._unfold, "value")
+        self.widget = widgets.VBox(
+            [self._row, self._buttons(), self._working, self._shown, self.caption]
+        )
+        self._unfold()
 
     def _buttons(self):
-        buttons = [
-            widgets.Button(description=name, layout=dict(width="auto")) for name in self.presets
-        ]
-        for button, settings in zip(buttons, self.presets.values(), strict=True):
-            button.on_click(
-                lambda _, settings=settings: self._try(lambda: self.set(**self._start | settings))
+        buttons = []
+
+        def add(name, action, icon=""):
+            buttons.append(widgets.Button(description=name, icon=icon, **AUTO))
+            buttons[-1].on_click(lambda _: action())
+
+        for name, settings in self.presets.items():
+            add(
+                name,
+                lambda settings=settings: self._try(lambda: self.set(**self._start | settings)),
             )
         for name in self.jobs:
-            buttons.append(widgets.Button(description=name, icon="cogs", layout=dict(width="auto")))
-            buttons[-1].on_click(lambda _, name=name: self._start_job(name))
+            add(name, lambda name=name: self._start_job(name), "cogs")
         if len(self.controls) > 1:
-            buttons.append(
-                widgets.Button(description="Reset", icon="undo", layout=dict(width="auto"))
-            )
-            buttons[-1].on_click(lambda _: self._try(self.reset))
+            add("Reset", lambda: self._try(self.reset), "undo")
         if self.first < len(self.controls):
             buttons.append(self._more)
         return widgets.HBox(
             [*buttons, self._projector] if buttons else [], layout=dict(flex_flow="row wrap")
         )
 
-    def _unfolded(self, change=None):
-        """Show the controls and the sizes that the two toggles ask for: on a projector large type
-        and two controls.
-        """
+    def _unfold(self, change=None):
+        """Show the controls and the sizes that the two toggles ask for: on a projector, large letters and two controls."""
         count = (
             2 if self._projector.value else len(self.controls) if self._more.value else self.first
         )
         self._row.children = list(self.controls.values())[:count]
-        self.figure.layout.font.size = self._size + 8 * self._projector.value
-        self._say(self._sentence if self.result is not None else "")
+        if self.figure:
+            self._draw(self.figure, self.caption_text, self.result)
 
     def settings(self):
         """The value of every control."""
@@ -151,8 +144,8 @@ class Panel:
     def set(self, **settings):
         """Move controls from code and draw.
 
-        Raises what the front end would only show, and ValueError for an unknown control or a value
-        that its control cannot take; then all controls stay as they were.
+        Raises what the page would only show, and ValueError for an unknown control or a value that its control
+        cannot take; then all controls stay as they were.
         """
         unknown, before = set(settings) - set(self.controls), self.settings()
         if unknown:
@@ -177,7 +170,7 @@ class Panel:
                 try:
                     self.controls[name].value = value
                 except traitlets.TraitError:
-                    pass  # said below, in words of the lesson
+                    pass  # told below, in words of the lesson
                 if self.controls[name].value != value:
                     raise ValueError(
                         f"{name} cannot be {value}: its control is at {self.controls[name].value}"
@@ -186,12 +179,25 @@ class Panel:
             self._quiet = False
 
     def redraw(self):
-        """Compute and draw the current settings; a job that was running is cancelled."""
+        """Make and draw the picture of the current settings; a job that was running is cancelled."""
         self._drop()
         started = time.monotonic()
-        self._show(self.compute(**self.settings()))
+        self._draw(*self.picture(**self.settings()))
         now = time.monotonic()
         self._rested = now + (now - started) / 2
+
+    def _draw(self, figure, sentence, result=None):
+        self.figure, self.caption_text, self.error = as_dict(figure), sentence, None
+        self.result = result
+        layout = self.figure["layout"]
+        size = layout.get("font", {}).get("size", TEXT) + PROJECTED * self._projector.value
+        font = layout.get("font", {}) | {"size": size}
+        self._shown.figure = self.figure | {"layout": layout | {"font": font}}
+        self._say(sentence)
+
+    def _say(self, sentence):
+        size = 16 + PROJECTED * self._projector.value
+        self.caption.value = f"<p style='font-size:{size}px'>{sentence}</p>"
 
     def _drop(self):
         """Forget the picture that is due and the job in progress."""
@@ -200,38 +206,31 @@ class Panel:
                 due.cancel()
         self._later = self._task = None
 
-    def _show(self, result):
-        self.result = result
-        with self.figure.batch_update():
-            self._sentence = self.draw(self.figure, result)
-        self._say(self._sentence)
-        self.error = None
-
-    def _say(self, sentence):
-        self.caption.value = (
-            f"<p style='font-size:{16 + 8 * self._projector.value}px'>{sentence}</p>"
-        )
-
     def _moved(self, change):
         if self._quiet or self._later:
-            return  # a picture of the newest positions is already due
+            return  # a picture of the newest positions is due already
         loop, wait = _running_loop(), self._rested - time.monotonic()
         if loop is None or wait <= 0:
             self._try(self.redraw)
         else:
             self._later = loop.call_later(wait, self._try, self.redraw)
 
+    def _drag(self, dragged, moved):
+        settings = dragged(moved)
+        if settings and settings != {name: self.controls[name].value for name in settings}:
+            self.set(**settings)
+        elif moved:
+            self._shown.send_state("figure")  # put it back where it belongs
+
     def run(self, name):
-        """Go through a job from code, to its end; raises what the button would only show,
-        ValueError for an unknown name.
-        """
+        """Go through a job from code, to its end; raises what the button would only show, ValueError for an unknown name."""
         if name not in self.jobs:
             raise ValueError(
                 f"this panel has no job {name!r}: choose one of {', '.join(self.jobs) or 'none'}"
             )
         self._drop()
-        for _, result in self.jobs[name](**self.settings()):
-            self._show(result)
+        for _, drawn in self.jobs[name](**self.settings()):
+            self._draw(*drawn)
 
     def _start_job(self, name):
         if self._task:
@@ -245,15 +244,15 @@ class Panel:
     def _stop_job(self):
         if self._task:
             self._drop()
-            self._say(f"{self._sentence} Cancelled: this is as far as it came.")
+            self._say(f"{self.caption_text} Cancelled: this is as far as it came.")
 
     async def _work(self, name):
         """A job in small steps, so that sliders and Cancel are heard between them."""
         self._bar.value, self._working.children = 0, [self._bar, self._cancel]
         try:
-            for done, result in self.jobs[name](**self.settings()):
+            for done, drawn in self.jobs[name](**self.settings()):
                 self._bar.value = done
-                self._show(result)
+                self._draw(*drawn)
                 await asyncio.sleep(0.01)
         except asyncio.CancelledError:
             pass  # by Cancel, or by a slider that has drawn something else meanwhile
@@ -266,7 +265,7 @@ class Panel:
     def _try(self, action):
         try:
             action()
-        except Exception as error:  # the front end would swallow it: say it where the student looks
+        except Exception as error:  # the page would swallow it: say it where the student looks
             self._fail(error)
 
     def _fail(self, error):

@@ -1,40 +1,94 @@
-"""Pictures that share one copy of plotly's JavaScript, which a `FigureWidget` sends with every
-figure, 5 MB each time.
-"""
+"""A plotly figure as a widget: the whole figure goes to the page in one message, its arrays as binary."""
 
 import functools
 import pathlib
 import sys
 
+import anywidget
 import ipywidgets as widgets
-import plotly.graph_objects as go
+import numpy as np
+import plotly
+import plotly.offline
 import traitlets
+
+HERE = pathlib.Path(__file__).parent
+SENT = ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32")
+
+
+def packed(value):
+    """A figure as it travels: numpy arrays of numbers as {"wmlab_array": …, "bytes": …}, NaN in lists as None."""
+    if isinstance(value, dict):
+        return {name: packed(part) for name, part in value.items()}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None  # JSON knows no NaN
+    if isinstance(value, (list, tuple)) or hasattr(value, "to_numpy"):
+        return [packed(part) for part in value]
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.dtype.kind not in "fiu" or not 0 < value.ndim < 3:
+        return packed(value.tolist())
+    if value.dtype.name not in SENT:  # 64-bit whole numbers, which JavaScript has no array of
+        value = value.astype(np.float64)
+    about = {"dtype": value.dtype.name, "shape": list(value.shape)}
+    return {"wmlab_array": about, "bytes": memoryview(np.ascontiguousarray(value)).cast("B")}
+
+
+def plain(value):
+    """A figure as JSON has it: arrays as lists, NaN as None. For pages, and to compare figures."""
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)) or hasattr(value, "to_numpy"):
+        return [plain(part) for part in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 @functools.cache
-def _plotly():
-    """plotly's JavaScript in a widget that nothing shows: one for a kernel."""
-    return widgets.HTML(str(go.FigureWidget._esm))
+def _code():
+    """plotly's JavaScript, 5 MB, in a widget that nothing shows: sent to the page once for a kernel."""
+    return widgets.HTML(plotly.offline.get_plotlyjs())
 
 
-class Picture(go.FigureWidget):
-    """A `FigureWidget` that loads plotly's JavaScript from `_plotly`, and is drawn once that has
-    come, however late.
+def on_colab():
+    """Whether this is Colab, where each output is a page of its own and plotly comes from its public address."""
+    return "google.colab" in sys.modules
+
+
+class Picture(anywidget.AnyWidget):
+    """A plotly figure in the page: a dict with `data` (traces) and `layout`, whose arrays may be numpy's.
+
+    Setting `figure` draws it anew. config: of `Plotly.react`. dragged: what a reader has moved last, as plotly's
+    event `plotly_relayout` tells it, such as {"shapes[0].x0": 2.5}.
     """
 
-    _esm = pathlib.Path(__file__).with_name("picture.js")
-    _holder = traitlets.Unicode().tag(sync=True)
+    _esm = HERE / "picture.js"
+    _css = HERE / "page.css"
+    figure = traitlets.Dict().tag(sync=True, to_json=lambda value, _: packed(value))
+    config = traitlets.Dict().tag(sync=True)
+    dragged = traitlets.Dict().tag(sync=True)
+    holder = traitlets.Unicode().tag(sync=True)
+    address = traitlets.Unicode().tag(sync=True)
 
-    @traitlets.default("_holder")
-    def _held(self):
-        return f"IPY_MODEL_{_plotly().model_id}"
+    def __init__(self, figure, **config):
+        if on_colab():
+            version = plotly.offline.get_plotlyjs_version()
+            place = {"address": f"https://cdn.plot.ly/plotly-{version}.min.js"}
+        else:
+            place = {"holder": f"IPY_MODEL_{_code().model_id}"}
+        super().__init__(figure=as_dict(figure), config=config, **place)
 
 
-def picture(figure):
-    """A plotly figure as a widget.
+def is_figure(value):
+    """Whether a value is a plotly figure: one of plotly's own, or a dict with data and layout."""
+    return hasattr(value, "to_plotly_json") or (
+        isinstance(value, dict) and "data" in value and "layout" in value
+    )
 
-    plotly's own kind where that is no anywidget (plotly 5, which Colab has) and on Colab, where
-    every output is a page of its own.
-    """
-    shares = hasattr(go.FigureWidget, "_esm") and "google.colab" not in sys.modules
-    return (Picture if shares else go.FigureWidget)(figure)
+
+def as_dict(figure):
+    """A plotly figure as a dict."""
+    return figure if isinstance(figure, dict) else figure.to_plotly_json()
