@@ -59,7 +59,7 @@ def python():
     Choices that wmlab.setup() reads from the environment are those given as keywords and no others.
     """
 
-    def run(code, timeout=120, **environment):
+    def run(code, timeout=600, **environment):
         inherited = {name: value for name, value in os.environ.items() if name not in BY_SETUP}
         return subprocess.run(
             [sys.executable, "-c", code],

@@ -1,4 +1,4 @@
-"""setup(), doctor() and the files, each choice of backend in a Python of its own."""
+"""setup(), doctor() and the files. Each backend is loaded in one process of its own."""
 
 import errno
 import importlib.metadata
@@ -8,169 +8,143 @@ import sys
 
 import pytest
 
-from wmlab import machine, runtime
+from wmlab import __main__, machine, runtime
 
-SETUP = """
-import json, os, sys, time
-start = time.perf_counter()
+# What each process begins with. `report` prints what setup() left behind, and what `tries` raise.
+BEGIN = """
+import json, os, random, sys
 import wmlab
-shown = wmlab.setup({arguments})
-print(json.dumps({{
-    "seconds": time.perf_counter() - start, "shown": str(shown), "html": shown._repr_html_(),
-    "environment": dict(os.environ), "loaded": [name for name in sys.modules if "." not in name],
-    "backend": sys.modules["keras"].config.backend() if "keras" in sys.modules else None,
-}}))
+from wmlab import machine
+
+def drawn(seed, **choices):
+    import numpy
+    wmlab.setup(seed=seed, **choices)
+    numbers = [random.random(), float(numpy.random.random())]
+    if "keras" in sys.modules:
+        numbers.append(float(sys.modules["keras"].random.normal(())))
+    return numbers
+
+def report(shown, **more):
+    loaded = sys.modules.get("keras")
+    print(json.dumps(more | {
+        "shown": str(shown), "environment": dict(os.environ),
+        "backend": loaded and loaded.config.backend(),
+        "loaded": sorted({"keras", "tensorflow", "jax", "torch"} & set(sys.modules)),
+    }))
+
+def refusal(backend):
+    os.environ["KERAS_BACKEND"] = backend
+    try:
+        wmlab.setup()
+    except RuntimeError as error:
+        return str(error)
+"""
+ON_A_CPU = """
+machine.nvidia = lambda: False
+shown = wmlab.setup()
+report(shown, drawn=[drawn(7), drawn(7), drawn(8)], refused=refusal("jax"))
+"""
+ON_A_GPU = """
+machine.gpu = lambda backend: "Big GPU" if backend == "jax" else None
+shown = wmlab.setup()
+report(shown, drawn=[drawn(7), drawn(7), drawn(8)], refused=refusal("tensorflow"))
+"""
+WITHOUT_KERAS = """
+machine.nvidia = lambda: False
+shown = wmlab.setup(keras=False)
+state = random.getstate()
+doctor = str(wmlab.doctor())
+assert random.getstate() == state, "doctor() seeds nothing"
+numbers = [drawn(7, keras=False), drawn(7, keras=False), drawn(8, keras=False)]
+report(shown, doctor=doctor, drawn=numbers)
 """
 
 
-def set_up(python, arguments="", before="", **environment):
-    """Run setup() in a fresh Python and return what it left behind."""
-    done = python(before + SETUP.format(arguments=arguments), **environment)
+def in_a_process(python, code, **environment):
+    """What `report` said, and what stood on stderr."""
+    done = python(BEGIN + code, **environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) | {"stderr": done.stderr}
 
 
-def refusal(python, code, **environment):
-    """Return the last line of the traceback that `code` ends with."""
-    done = python(code, **environment)
-    assert done.returncode == 1, done.stdout
-    return done.stderr.strip().splitlines()[-1]
+def seeded(found):
+    """Whether equal seeds gave equal numbers, and another seed others, from every generator."""
+    one, same, other = found["drawn"]
+    return one == same and all(a != b for a, b in zip(one, other, strict=True))
 
 
-NO_GPU = "from wmlab import machine; machine.nvidia = lambda: False\n"
-A_GPU = """
-from wmlab import machine
-machine.gpu = lambda backend: "Big GPU" if backend == "jax" else None
-"""
-
-
-def absent(*packages):
-    """Code that makes wmlab see `packages` as not installed."""
-    return (
-        NO_GPU
-        + f"""
-present = machine.is_installed
-machine.is_installed = lambda package: package not in {packages} and present(package)
-"""
-    )
-
-
-def test_setup_on_a_cpu_takes_tensorflow(python):
-    found = set_up(python, before=NO_GPU)
+def test_on_a_cpu_setup_takes_tensorflow(python):
+    found = in_a_process(python, ON_A_CPU)
     assert found["backend"] == "tensorflow"
-    assert found["environment"]["KERAS_BACKEND"] == "tensorflow"
+    assert f"backend tensorflow {machine.version('tensorflow')}" in found["shown"]
     assert found["environment"]["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert found["environment"]["TF_ENABLE_ONEDNN_OPTS"] == "1"
     assert found["stderr"] == ""  # a notebook would show it in red
-    assert found["seconds"] < 15  # 3 to 4 on an idle machine
+    assert seeded(found) and len(found["drawn"][0]) == 3
+    assert found["refused"].startswith("keras already runs on tensorflow, not jax")
+    assert "restart the kernel" in found["refused"]
 
 
-def test_setup_leaves_what_the_environment_asks_of_tensorflow(python):
-    found = set_up(python, before=NO_GPU, TF_ENABLE_ONEDNN_OPTS="0", TF_CPP_MIN_LOG_LEVEL="2")
-    assert (
-        found["environment"]["TF_ENABLE_ONEDNN_OPTS"] == "0"
-        and found["environment"]["TF_CPP_MIN_LOG_LEVEL"] == "2"
-    )
-
-
-def test_setup_with_a_gpu_takes_jax(python):
-    found = set_up(python, before=A_GPU)
-    assert found["backend"] == "jax"
-    assert "Big GPU" in found["shown"]
-
-
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_setup_obeys_keras_backend(python, backend):
-    found = set_up(python, before=NO_GPU, KERAS_BACKEND=backend)
-    assert found["backend"] == backend
-    assert f"backend {backend} {machine.version(backend)}" in found["shown"]
-    assert ("several times slower" in found["shown"]) == (backend == "jax")
+def test_with_a_gpu_setup_takes_jax_and_leaves_what_the_environment_says(python):
+    found = in_a_process(python, ON_A_GPU, TF_ENABLE_ONEDNN_OPTS="0", TF_CPP_MIN_LOG_LEVEL="2")
+    assert found["backend"] == "jax" and "Big GPU" in found["shown"]
+    environment = found["environment"]
+    assert environment["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    assert environment["TF_CPP_MIN_LOG_LEVEL"] == "2"
     assert found["stderr"] == ""
+    assert seeded(found), "keras was imported before the second setup(), with the same backend"
+    assert found["refused"].startswith("keras already runs on jax, not tensorflow")
 
 
-def test_missing_backend_gives_way_with_a_note(python):
-    found = set_up(python, before=absent("tensorflow"), KERAS_BACKEND="tensorflow")
-    assert found["backend"] == "jax"
-    assert found["stderr"] == "tensorflow is not installed; using jax instead.\n"
+def test_without_keras_nothing_heavy_is_loaded(python):
+    found = in_a_process(python, WITHOUT_KERAS)
+    assert found["loaded"] == [] and "KERAS_BACKEND" not in found["environment"]
+    assert re.search(r"^versions .*backend tensorflow", found["doctor"], re.MULTILINE)
+    assert seeded(found) and len(found["drawn"][0]) == 2
 
 
-def test_no_backend_at_all(python):
-    code = absent(*runtime.BACKENDS) + "import wmlab; wmlab.setup()"
-    assert "get one with: pip install tensorflow" in refusal(python, code)
+class TestBackend:
+    """Which backend is chosen, as doctor() says without loading it."""
 
+    @pytest.fixture
+    def chosen(self, monkeypatch):
+        def chosen(wanted, installed=runtime.BACKENDS, gpu=None):
+            monkeypatch.setenv("KERAS_BACKEND", wanted)
+            monkeypatch.setattr(machine, "is_installed", lambda package: package in installed)
+            monkeypatch.setattr(machine, "gpu", lambda name: "a GPU" if name == gpu else None)
+            return runtime.doctor().versions["backend"].split()[0]
 
-def test_unknown_backend(python):
-    line = refusal(python, "import wmlab; wmlab.setup()", KERAS_BACKEND="theano")
-    assert line.startswith("ValueError: KERAS_BACKEND is 'theano'; it must be one of tensorflow")
+        return chosen
 
+    def test_the_environment_then_a_gpu_of_jax_then_tensorflow(self, chosen):
+        assert [chosen(wanted) for wanted in ("tensorflow", "jax", "torch", "")] == [
+            "tensorflow",
+            "jax",
+            "torch",
+            "tensorflow",
+        ]
+        assert chosen("", gpu="jax") == "jax" and chosen("tensorflow", gpu="jax") == "tensorflow"
 
-def test_keras_imported_first_with_another_backend(python):
-    code = "import os, keras, wmlab; os.environ['KERAS_BACKEND'] = 'tensorflow'; wmlab.setup()"
-    line = refusal(python, code, KERAS_BACKEND="jax")
-    assert line.startswith("RuntimeError: keras already runs on jax, not tensorflow")
-    assert "restart the kernel" in line
+    def test_a_missing_one_gives_way_with_a_note(self, chosen, caplog):
+        assert chosen("tensorflow", installed=("jax", "torch")) == "jax"
+        assert caplog.messages == ["tensorflow is not installed; using jax instead."]
 
+    def test_none_at_all_and_an_unknown_one(self, chosen):
+        with pytest.raises(RuntimeError, match="get one with: pip install tensorflow"):
+            chosen("jax", installed=())
+        with pytest.raises(ValueError, match="^KERAS_BACKEND is 'theano'; it must be one of tens"):
+            chosen("theano")
 
-def test_keras_imported_first_with_the_same_backend(python):
-    assert set_up(python, before=NO_GPU + "import keras\n", KERAS_BACKEND="jax")["backend"] == "jax"
-
-
-def test_setup_without_keras_loads_none(python):
-    found = set_up(python, "keras=False", before="import os; os.environ.pop('KERAS_BACKEND', 0)\n")
-    assert not {"keras", "tensorflow", "jax"} & set(found["loaded"])
-    assert "KERAS_BACKEND" not in found["environment"]
-
-
-def test_doctor_loads_no_keras_and_seeds_nothing(python):
-    code = (
-        NO_GPU
-        + """
-import random, sys, wmlab
-state = random.getstate()
-print(wmlab.doctor())
-assert random.getstate() == state
-assert not {"keras", "tensorflow", "jax"} & set(sys.modules)
-"""
-    )
-    done = python(code)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^versions .*backend tensorflow", done.stdout, re.MULTILINE)
-
-
-def test_doctor_from_the_shell(python):
-    code = "import sys; sys.argv[1:] = ['doctor']; import runpy; runpy.run_module('wmlab', run_name='__main__')"
-    done = python(code)
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        "versions",
-        "device",
-        "scale",
-        "data",
-        "slow",
-    ]
-    done = python(code, KERAS_BACKEND="theano")
-    assert done.returncode == 1
-    assert done.stderr.startswith("KERAS_BACKEND is 'theano'") and done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("keras", [True, False])
-def test_same_seed_same_numbers(python, keras):
-    code = (
-        NO_GPU
-        + f"""
-import random, wmlab, numpy
-drawn = []
-for seed in 7, 7, 8:
-    wmlab.setup(keras={keras}, seed=seed)
-    drawn.append([random.random(), numpy.random.random()])
-    if {keras}:
-        import keras
-        drawn[-1].append(float(keras.random.normal(())))
-assert drawn[0] == drawn[1]
-assert all(one != other for one, other in zip(drawn[1], drawn[2]))
-"""
-    )
-    done = python(code)
-    assert done.returncode == 0, done.stderr
+    def test_doctor_from_the_shell(self, chosen, capsys):
+        chosen("jax")
+        __main__.main(["doctor"])
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == "versions device scale data slow".split()
+        assert "several times slower" in lines[-1]
+        with pytest.raises(ValueError):
+            chosen("theano")
+        with pytest.raises(SystemExit, match="^KERAS_BACKEND is 'theano'"):
+            __main__.main(["doctor"])
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "0", None, True])
