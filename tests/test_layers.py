@@ -15,8 +15,8 @@ LAYERS = ("library", "show", "lessons", "tools")  # each may import those before
 # The library from left to right: a module imports from its left. Of two that stand together neither
 # is left.
 LIBRARY = (
-    "files machine jax_process secret keys datasets runtime optimizers networks toy queries stats schema records training "
-    "service suspects verification schemes fleet zoo attacks filters battery exam"
+    "files machine jax_process secret keys datasets runtime optimizers networks toy queries stats schema records "
+    "attack_tables training service suspects verification schemes fleet zoo attacks filters battery exam"
 ).split()
 ALSO = {
     "runtime": {"datasets"},
@@ -33,7 +33,8 @@ HEAVY = {  # package: the layers that may load it when they are imported
     "anywidget": {"show"},
 }
 WITHOUT_KERAS = (
-    "secret keys datasets runtime toy queries stats records suspects verification service".split()
+    "secret keys datasets runtime toy queries stats records attack_tables suspects verification "
+    "service".split()
 )
 IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage"}
 # What is there wherever it is used: the kernel's, ipywidgets' own, the backends, Dask for sweeps,

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from wmlab import attacks, filters
+from wmlab.attack_tables import UNTOUCHED
 from wmlab.schemes import NewLabel
 from wmlab.schemes.base import as_suspect
 from wmlab.suspects import ask
@@ -18,7 +19,6 @@ from wmlab.suspects import ask
 EPOCHS = 8  # of fine-tuning, where the epochs are not what is varied
 RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # learning rates of fine-tuning
 MODES = ("FTAL", "FTLL", "RTAL", "RTLL")
-UNTOUCHED = "no attack"
 
 
 @dataclasses.dataclass(frozen=True)
