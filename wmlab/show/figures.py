@@ -216,6 +216,13 @@ def upright(x, plot=1, low=0, high=1, **look):
     return dict(type="line", x0=x, x1=x, y0=low, y1=high, line=drawn) | place
 
 
+def level(y, plot=1, **look):
+    """A shape: a level line at y through a whole plot."""
+    place = dict(xref=f"{at(plot)['xaxis']} domain", yref=at(plot)["yaxis"])
+    drawn = dict(color=COLOURS["grey"], dash="dot", width=2) | look
+    return dict(type="line", x0=0, x1=1, y0=y, y1=y, line=drawn) | place
+
+
 @dataclasses.dataclass(frozen=True)
 class Family:
     """Attacks that share a colour in a trade-off map; all arrays have one entry an attack.
