@@ -11,14 +11,14 @@ import inspect
 import pathlib
 import pkgutil
 import re
-import symtable
 
-import nbformat
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-import wmlab.panels
+import slices
+from slices import needed, statements
 
+import wmlab.lessons
 from wmlab import runtime, training
 from wmlab.show import Panel
 
@@ -27,8 +27,8 @@ LESSONS = {
     for path in sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 }
 MODULES = {
-    info.name: importlib.import_module(f"wmlab.panels.{info.name}")
-    for info in pkgutil.iter_modules(wmlab.panels.__path__)
+    info.name: importlib.import_module(f"wmlab.lessons.{info.name}")
+    for info in pkgutil.iter_modules(wmlab.lessons.__path__)
 }
 # The functions that make a panel.
 MAKERS = {
@@ -41,95 +41,10 @@ MAKERS = {
 }
 
 
-def statements(lesson):
-    """The top-level statements of a notebook, in order, but for the cell that installs wmlab on
-    Colab.
-    """
-    cells = [
-        cell
-        for cell in nbformat.read(LESSONS[lesson], as_version=4).cells
-        if cell.cell_type == "code"
-    ]
-    return [
-        each
-        for cell in cells
-        if "setup" not in cell.metadata.get("tags", [])
-        for each in ast.parse(cell.source).body
-    ]
-
-
 def made_by(statement):
     """The makers of panels that a statement calls."""
     called = {ast.unparse(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call)}
     return called & MAKERS
-
-
-def read(table):
-    """The global names that a piece of code reads, in the functions and comprehensions in it, too."""
-    here = {
-        symbol.get_name()
-        for symbol in table.get_symbols()
-        if symbol.is_referenced() and (symbol.is_global() or table.get_name() == "top")
-    }
-    return here.union(*map(read, table.get_children()))
-
-
-def owner(node):
-    """`x` of `x.y` and `x[0].y`, if there is one."""
-    while isinstance(node, (ast.Attribute, ast.Subscript)):
-        node = node.value
-    return getattr(node, "id", None)
-
-
-def given(statement):
-    """The names that a statement binds, and those whose value it changes, as `x[0] = 1` and
-    `x.append(1)` do.
-    """
-    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-        return {statement.name}, set()
-    if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}, set()
-    stored = {
-        owner(node)
-        for node in ast.walk(statement)
-        if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store)
-    }
-    called = {
-        owner(node.value.func)
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Call)
-        and isinstance(node.value.func, ast.Attribute)
-    }
-    bound = {
-        symbol.get_name()
-        for symbol in symtable.symtable(ast.unparse(statement), "", "exec").get_symbols()
-        if symbol.is_assigned()
-    }
-    return (
-        (bound, stored) if isinstance(statement, ast.Assign) else (set(), bound | stored | called)
-    )
-
-
-def needed(everything):
-    """Those of the statements that the panels are made from, those that make them, and
-    `wmlab.setup()`.
-    """
-    modules = set().union(
-        *(given(each)[0] for each in everything if isinstance(each, (ast.Import, ast.ImportFrom)))
-    )
-    chosen, wanted = [], set()
-    for statement in reversed(everything):
-        bound, changed = given(statement)
-        if (
-            made_by(statement)
-            or bound & wanted
-            or (changed - modules) & wanted
-            or "wmlab.setup(" in ast.unparse(statement)
-        ):
-            chosen.append(statement)
-            wanted = wanted - bound | read(symtable.symtable(ast.unparse(statement), "", "exec"))
-    return chosen[::-1]
 
 
 def places(control):
@@ -192,7 +107,7 @@ def swept(panel, control):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "lesson", [lesson for lesson in LESSONS if any(map(made_by, statements(lesson)))]
+    "lesson", [lesson for lesson in LESSONS if any(map(made_by, statements(LESSONS[lesson])))]
 )
 def test_every_state_of_every_panel(lesson, monkeypatch):
     made, make = [], Panel.__init__
@@ -210,8 +125,8 @@ def test_every_state_of_every_panel(lesson, monkeypatch):
     )  # setup() chooses one, and later tests find it as it was
     monkeypatch.setenv("WMLAB_SCALE", "class")
     monkeypatch.chdir(LESSONS[lesson].parent)
-    code = needed(statements(lesson))
-    exec(compile(ast.Module(code, []), lesson, "exec"), {})
+    code = needed(statements(LESSONS[lesson]), made_by)
+    slices.run(code, lesson)
     assert len(made) == sum(len(made_by(statement)) for statement in code)
     for panel in made:
         check(panel)
@@ -233,6 +148,6 @@ def test_every_state_of_every_panel(lesson, monkeypatch):
 
 def test_no_panel_is_left_out():
     called = set().union(
-        *(made_by(statement) for lesson in LESSONS for statement in statements(lesson))
+        *(made_by(statement) for lesson in LESSONS for statement in statements(LESSONS[lesson]))
     )
     assert called == MAKERS and len(MAKERS) > 20

@@ -17,7 +17,8 @@ from hands import run, until
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from test_looks import LETTERS, apart, colours, contrast, look
-from test_panels_swept import LESSONS, made_by, needed, statements
+from slices import needed, statements
+from test_panels_swept import LESSONS, made_by
 
 from wmlab import training
 from wmlab.show import Panel, figures
@@ -59,7 +60,7 @@ texts.forEach(([each, one], number) => texts.slice(number + 1).forEach(([other, 
 }));
 return found;
 """
-MADE = [lesson for lesson in LESSONS if any(map(made_by, statements(lesson)))]
+MADE = [lesson for lesson in LESSONS if any(map(made_by, statements(LESSONS[lesson])))]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,12 @@ def panels():
         for lesson in MADE:
             made.clear()
             patched.chdir(LESSONS[lesson].parent)
-            exec(compile(ast.Module(needed(statements(lesson)), []), lesson, "exec"), {})
+            exec(
+                compile(
+                    ast.Module(needed(statements(LESSONS[lesson]), made_by), []), lesson, "exec"
+                ),
+                {},
+            )
             found[lesson] = list(made)
     return found
 
