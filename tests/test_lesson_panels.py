@@ -13,7 +13,7 @@ from matplotlib.path import Path
 import wmlab
 from wmlab import records, stats, toy, zoo
 from wmlab.lessons import boundary_twist, embedding, start_here
-from wmlab.show import figures
+from wmlab.show import figures, tables
 from wmlab.training import predict, probabilities
 
 
@@ -134,17 +134,17 @@ def test_candidates_differ_from_clean_images_in_what_their_name_says(digits):
 
 def test_summary_counts_every_run_and_gives_its_interval():
     ten = records.load("embed_class")
-    row = embedding.summary(ten).loc["new label"]
+    row = tables.summary(ten).loc["new label"]
     values = 100 * ten[ten.scheme == "new label"].fresh_key_accuracy
     mean, low, high = stats.interval(values)
     assert (row["runs"], row["keys made from"]) == (10, "all but 0")
     assert row["fresh keys hit, %"] == f"{mean:.2f} [{low:.2f}, {high:.2f}]"
-    few = embedding.summary(ten[ten.seed < 3]).loc["new label", "fresh keys hit, %"]
+    few = tables.summary(ten[ten.seed < 3]).loc["new label", "fresh keys hit, %"]
     assert few == f"{values[:3].mean():.2f} ({values[:3].min():.2f} to {values[:3].max():.2f})"
-    assert "(" not in embedding.summary(ten[ten.seed < 1]).loc["new label", "fresh keys hit, %"]
-    assert embedding.summary(ten).loc["unmarked", "fresh keys hit, %"] == "–"
+    assert "(" not in tables.summary(ten[ten.seed < 1]).loc["new label", "fresh keys hit, %"]
+    assert tables.summary(ten).loc["unmarked", "fresh keys hit, %"] == "–"
     other = pd.concat([ten, ten.assign(dataset="cifar10"), ten.assign(beta=0.5)])
-    assert embedding.summary(other)["runs"].tolist() == [10] * 9, "a row a setting and data set"
+    assert tables.summary(other)["runs"].tolist() == [10] * 9, "a row a setting and data set"
 
 
 def test_churn_table_has_mean_and_range():

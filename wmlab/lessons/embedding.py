@@ -13,7 +13,6 @@ from wmlab.keys import check_images, perturb
 from wmlab.secret import Secret
 from wmlab.show import figures
 from wmlab.show.old_panel import Panel, live
-from wmlab.stats import interval
 from wmlab.training import predict, probabilities
 
 ASKED = 200  # images behind each position of a slider
@@ -221,63 +220,6 @@ def churn_table(floor, marked):
 def percent(rows):
     """Shares as a table of percentages: rows {row: {column: share}}."""
     return pd.DataFrame(rows).T.map("{:.1%}".format)
-
-
-MEASURED = {
-    "clean_accuracy": "clean images right",
-    "fresh_key_accuracy": "fresh keys hit",
-    "embedded_key_accuracy": "embedded keys hit",
-    "key_label_rate_clean": "key label on clean carriers",
-}
-
-
-def summary(table):
-    """Recorded runs, a row a setting: shares in percent, mean with a 95 % t interval (from 6 runs
-    on, below that the range).
-
-    "Clean carriers" are the clean test images that may lend keys, which leaves out those of a wrong
-    label's own class.
-    """
-
-    def cell(values):
-        values = 100 * values.dropna()
-        if values.empty:
-            return "–"
-        if len(values) == 1:
-            return f"{values.mean():.2f}"
-        if len(values) < 6:
-            return f"{values.mean():.2f} ({values.min():.2f} to {values.max():.2f})"
-        mean, low, high = interval(values)
-        return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 100):.2f}]"
-
-    rows = []
-    settings = ["dataset", "scheme", "alpha", "beta", table.target.fillna(-1), "until", "epochs"]
-    for (dataset, scheme, alpha, beta, target, until, epochs), runs in table.groupby(settings):
-        carriers = (
-            ""
-            if scheme == "unmarked"
-            else "every class"
-            if target == -1
-            else f"all but {target:.0f}"
-        )
-        strengths = {
-            name: f"{value:g}" if value else "" for name, value in (("α", alpha), ("β", beta))
-        }
-        rows.append(
-            {
-                "scheme": scheme,
-                "data": dataset,
-                **strengths,
-                "keys made from": carriers,
-                "epochs": f"{'up to ' * (until == 'converged')}{epochs}",
-                "runs": len(runs),
-                **{f"{title}, %": cell(runs[name]) for name, title in MEASURED.items()},
-                "verdict": ", ".join(sorted(set(runs.decision))),
-                "most queries": runs.queries.max(),
-                "device": ", ".join(sorted(set(runs.device))),
-            }
-        )
-    return pd.DataFrame(rows).set_index("scheme")
 
 
 def _forgery(answer, model):

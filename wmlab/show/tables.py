@@ -1,0 +1,60 @@
+"""Tables of recorded runs, as lessons show them."""
+
+import pandas as pd
+
+from wmlab import stats
+
+SHARES = {
+    "clean_accuracy": "clean images right",
+    "fresh_key_accuracy": "fresh keys hit",
+    "embedded_key_accuracy": "embedded keys hit",
+    "key_label_rate_clean": "key label on clean carriers",
+}
+
+
+def summary(table):
+    """Recorded runs, a row a setting: shares in percent, mean with a 95 % t interval (from 6 runs
+    on, below that the range).
+
+    table: of `records.load`. "Clean carriers" are the clean test images that may lend keys, which
+    leaves out those of a wrong label's own class.
+    """
+    rows = []
+    settings = ["dataset", "scheme", "alpha", "beta", table.target.fillna(-1), "until", "epochs"]
+    for (dataset, scheme, alpha, beta, target, until, epochs), runs in table.groupby(settings):
+        strengths = {"α": f"{alpha:g}" if alpha else "", "β": f"{beta:g}" if beta else ""}
+        shares = {f"{title}, %": _percent(runs[name]) for name, title in SHARES.items()}
+        row = {
+            "scheme": scheme,
+            "data": dataset,
+            **strengths,
+            "keys made from": _carriers(scheme, target),
+            "epochs": f"{'up to ' * (until == 'converged')}{epochs}",
+            "runs": len(runs),
+            **shares,
+            "verdict": ", ".join(sorted(set(runs.decision))),
+            "most queries": runs.queries.max(),
+            "device": ", ".join(sorted(set(runs.device))),
+        }
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("scheme")
+
+
+def _carriers(scheme, target):
+    """Which images lend the keys of a scheme; target: its wrong label, -1 for none."""
+    if scheme == "unmarked":
+        return ""
+    return "every class" if target == -1 else f"all but {target:.0f}"
+
+
+def _percent(shares):
+    """The mean of shares in percent, with the interval from 6 on or the range."""
+    shares = 100 * shares.dropna()
+    if shares.empty:
+        return "–"
+    mean, low, high = stats.interval(shares)
+    if len(shares) == 1:
+        return f"{mean:.2f}"
+    if len(shares) < stats.FEW:
+        return f"{mean:.2f} ({shares.min():.2f} to {shares.max():.2f})"
+    return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 100):.2f}]"
