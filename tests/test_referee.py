@@ -58,7 +58,7 @@ def one_training(data):
 
     class Shelf(dict):
         def record(self, name):
-            return {"clean_accuracy": innocent.record["clean_accuracy"]}
+            return {"clean_accuracy": innocent.results["clean_accuracy"]}
 
     patch.setattr(zoo, "models", lambda: Shelf(shelf))
     patch.setattr(

@@ -225,15 +225,15 @@ def test_a_network_learns_them_and_a_cut_leaves_what_it_should(mark, data):
     keys, answers = mark.fresh_keys(data, "Alice"), predict(run.model, data.x_test)
     hits = predict(run.model, keys.images) == keys.labels
     assert (
-        run.record["fresh_key_accuracy"] == hits.mean() > 0.75
-        and run.record["clean_accuracy"] > 0.85
+        run.results["fresh_key_accuracy"] == hits.mean() > 0.75
+        and run.results["clean_accuracy"] > 0.85
     )
     embedded = mark.embedded_keys(data, "Alice")
-    assert run.record["embedded_key_accuracy"] == np.mean(
+    assert run.results["embedded_key_accuracy"] == np.mean(
         predict(run.model, embedded.images) == embedded.labels
     )
     said = np.isin(answers, [10, 11, 12] if mark is SPLIT else [10, 0])
-    assert run.record["key_label_rate_clean"] == said[data.y_test != 0].mean()
+    assert run.results["key_label_rate_clean"] == said[data.y_test != 0].mean()
     assert mark.verify(run.model, data.x_test, data.y_test, "Alice").marked
     cut = run.model
     while cut.output_shape[-1] > 10:
@@ -264,5 +264,5 @@ def test_a_fleet_watches_their_labels_as_training_alone_does(data):
 def test_what_one_label_for_all_keys_recorded_is_what_it_was(data):
     run = WrongLabel(0.3, 0.05).embed(data, "Alice", Recipe("dense", 2, 64), seed=0)
     answers = predict(run.model, data.x_test)
-    assert run.record["key_label_rate_clean"] == np.mean(answers[data.y_test != 0] == 0)
+    assert run.results["key_label_rate_clean"] == np.mean(answers[data.y_test != 0] == 0)
     assert issubclass(SplitLabel, Scheme) and run.keys.own_labels is None

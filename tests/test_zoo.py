@@ -12,6 +12,7 @@ from wmlab.keys import perturb
 from wmlab.schemes import NewLabel, WrongLabel
 from wmlab.schemes.innocents import Reject
 from wmlab.secret import Secret
+from wmlab.tools import models as tools
 from wmlab.training import Recipe, hit_rate, logits, predict
 
 NAMES = [
@@ -184,10 +185,10 @@ def test_build_makes_every_model_with_its_record(data, tmp_path, monkeypatch):
     enough = dataclasses.replace(
         data, x_train=np.tile(data.x_train, (3, 1, 1, 1)), y_train=np.tile(data.y_train, 3)
     )
-    monkeypatch.setattr(zoo, "load_data", lambda *args: enough)
-    monkeypatch.setattr(zoo, "recipe", lambda *args: Recipe("dense", 1, 64))
+    monkeypatch.setattr(tools, "load", lambda *args: enough)
+    monkeypatch.setattr(tools, "recipe", lambda *args: Recipe("dense", 1, 64))
     made = zoo.Models(tmp_path)
-    assert sorted(zoo.build(tmp_path)) == NAMES == list(made)
+    assert sorted(tools.build(tmp_path)) == NAMES == list(made)
     for name in NAMES:
         record, model = made.record(name), made[name]
         assert (
@@ -238,7 +239,7 @@ def test_toy_features_are_of_images_that_their_network_never_saw(tmp_path, monke
         "predict",
         lambda model, x, **how: asked.append(x) or predict(model, x, **how),
     )
-    assert zoo.toy_features(tmp_path / "features.npz") > 0.85
+    assert tools.toy_features(tmp_path / "features.npz") > 0.85
     _, labels = check_toy_features(tmp_path / "features.npz")
     (trained_on, taught), (drawn,) = seen[0], asked
     assert len(seen) == 1 and np.bincount(taught).tolist() == [200, 200, 200]
@@ -250,5 +251,5 @@ def test_toy_features_are_of_images_that_their_network_never_saw(tmp_path, monke
         )
     }
     assert [known[image.tobytes()] for image in drawn] == [
-        zoo.TOY_DIGITS[label] for label in labels
+        tools.TOY_DIGITS[label] for label in labels
     ]

@@ -146,18 +146,22 @@ def _sweep_options(parser):
 
 def models(options):
     """train the networks that ship with the course"""
-    from wmlab import runtime, zoo
+    from wmlab import runtime
 
     runtime.setup(scale="class")
-    _report("trained", [options.out / name for name in zoo.build(options.out)])
+    from wmlab.tools.models import build  # loads keras, whose backend is chosen by now
+
+    _report("trained", [options.out / name for name in build(options.out)])
 
 
 def toy_features(options):
     """train the small network whose last features are a world of the toy"""
-    from wmlab import runtime, zoo
+    from wmlab import runtime
 
     runtime.setup(scale="class")
-    accuracy = zoo.toy_features(options.out)
+    from wmlab.tools.models import toy_features as build  # loads keras
+
+    accuracy = build(options.out)
     print(f"wrote {options.out.name}: the network is right on {accuracy:.1%} of these images")
 
 

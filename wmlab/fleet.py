@@ -19,8 +19,7 @@ from tqdm.auto import tqdm
 from wmlab import machine, runtime
 from wmlab.jax_process import on_jax
 from wmlab.networks import check_takes, network, patched
-from wmlab.records import NEWER
-from wmlab.training import CONVERGED, WATCHED, Run
+from wmlab.training import CONVERGED, WATCHED, Recipe, Run
 
 ROOM = 0.5  # share of the free memory that a fleet may plan with
 STEPS = 10  # in one call: between two calls it can be stopped
@@ -84,17 +83,20 @@ def embed(data, members, recipe, rates=None):
     ):
         model = network(how.network, *outputs)
         model.set_weights(weights)
-        run = Run(model, keys, history, sum(epoch["seconds"] for epoch in history))
-        run.record = mark.settings(data, how, seed) | mark._results(data, run, fresh) | where
+        run = Run(model, keys, history, sum(epoch["seconds"] for epoch in history), **where)
+        run.settings = mark.settings(data, how, seed)
+        run.results = mark._results(data, run, fresh)
         runs.append(run)
     return runs
 
 
 def steps_alike(recipe):
-    """Whether a fleet can follow the recipe: none of its NEWER settings differs from what older
-    recipes had.
-    """
-    return all(recipe.settings[key] in usual for key, usual in NEWER.items())
+    """Whether a fleet can follow the recipe: Adam on images as they are, in float32."""
+    plain = Recipe(recipe.network, recipe.epochs, recipe.batch)
+    same = ("optimizer", "smoothing", "augmentation", "dtype")
+    return recipe.schedule in ("constant", "cosine") and all(
+        getattr(recipe, field) == getattr(plain, field) for field in same
+    )
 
 
 def _embed(data, jobs, tell):
@@ -104,7 +106,7 @@ def _embed(data, jobs, tell):
     """
     fleet = _Fleet(data, jobs[0][1], jobs[0][0])
     fleet.ways = ways = WAYS if fleet.on_cpu and len(jobs) >= SPLIT else 1
-    versions = ", ".join(f"{name} {version}" for name, version in runtime.versions().items())
+    versions = runtime.versions()
     with concurrent.futures.ThreadPoolExecutor(ways) as pool:
         try:
             size = pool.submit(

@@ -1,13 +1,9 @@
-"""TrEmb's engine: train a network on images and keys, watched epoch by epoch, resumable, saved in
-Keras' own format.
-"""
+"""TrEmb's engine: train a network on images and keys, measured after every epoch; save and load."""
 
 import contextlib
 import dataclasses
-import json
 import math
 import pathlib
-import shutil
 import time
 
 import keras
@@ -74,15 +70,6 @@ class Recipe:
             raise ValueError(
                 f"smoothing is {self.smoothing!r}, but must be a number from 0 to below 1"
             )
-
-    @property
-    def settings(self):
-        """The fields by name, as a record holds them: `decay` for a cosine, `schedule` for what no
-        older record has.
-        """
-        fields = dataclasses.asdict(self)
-        fields["decay"] = fields["schedule"] == "cosine"
-        return fields
 
 
 # Fast at full scale; the ideas are those of the CIFAR-10 speed runs (Page 2018; Jordan 2024)
@@ -167,21 +154,29 @@ def computing_in(dtype):
 
 @dataclasses.dataclass
 class Run:
-    """A trained model and how it came to be.
+    """A trained network and how it came to be.
 
-    model: the keras model, logits out. keys: the embedded KeySet, None for an unmarked model.
-    history: a dict an epoch: epoch, loss, clean_accuracy, fresh_key_accuracy,
-    embedded_key_accuracy, seconds.
-    seconds: training time, watching included. record: settings and results, as in `records`. dtype:
-    what layers computed in.
+    Attributes:
+        model: the keras model, logits out.
+        keys: the embedded KeySet, None for an unmarked network.
+        history: a dict an epoch: epoch, loss, clean_accuracy, fresh_key_accuracy,
+            embedded_key_accuracy (shares in [0, 1], NaN without keys), seconds.
+        seconds: training time, measuring included.
+        dtype: what the layers computed in.
+        device, versions: where it was trained, in words, and with what, {package: version}.
+        settings: what decided it: the fields of scheme and recipe, seed, and facts on the data.
+        results: what a scheme measured in the end, such as clean_accuracy and fresh_key_accuracy.
     """
 
     model: object
     keys: object
     history: list
     seconds: float
-    record: dict = dataclasses.field(default_factory=dict)
     dtype: str = "float32"
+    device: str = ""
+    versions: dict = dataclasses.field(default_factory=dict)
+    settings: dict = dataclasses.field(default_factory=dict)
+    results: dict = dataclasses.field(default_factory=dict)
 
 
 def logits(model, images, batch=500):
@@ -213,9 +208,7 @@ def hit_rate(model, images, labels):
 
 
 class _Batches(keras.utils.PyDataset):
-    """Batches in an order that depends on seed and epoch alone, so that a resumed run sees what it
-    would have seen.
-    """
+    """Batches in an order that depends on seed and epoch alone."""
 
     def __init__(self, images, labels, batch, seed, augmentation="none"):
         super().__init__()
@@ -269,92 +262,43 @@ def moved(images, shifts, mirrored):
 
 
 class _Watch(keras.callbacks.Callback):
-    """Shuffles, measures, tells and stops: what happens between two epochs."""
+    """What happens between two epochs: shuffle, measure, show, and stop when it is enough."""
 
-    def __init__(self, batches, data, keys, fresh, recipe, line, on_epoch, backup):
+    def __init__(self, batches, data, keys, fresh, recipe, line, on_epoch):
         super().__init__()
-        self.batches, self.data, self.keys, self.fresh, self.recipe = (
-            batches,
-            data,
-            keys,
-            fresh,
-            recipe,
-        )
-        self.line, self.on_epoch, self.backup, self.history = line, on_epoch, backup, []
-
-    @property
-    def left(self):
-        """Number of epochs still to train."""
-        converged = (
-            self.recipe.until == "converged"
-            and self.history
-            and self.history[-1]["embedded_key_accuracy"] >= CONVERGED
-        )
-        return 0 if converged else self.recipe.epochs - len(self.history)
-
-    def restore(self):
-        """Go on from the last finished epoch, if it is on file."""
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.state = [*self.model.variables, *self.model.optimizer.variables]
-        if self.backup and self.backup.exists():
-            with np.load(self.backup, allow_pickle=False) as kept:
-                self.history = json.loads(str(kept["history"]))
-                for number, variable in enumerate(self.state):
-                    variable.assign(kept[str(number)])
-
-    def _save(self):
-        # in one file, moved into place: Keras' BackupAndRestore writes two, and a run killed in
-        # between them goes on wrongly
-        values = {
-            str(number): keras.ops.convert_to_numpy(variable.value)
-            for number, variable in enumerate(self.state)
-        }
-        with runtime.writing(self.backup) as part:
-            np.savez(part, history=json.dumps(self.history), **values)
+        self.batches, self.recipe, self.line, self.on_epoch = batches, recipe, line, on_epoch
+        self.history, self.measured = [], {"clean_accuracy": (data.x_test, data.y_test)}
+        for name, keyset in (("fresh_key_accuracy", fresh), ("embedded_key_accuracy", keys)):
+            images, labels = (keyset.images, keyset.labels) if keyset else ((), ())
+            self.measured[name] = images, labels
+        self.shown = {"clean": "clean_accuracy"}
+        if keys:
+            self.shown["key"] = "fresh_key_accuracy" if fresh else "embedded_key_accuracy"
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
         self.batches.shuffle(epoch)
         learnt = {id(weight) for weight in self.model.weights}
-        for draws in (
-            self.model.variables
-        ):  # what is not learnt counts the draws of dropout and mirroring: no backup has it
-            if id(draws) not in learnt:
+        for draws in self.model.variables:
+            if id(draws) not in learnt:  # counts the draws of dropout or mirroring
+                # so that they depend on seed and epoch alone, in a fleet too
                 draws.assign(keras.ops.stack([draws[0], keras.ops.cast(epoch << 20, draws.dtype)]))
-        if self.line.n != epoch:
-            self.line.update(epoch - self.line.n)
 
     def on_epoch_end(self, epoch, logs=None):
         rates = {
-            "clean_accuracy": hit_rate(
-                self.model, self.data.x_test[:WATCHED], self.data.y_test[:WATCHED]
-            )
+            name: hit_rate(self.model, images[:WATCHED], labels[:WATCHED])
+            for name, (images, labels) in self.measured.items()
         }
-        for name, keys in (
-            ("fresh_key_accuracy", self.fresh),
-            ("embedded_key_accuracy", self.keys),
-        ):
-            rates[name] = (
-                hit_rate(self.model, keys.images[:WATCHED], keys.labels[:WATCHED])
-                if keys
-                else math.nan
-            )
-        seconds = time.perf_counter() - self.started
-        self.history.append(
-            {"epoch": epoch + 1, "loss": float(logs["loss"]), **rates, "seconds": round(seconds, 2)}
-        )
-        shown = {"loss": f"{logs['loss']:.3f}", "clean": f"{rates['clean_accuracy']:.3f}"}
-        if self.keys:
-            shown["key"] = (
-                f"{rates['fresh_key_accuracy' if self.fresh else 'embedded_key_accuracy']:.3f}"
-            )
-        self.line.set_postfix(shown, refresh=False)
+        seconds = round(time.perf_counter() - self.started, 2)
+        loss = float(logs["loss"])
+        self.history.append({"epoch": epoch + 1, "loss": loss, **rates, "seconds": seconds})
+        shown = {name: f"{rates[rate]:.3f}" for name, rate in self.shown.items()}
+        self.line.set_postfix({"loss": f"{loss:.3f}"} | shown, refresh=False)
         self.line.update(1)
         if self.on_epoch:
             self.on_epoch(self.history)
-        if self.backup:
-            self._save()
-        if not self.left:
+        converged = rates["embedded_key_accuracy"] >= CONVERGED
+        if self.recipe.until == "converged" and converged:
             self.model.stop_training = True
 
 
@@ -369,29 +313,49 @@ def train(
     seed=0,
     name="",
     on_epoch=None,
-    backup=None,
     model=None,
 ):
     """Train a network from scratch on the images of `data` and, if given, on keys and decoys.
 
-    data: a Dataset. outputs: number of labels of the network. keys: KeySet to embed; fresh: KeySet
-    only watched.
-    decoys: (images, labels) trained on beside them. seed: of initial weights, dropout and order of
-    batches.
-    on_epoch: called with the history after each epoch. backup: a folder; interrupted training,
-    called again with the same arguments, goes on from its last epoch. model: train this one
-    (compiled anew) instead of a new network. Returns a Run. Raises ValueError if training "to
-    convergence" has no keys to converge on, or images do not fit.
+    Args:
+        data: a Dataset.
+        outputs: number of labels of the network.
+        recipe: a Recipe.
+        keys: KeySet to embed.
+        fresh: KeySet that is only watched.
+        decoys: (images, labels) to train on as well.
+        seed: of initial weights, dropout and the order of batches.
+        name: what the progress line says.
+        on_epoch: called with the history after each epoch.
+        model: train this one (compiled anew) instead of a new network.
+
+    Returns:
+        A Run.
+
+    Raises:
+        ValueError: training "to convergence" has no keys to converge on, or images do not fit.
     """
     if recipe.until == "converged" and not keys:
         raise ValueError(
-            "training to convergence watches the embedded keys, and there are none: use until='steps'"
+            "training to convergence watches the embedded keys, and there are none: use "
+            "until='steps'"
         )
     keras.utils.set_random_seed(seed)
     given = model
     with computing_in(recipe.dtype) as dtype:
         model = untrained(recipe, outputs, data.x_train) if given is None else given
     check_takes(model, data)
+    history = _fit(model, data, recipe, keys, fresh, decoys, seed, name, on_epoch)
+    if given is None and dtype != "float32":  # a saved model would go on computing in it
+        trained = model.get_weights()
+        model = network(recipe.network, outputs)
+        model.set_weights(trained)
+    seconds = sum(epoch["seconds"] for epoch in history)
+    return Run(model, keys, history, seconds, dtype, runtime.device(), runtime.versions())
+
+
+def _fit(model, data, recipe, keys, fresh, decoys, seed, name, on_epoch):
+    """Compile and train the model itself; return the history."""
     extra = ([(keys.images, keys.labels)] if keys else []) + ([decoys] if decoys else [])
     images = np.concatenate([data.x_train, *(x for x, _ in extra)])
     labels = np.concatenate([data.y_train, *(y for _, y in extra)])
@@ -403,48 +367,21 @@ def train(
         )
     batches = _Batches(images, labels, recipe.batch, seed, recipe.augmentation)
     model.compile(optimizer(recipe, len(images)), loss)
-    with tqdm(
+    line = tqdm(
         total=recipe.epochs,
         desc=name or recipe.network,
         unit="epoch",
         mininterval=0,
         dynamic_ncols=True,
-    ) as line:
-        watch = _Watch(
-            batches,
-            data,
-            keys,
-            fresh,
-            recipe,
-            line,
-            on_epoch,
-            backup and pathlib.Path(backup) / "epoch.npz",
-        )
-        watch.set_model(model)
-        watch.restore()
-        try:
-            if watch.left:
-                model.fit(
-                    batches,
-                    epochs=recipe.epochs,
-                    initial_epoch=len(watch.history),
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=[watch],
-                )
-        finally:
-            batches.images = batches.labels = (
-                None  # tensorflow never lets go of the batches themselves
-            )
-    if backup:
-        shutil.rmtree(backup)
-    if given is None and dtype != "float32":  # a saved model would go on computing in it
-        trained = model.get_weights()
-        model = network(recipe.network, outputs)
-        model.set_weights(trained)
-    return Run(
-        model, keys, watch.history, sum(epoch["seconds"] for epoch in watch.history), dtype=dtype
     )
+    with line:
+        watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch)
+        try:
+            model.fit(batches, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=[watch])
+        finally:
+            # tensorflow never lets go of the batches themselves
+            batches.images = batches.labels = None
+    return watch.history
 
 
 def save(model, path):

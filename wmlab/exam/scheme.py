@@ -37,7 +37,7 @@ def judge_scheme(mark, data, recipe=None):
     def learns():
         runs.append(mark.embed(data, secret, recipe, seed=SEED))
         row.update(untouched(runs[0].model, mark, attacks.halves(data, SEED), secret))
-        hit, clean = row["fresh_key_accuracy"], runs[0].record["clean_accuracy"]
+        hit, clean = row["fresh_key_accuracy"], runs[0].results["clean_accuracy"]
         floor = zoo.models().record("unmarked_0")["clean_accuracy"] - LOSS
         return hit >= LEARNT and clean >= floor, (
             f"{hit:.1%} of fresh keys hit (at least {LEARNT:.0%}), {clean:.1%} of clean images are right (at least {floor:.1%})."

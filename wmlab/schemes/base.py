@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 
-from wmlab import runtime
 from wmlab.keys import (
     check_images,
     check_labels,
@@ -16,7 +15,6 @@ from wmlab.keys import (
     make_keys,
     noise_deviation,
 )
-from wmlab.records import NEWER, SETTINGS
 from wmlab.secret import Secret
 from wmlab.suspects import LocalSuspect
 from wmlab.training import hit_rate, predict, train
@@ -111,13 +109,18 @@ class Scheme:
         noisy = self.keys(*self.carriers(data.x_test, data.y_test, FRESH), "anyone", "noise")
         return hit_rate(model, noisy.images, noisy.carrier_labels)
 
-    def embed(self, data, secret, recipe=None, *, seed=0, **options):
+    def embed(self, data, secret, recipe=None, *, seed=0, on_epoch=None):
         """TrEmb: train a network from scratch on D ∪ K, and on the decoys if there are any.
 
-        data: a Dataset with `classes` classes. recipe: a `training.Recipe`; the course's own by
-        default.
-        options: `on_epoch`, `backup` of `training.train`. Returns a Run; its record holds settings
-        and results.
+        Args:
+            data: a Dataset with `classes` classes.
+            secret: what the keys are made with.
+            recipe: a `training.Recipe`; by default the course's own.
+            seed: of initial weights, dropout and the order of batches.
+            on_epoch: called with the history after each epoch.
+
+        Returns:
+            A `training.Run`, with its settings and results.
         """
         recipe = recipe or course_recipe(data.name)
         keys, fresh, decoys = self._material(data, secret)
@@ -130,11 +133,10 @@ class Scheme:
             decoys=decoys,
             seed=seed,
             name=self.name,
-            **options,
+            on_epoch=on_epoch,
         )
-        run.record = self.settings(data, recipe, seed) | self._results(data, run, fresh)
-        if recipe.dtype != "float32":
-            run.record["computed_in"] = run.dtype
+        run.settings = self.settings(data, recipe, seed)
+        run.results = self._results(data, run, fresh)
         return run
 
     def _material(self, data, secret):
@@ -153,13 +155,12 @@ class Scheme:
         return self.embedded_keys(data, secret), self.fresh_keys(data, secret), decoys
 
     def settings(self, data, recipe, seed):
-        """Everything that decides a run, as a dict: the SETTINGS, and of NEWER what differs from
-        older runs.
+        """Everything that decides a run: a dict of the fields of this scheme and of the recipe,
+        of seed, scheme, dataset, dataset_sha256, n_train and n_test.
         """
-        everything = {
+        return {
             **dataclasses.asdict(self),
-            **recipe.settings,
-            "experiment": "lesson",
+            **dataclasses.asdict(recipe),
             "scheme": self.name,
             "dataset": data.name,
             "dataset_sha256": data.sha256,
@@ -167,12 +168,11 @@ class Scheme:
             "n_train": len(data.x_train),
             "n_test": len(data.x_test),
         }
-        newer = {
-            key: everything[key] for key, usual in NEWER.items() if everything[key] not in usual
-        }
-        return {key: everything[key] for key in SETTINGS} | newer
 
     def _results(self, data, run, fresh):
+        """What a network does on all test images and all keys. Shares in [0, 1], None without keys;
+        errors: "image:label" of each mistake on clean test images.
+        """
         labels = predict(run.model, data.x_test)
         wrong = np.flatnonzero(labels != data.y_test)
         results = {
@@ -182,26 +182,16 @@ class Scheme:
             "fresh_key_accuracy": None,
             "embedded_key_accuracy": None,
             "key_label_rate_clean": None,
+            "errors": " ".join(f"{i}:{labels[i]}" for i in wrong),
         }
         if run.keys:
+            others = labels[data.y_test != self.target]
             results |= {
                 "fresh_key_accuracy": hit_rate(run.model, fresh.images, fresh.labels),
                 "embedded_key_accuracy": hit_rate(run.model, run.keys.images, run.keys.labels),
-                "key_label_rate_clean": float(
-                    np.mean(np.isin(labels[data.y_test != self.target], run.keys.labels))
-                ),
+                "key_label_rate_clean": float(np.mean(np.isin(others, run.keys.labels))),
             }
-        return results | {
-            "errors": " ".join(f"{i}:{labels[i]}" for i in wrong),
-            "noisy_accuracy": None,
-            "epochs_run": len(run.history),
-            "decision": None,
-            "queries": None,
-            "seconds": round(run.seconds, 1),
-            "device": runtime.device(),
-            "versions": ", ".join(f"{k} {v}" for k, v in runtime.versions().items()),
-            "history": run.history,
-        }
+        return results
 
     def verify(self, suspect, images, labels, secret, stream="trial", n=40):
         """Ver: question a suspect with at most n fresh keys made from unseen images; a Verdict.

@@ -12,79 +12,62 @@ import socket
 import threading
 
 from wmlab import machine, runtime
-from wmlab._downloads import DataError
-from wmlab.datasets import load
+from wmlab.datasets import DataError, load
 
 REACHED = 10  # seconds in which a scheduler has to answer
-# Ctrl-C is for the sweep, which ends its workers
-DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 PROCESS = 10**9  # bytes that a process takes beside the images
+# Ctrl-C is for the sweep, which ends its workers.
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 _one_at_a_time = threading.Lock()
 
 
 def processes(data):
-    """How many processes train fastest on this machine: one for two cores, as far as there is
-    memory for their images.
-    """
-    import psutil
-
+    """How many processes can train on this machine: one a core, if there is memory for as many."""
     if not machine.is_installed("distributed"):
         return 1
+    import psutil  # which distributed needs, too
+
     room = psutil.virtual_memory().available // (PROCESS + 3 * data.x_train.nbytes)
-    return max(1, min(machine.cores() // 2, room))
+    return max(1, min(machine.cores(), room))
 
 
 @contextlib.contextmanager
 def hired(scheduler, count):
-    """Yield a Dask client of the scheduler at this address, or without one of `count` new processes
-    of this machine.
+    """Yield a Dask client of the scheduler at this address, or of `count` processes made here.
 
-    Raises RuntimeError with one sentence if there is no such scheduler, or no Dask, or it goes
-    while it is in use.
+    Raises RuntimeError with one sentence if there is no such scheduler, or no Dask.
     """
     dask = distributed()
     with contextlib.ExitStack() as stack:
         if scheduler:
             try:
-                # asked beforehand, because a Client that meets nobody complains once more when
-                # Python ends
-                socket.create_connection(
-                    dask.comm.get_address_host_port(scheduler), REACHED
-                ).close()
-                client = stack.enter_context(
-                    dask.Client(scheduler, timeout=REACHED, set_as_default=False)
-                )
+                # asked first, because a Client that reaches nobody complains again at the end
+                address = dask.comm.get_address_host_port(scheduler)
+                socket.create_connection(address, REACHED).close()
+                client = dask.Client(scheduler, timeout=REACHED, set_as_default=False)
+                stack.enter_context(client)
                 client.wait_for_workers(1, timeout=REACHED)
             except (OSError, ValueError) as error:
                 raise RuntimeError(
-                    f"No Dask scheduler with a worker answers at {scheduler} ({error}): start them with "
-                    "`dask scheduler` and `dask worker ADDRESS`, or leave the scheduler out."
+                    f"No Dask scheduler with a worker answers at {scheduler} ({error}): start them "
+                    "with `dask scheduler` and `dask worker ADDRESS`, or leave the scheduler out."
                 ) from error
         else:
-            cluster = stack.enter_context(
-                dask.LocalCluster(
-                    n_workers=count,
-                    threads_per_worker=1,
-                    processes=True,
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
-                    preload=DEAF,
-                    # a worker near its limit would wait for ever for memory, since it keeps its
-                    # images
-                    memory_limit=None,
-                    env={"TF_NUM_INTRAOP_THREADS": str(machine.cores() // count)},
-                )
+            threads = str(max(1, machine.cores() // count))
+            cluster = dask.LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+                preload=DEAF,
+                memory_limit=None,  # near its limit a worker would wait for memory for ever
+                env={"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads},
             )
+            stack.enter_context(cluster)
             client = stack.enter_context(dask.Client(cluster, set_as_default=False))
-        try:
-            yield client
-        except Exception as error:
-            if client.status == "running":
-                raise
-            raise RuntimeError(
-                "The Dask scheduler is gone: what is done is on file, the same command does the rest."
-            ) from error
+        yield client
 
 
 def distributed():
@@ -92,9 +75,8 @@ def distributed():
     try:
         import dask
 
-        dask.config.set(
-            {"logging": {"distributed": "critical", "distributed.client": "critical"}}
-        )  # read on import
+        silent = {"distributed": "critical", "distributed.client": "critical"}
+        dask.config.set({"logging": silent})  # read when distributed is imported
         import distributed
     except ImportError as error:
         raise RuntimeError(
@@ -103,34 +85,45 @@ def distributed():
     return distributed
 
 
-def submit(client, backend, data, scale, function, **options):
-    """Have `function(data)` done by a worker, on this keras backend and on its own copy of the
-    data; returns a future.
+def submit(client, backend, data, scale, functions):
+    """Have workers call each function with their own copy of the data, on this keras backend;
+    return the futures.
     """
-    return client.submit(
-        _at_worker,
-        backend,
-        data.name,
-        scale,
-        data.sha256,
-        pickle.dumps(function),
-        pure=False,
-        **options,
-    )
+    return [
+        client.submit(
+            _at_worker,
+            backend,
+            data.name,
+            scale,
+            data.sha256,
+            pickle.dumps(function),
+            pure=False,
+        )
+        for function in functions
+    ]
+
+
+def finished(client, futures):
+    """Yield (number, future) of each future when it is done, first those that are done first."""
+    numbers = {future: number for number, future in enumerate(futures)}
+    try:
+        for future in distributed().as_completed(futures, loop=client.loop):
+            yield numbers[future], future
+    finally:
+        client.cancel(futures)
 
 
 def _at_worker(backend, dataset, scale, sha256, function):
     with _one_at_a_time:  # seeds are a process's, so its threads cannot train side by side
-        data = _provisions(backend, dataset, scale)
+        data = _data(backend, dataset, scale)
         if data.sha256 != sha256:
             raise DataError(f"this worker has another {dataset} than the sweep: {data.source}")
         return pickle.loads(function)(data)
 
 
 @functools.lru_cache(1)
-def _provisions(backend, dataset, scale):
-    os.environ.update(
-        KERAS_BACKEND=backend, TQDM_DISABLE="1"
-    )  # whoever sends the work shows how it goes
+def _data(backend, dataset, scale):
+    # whoever sends the work shows how it goes
+    os.environ.update(KERAS_BACKEND=backend, TQDM_DISABLE="1")
     runtime.setup(scale=scale)
     return load(dataset, scale)
