@@ -83,7 +83,8 @@ LOOK = dict(
         font=dict(size=14, color="#333333"),
         margin=dict(l=70, r=30, t=60, b=90),
         title=dict(font=dict(size=16), x=0, xref="paper"),
-        # White in the dark theme too: no grey of letters reaches a contrast of 4.5 both on white and on the dark page.
+        # White in the dark theme too: no grey of letters reaches a contrast of 4.5 both on white
+        # and on the dark page.
         paper_bgcolor="white",
         plot_bgcolor="white",
         xaxis=GRID,
@@ -107,11 +108,13 @@ def figure(traces, height=380, **layout):
 
 
 def plots(titles, *, rows=1, gap=0.06, widths=None, x=None, y=None, each=None, shared_y=True):
-    """Axes of plots beside each other, row by row, as entries of a layout: `figure(traces, **plots(…))`.
+    """Axes of plots beside each other, row by row, as entries of a layout: `figure(traces,
+    **plots(…))`.
 
-    titles: of the plots, in reading order. widths: relative, of the columns. x, y: what all axes have in common.
-    each: {number of the plot, from 1: {"x": …, "y": …}} on top of that. shared_y: tick labels and title of y at the
-    first plot of a row only. Traces name their plot by `at(number)`.
+    titles: of the plots, in reading order. widths: relative, of the columns. x, y: what all axes
+    have in common.
+    each: {number of the plot, from 1: {"x": …, "y": …}} on top of that. shared_y: tick labels and
+    title of y at the first plot of a row only. Traces name their plot by `at(number)`.
     """
     columns = -(-len(titles) // rows)
     widths = np.array(widths or [1] * columns, float)
@@ -157,7 +160,9 @@ def note(text, x, y, **more):
 
 
 def points(x, y, name, look, plot=1, mode="lines+markers", legend=True, **more):
-    """A trace of points and lines in a look of `looks`; `legend`: whether this trace stands for its name there."""
+    """A trace of points and lines in a look of `looks`; `legend`: whether this trace stands for its
+    name there.
+    """
     drawn = line(look)
     trace = dict(
         type="scatter", x=x, y=y, name=name, mode=mode, legendgroup=name, showlegend=legend
@@ -227,9 +232,10 @@ def level(y, plot=1, **look):
 class Family:
     """Attacks that share a colour in a trade-off map; all arrays have one entry an attack.
 
-    name, colour, symbol: its look. lost: points of clean accuracy that an attack costs. kept: what it leaves of the
-    mark, in [0, 1]. labels: what stands beside the mouse. texts: what stands in the plot. open: whether the mark is
-    no longer proved. runs: (lost, kept) of single networks, drawn small. joined: draw a line from one to the next.
+    name, colour, symbol: its look. lost: points of clean accuracy that an attack costs. kept: what
+    it leaves of the mark, in [0, 1]. labels: what stands beside the mouse. texts: what stands in
+    the plot. open: whether the mark is no longer proved. runs: (lost, kept) of single networks,
+    drawn small. joined: draw a line from one to the next.
     spans: (lost low, lost high, kept low, kept high), intervals.
     """
 
@@ -258,11 +264,14 @@ def trade_off(
     y_title="fresh keys hit",
     margin=None,
 ):
-    """The trade-off map: what each attack costs Bob against what it leaves of the mark, with a line that can be moved.
+    """The trade-off map: what each attack costs Bob against what it leaves of the mark, with a line
+    that can be moved.
 
-    maps: {title: list of Family}, a plot each. loss: points of clean accuracy that Bob bears, where the line stands.
-    least: where the axis begins; farthest: all that costs more is drawn there. limits: {title: kept below which the
-    judge is more likely to acquit}, shaded; by default all within the loss. Shape 2i + 1 is the line of plot i from 0.
+    maps: {title: list of Family}, a plot each. loss: points of clean accuracy that Bob bears, where
+    the line stands.
+    least: where the axis begins; farthest: all that costs more is drawn there. limits: {title: kept
+    below which the judge is more likely to acquit}, shaded; by default all within the loss. Shape
+    2i + 1 is the line of plot i from 0.
     """
     top, traces, shapes = 1.06, [], []
     for number, (title, families) in enumerate(maps.items(), 1):
@@ -340,7 +349,9 @@ def _family(one, plot, farthest):
 
 
 def moved_line(moved, count=1):
-    """Where a reader put the line of a `trade_off`: x of the shape that was moved, None if nothing was. moved: `Picture.dragged`."""
+    """Where a reader put the line of a `trade_off`: x of the shape that was moved, None if nothing
+    was. moved: `Picture.dragged`.
+    """
     ends = [moved.get(f"shapes[{2 * plot + 1}].x{end}") for plot in range(count) for end in (0, 1)]
     return next((end for end in ends if end is not None), None)
 
@@ -406,46 +417,25 @@ def curves(names=("unmarked", "wrong label", "new label"), epochs=4):
     return figure.update_layout(template=TEMPLATE, height=400)
 
 
-def recorded_curves(plots):
+def recorded_curves(plots_by_title):
     """Curves of recorded runs over epochs, one plot beside the other: a dot a run and epoch, a line
     the mean of the runs.
 
-    plots: {title: (table, column)}; a table has rows with scheme, seed, epoch and `column`, a share
-    in [0, 1].
+    plots_by_title: {title: (table, column)}; a table has rows with scheme, seed, epoch and
+    `column`, a share in [0, 1].
     """
-    figure, named = (
-        make_subplots(1, len(plots), subplot_titles=_narrow(plots), shared_yaxes=True),
-        set(),
-    )
-    look = looks(name for table, _ in plots.values() for name in table["scheme"])
-    for number, (table, column) in enumerate(plots.values(), 1):
+    look = looks(name for table, _ in plots_by_title.values() for name in table["scheme"])
+    traces, named = [], set()
+    for plot, (table, column) in enumerate(plots_by_title.values(), 1):
         for name, rows in table.dropna(subset=[column]).groupby("scheme"):
-            place, mean, drawn = (
-                dict(legendgroup=name, row=1, col=number),
-                rows.groupby("epoch")[column].mean(),
-                line(look[name]),
-            )
-            figure.add_scatter(
-                x=rows["epoch"].tolist(),
-                y=rows[column].tolist(),
-                mode="markers",
-                opacity=0.5,
-                showlegend=False,
-                marker=drawn["marker"] | {"color": look[name]["color"]},
-                **place,
-            )
-            figure.add_scatter(
-                x=mean.index.tolist(),
-                y=mean.tolist(),
-                mode="lines",
-                showlegend=name not in named,
-                name=f"{name} (mean of {rows['seed'].nunique()})",
-                line=drawn["line"],
-                **place,
-            )
+            mean, runs = rows.groupby("epoch")[column].mean(), rows["seed"].nunique()
+            place = dict(look=look[name], plot=plot, legendgroup=name)
+            dots = (rows["epoch"].to_numpy(), rows[column].to_numpy())
+            traces.append(points(*dots, name, mode="markers", opacity=0.5, legend=False, **place))
+            line_of_means = (mean.index.to_numpy(), mean.to_numpy(), f"{name} (mean of {runs})")
+            traces.append(points(*line_of_means, mode="lines", legend=name not in named, **place))
             named.add(name)
-    figure.update_xaxes(title="epoch").update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
-    return figure.update_layout(template=TEMPLATE, height=400)
+    return figure(traces, 400, **plots(list(plots_by_title), x=dict(title="epoch"), y=SHARE))
 
 
 def confidences(groups, label, bins=20):
@@ -455,26 +445,17 @@ def confidences(groups, label, bins=20):
     groups: {title: {network: probabilities (n,) in [0, 1]}}. Height is the share of images in a
     bin.
     """
-    edges = np.linspace(0, 1, bins + 1)
-    figure = make_subplots(1, len(groups), subplot_titles=_narrow(groups), shared_yaxes=True)
+    edges, traces = np.linspace(0, 1, bins + 1), []
     look = looks(name for networks in groups.values() for name in networks)
-    for column, networks in enumerate(groups.values(), 1):
+    for plot, networks in enumerate(groups.values(), 1):
         for name, values in networks.items():
             share = np.histogram(values, edges)[0] / max(len(values), 1)
-            figure.add_scatter(
-                x=(edges[:-1] + edges[1:]) / 2,
-                y=share,
-                name=name,
-                legendgroup=name,
-                showlegend=column == 1,
-                mode="lines+markers",
-                **line(look[name], shape="hvh"),
-                row=1,
-                col=column,
-            )
-    figure.update_xaxes(title=_narrow([label, label])[0], range=[-0.02, 1.02], tickformat=".0%")
-    figure.update_yaxes(title="share of images", tickformat=".0%", range=[-0.02, 1.03], col=1)
-    return figure.update_layout(template=TEMPLATE, height=400)
+            steps = dict(line=line(look[name], shape="hvh")["line"])
+            centres = (edges[:-1] + edges[1:]) / 2
+            traces.append(points(centres, share, name, look[name], plot, legend=plot == 1, **steps))
+    x = dict(title=_narrow([label, label])[0], range=[-0.02, 1.02], tickformat=".0%")
+    y = dict(title="share of images", tickformat=".0%", range=[-0.02, 1.03])
+    return figure(traces, 400, **plots(list(groups), x=x, y=y))
 
 
 def bars(rates, title, y_title, intervals=None):
@@ -483,29 +464,21 @@ def bars(rates, title, y_title, intervals=None):
 
     intervals: {row: {network: (low, high)}} draws an interval on each bar.
     """
-    names = list(dict.fromkeys(name for row in rates.values() for name in row))
-    figure = blank(
-        title=_narrow([title])[0],
-        yaxis=dict(title=y_title, range=[0, 1.08], tickformat=".0%"),
-        barmode="group",
-    )
+    names, traces = list(dict.fromkeys(name for row in rates.values() for name in row)), []
     for number, (name, look) in enumerate(looks(names).items()):
         values = [row.get(name) for row in rates.values()]
-        error = None
+        pattern = dict(shape=PATTERNS[number])
+        trace = dict(type="bar", x=list(rates), y=values, name=name)
+        trace |= dict(marker=dict(color=look["color"], pattern=pattern))
+        trace |= dict(text=[f"{v:.0%}" if v is not None else "" for v in values])
+        trace |= dict(textposition="outside", cliponaxis=False)
         if intervals:
             low, high = np.array([intervals[row][name] for row in rates]).T
-            error = dict(array=high - values, arrayminus=values - low, thickness=1.5)
-        figure.add_bar(
-            x=list(rates),
-            y=values,
-            name=name,
-            error_y=error,
-            marker=dict(color=look["color"], pattern=dict(shape=PATTERNS[number])),
-            text=[f"{v:.0%}" if v is not None else "" for v in values],
-            textposition="outside",
-            cliponaxis=False,
-        )
-    return figure
+            ends = dict(array=high - values, arrayminus=values - low, symmetric=False)
+            trace["error_y"] = dict(type="data", thickness=1.5) | ends
+        traces.append(trace)
+    y = dict(title=y_title, range=[0, 1.08], tickformat=".0%")
+    return figure(traces, title=dict(text=_narrow([title])[0]), yaxis=y, barmode="group")
 
 
 def pictures(rows, captions=None, size=96):
@@ -516,41 +489,34 @@ def pictures(rows, captions=None, size=96):
     page has no room. HTML, because a plotly figure weighs megabytes in a notebook. Differences are
     to be shifted to [0, 1].
     """
-    table, named = (
-        "",
-        min(150, 10 * max(map(len, rows))),
-    )  # the second is the room for titles, in pixels
+    named = min(150, 10 * max(map(len, rows)))  # room for titles, in pixels
+    table = ""
     for title, images in rows.items():
-        cells = ""
+        said, cells = (captions or {}).get(title, [""] * len(images)), ""
+        look = f"style='width:100%; max-width:{size}px; image-rendering:pixelated'"
         for number, image in enumerate(images):
-            caption = html.escape((captions or {}).get(title, [""] * len(images))[number])
             cells += (
-                f"<td style='padding:3px 6px; text-align:center'><img src='{png(image)}' "
-                f"alt='{html.escape(title)} {number + 1}' style='width:100%; max-width:{size}px; image-rendering:pixelated'/>"
-                f"<br/>{caption}</td>"
+                "<td style='padding:3px 6px; text-align:center'>"
+                f"<img src='{png(image)}' alt='{html.escape(title)} {number + 1}' {look}/>"
+                f"<br/>{html.escape(said[number])}</td>"
             )
-        title = f"<th scope='row' style='width:{named}px; text-align:left; padding-right:12px'>{html.escape(title)}</th>"
-        table += f"<tr style='background:none'>{title}{cells}</tr>"
+        look = f"width:{named}px; text-align:left; padding-right:12px"
+        head = f"<th scope='row' style='{look}'>{html.escape(title)}</th>"
+        table += f"<tr style='background:none'>{head}{cells}</tr>"
     wide = named + 12 + (size + 12) * max(map(len, rows.values()))
-    return (
-        f"<table style='width:100%; max-width:{wide}px; table-layout:fixed; font-size:15px; border-collapse:collapse'>"
-        f"{table}</table>"
-    )
+    look = f"width:100%; max-width:{wide}px; table-layout:fixed; font-size:15px"
+    return f"<table style='{look}; border-collapse:collapse'>{table}</table>"
 
 
 def png(image, size=None):
     """An image (h, w, c) in [0, 1] as a data address; size: enlarged to about so many pixels, each
     a square.
     """
-    picture, file = (
-        Image.fromarray(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8).squeeze()),
-        io.BytesIO(),
-    )
+    pixels, file = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8), io.BytesIO()
+    picture = Image.fromarray(pixels.squeeze())
     if size:
-        picture = picture.resize(
-            [side * max(1, round(size / picture.width)) for side in picture.size],
-            Image.Resampling.NEAREST,
-        )
+        larger = [side * max(1, round(size / picture.width)) for side in picture.size]
+        picture = picture.resize(larger, Image.Resampling.NEAREST)
     picture.save(file, "png", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
@@ -562,8 +528,9 @@ def svg(shapes, box, sizing="none"):
     stretches.
     """
     left, top, width, height = box
-    size = f"viewBox='{left} {top} {width} {height}' width='{width}' height='{height}' preserveAspectRatio='{sizing}'"
-    document = f"<svg xmlns='http://www.w3.org/2000/svg' {size}>{shapes}</svg>"
+    size = f"viewBox='{left} {top} {width} {height}' width='{width}' height='{height}'"
+    about = f"xmlns='http://www.w3.org/2000/svg' {size} preserveAspectRatio='{sizing}'"
+    document = f"<svg {about}>{shapes}</svg>"
     return "data:image/svg+xml;base64," + base64.b64encode(document.encode()).decode()
 
 
@@ -571,7 +538,8 @@ def path(points, close=""):
     """Points (n, 2) as an SVG path in hundredths, y downwards: whole numbers, the fastest thing
     Python writes.
     """
-    return f"M{' '.join(map(str, np.rint(np.multiply(points, (100, -100))).astype(int).ravel().tolist()))}{close}"
+    numbers = np.rint(np.multiply(points, (100, -100))).astype(int).ravel().tolist()
+    return f"M{' '.join(map(str, numbers))}{close}"
 
 
 def marks(points, mark):

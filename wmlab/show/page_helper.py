@@ -1,4 +1,4 @@
-"""What a page needs that ipywidgets leaves out: words that are read aloud, and controls with names."""
+"""What ipywidgets leaves out of a page: words that are read aloud, and controls with names."""
 
 import pathlib
 
@@ -7,8 +7,9 @@ import ipywidgets as widgets
 
 
 class Caption(widgets.HTML):
-    """Words that change, as HTML. `PageHelper` makes their place in the page a live region, whose new words screen
-    readers say. The role has to be the place's, which stays: ipywidgets makes anew all that is in it.
+    """Words that change, as HTML. `PageHelper` makes their place in the page a live region, whose
+    new words screen readers say. The role has to be the place's, which stays: ipywidgets makes anew
+    all that is in it.
     """
 
     def __init__(self, value=""):

@@ -19,7 +19,8 @@ AUTO = dict(layout=dict(width="auto"))  # buttons as wide as their words
 
 
 def show(*parts):
-    """Display widgets, figures, tables, HTML and panels under each other: the course's only way to do so.
+    """Display widgets, figures, tables, HTML and panels under each other: the course's only way to
+    do so.
 
     In a box, because Colab shows only what is displayed so.
     """
@@ -42,22 +43,28 @@ class Panel:
     """Controls bound to one picture and one sentence.
 
     Args:
-        picture: function of the controls' values by name that makes the picture: `picture(**settings)` returns
-            (figure, sentence). The figure is a plotly figure as a dict (`show.figures` helps), made anew each
-            time; the sentence is HTML. A third value, the numbers behind them, is kept as `result`.
+        picture: function of the controls' values by name that makes the picture:
+        `picture(**settings)` returns
+            (figure, sentence). The figure is a plotly figure as a dict (`show.figures` helps), made
+            anew each time; the sentence is HTML. A third value, the numbers behind them, is kept as
+            `result`.
         presets: {name: settings}, a button each; what a preset leaves out goes back to its start.
         first: how many controls are shown, the others unfold; by default all.
-        jobs: {name: job}, for what takes longer than a slider may: a button each, with a bar and Cancel, which goes
+        jobs: {name: job}, for what takes longer than a slider may: a button each, with a bar and
+        Cancel, which goes
             through `job(**settings)`, a generator of (share done in [0, 1], (figure, sentence)).
-        dragged: function of what a reader moved in the picture, as plotly tells it ({"shapes[0].x0": 2.5}), that
+        dragged: function of what a reader moved in the picture, as plotly tells it
+        ({"shapes[0].x0": 2.5}), that
             returns settings; with it, shapes whose `editable` is true can be moved.
         controls: {setting: ipywidget}.
 
     Moves of a slider are throttled; the last position is always drawn.
 
     Attributes:
-        figure, caption_text, result: what was last drawn, and the numbers behind it if the picture gives them.
-        error: message of the last change from the page that failed, None if it went well. A notebook ends with
+        figure, caption_text, result: what was last drawn, and the numbers behind it if the picture
+        gives them.
+        error: message of the last change from the page that failed, None if it went well. A
+        notebook ends with
             `assert panel.error is None`.
     """
 
@@ -129,7 +136,9 @@ class Panel:
         )
 
     def _unfold(self, change=None):
-        """Show the controls and the sizes that the two toggles ask for: on a projector, large letters and two controls."""
+        """Show the controls and the sizes that the two toggles ask for: on a projector, large
+        letters and two controls.
+        """
         count = (
             2 if self._projector.value else len(self.controls) if self._more.value else self.first
         )
@@ -144,14 +153,13 @@ class Panel:
     def set(self, **settings):
         """Move controls from code and draw.
 
-        Raises what the page would only show, and ValueError for an unknown control or a value that its control
-        cannot take; then all controls stay as they were.
+        Raises what the page would only show, and ValueError for an unknown control or a value that
+        its control cannot take; then all controls stay as they were.
         """
         unknown, before = set(settings) - set(self.controls), self.settings()
         if unknown:
-            raise ValueError(
-                f"this panel has no {', '.join(sorted(unknown))}: its controls are {', '.join(self.controls)}"
-            )
+            none, there = ", ".join(sorted(unknown)), ", ".join(self.controls)
+            raise ValueError(f"this panel has no {none}: its controls are {there}")
         try:
             self._move(settings)
             self.redraw()
@@ -179,7 +187,7 @@ class Panel:
             self._quiet = False
 
     def redraw(self):
-        """Make and draw the picture of the current settings; a job that was running is cancelled."""
+        """Make and draw the picture of the current settings; a job in progress is cancelled."""
         self._drop()
         started = time.monotonic()
         self._draw(*self.picture(**self.settings()))
@@ -223,7 +231,9 @@ class Panel:
             self._shown.send_state("figure")  # put it back where it belongs
 
     def run(self, name):
-        """Go through a job from code, to its end; raises what the button would only show, ValueError for an unknown name."""
+        """Go through a job from code, to its end; raises what the button would only show,
+        ValueError for an unknown name.
+        """
         if name not in self.jobs:
             raise ValueError(
                 f"this panel has no job {name!r}: choose one of {', '.join(self.jobs) or 'none'}"

@@ -1,4 +1,6 @@
-"""A plotly figure as a widget: the whole figure goes to the page in one message, its arrays as binary."""
+"""A plotly figure as a widget: the whole figure goes to the page in one message, its arrays as
+binary.
+"""
 
 import functools
 import pathlib
@@ -16,7 +18,9 @@ SENT = ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint
 
 
 def packed(value):
-    """A figure as it travels: numpy arrays of numbers as {"wmlab_array": …, "bytes": …}, NaN in lists as None."""
+    """A figure as it travels: numpy arrays of numbers as {"wmlab_array": …, "bytes": …}, NaN in
+    lists as None.
+    """
     if isinstance(value, dict):
         return {name: packed(part) for name, part in value.items()}
     if isinstance(value, np.generic):
@@ -49,20 +53,25 @@ def plain(value):
 
 @functools.cache
 def _code():
-    """plotly's JavaScript, 5 MB, in a widget that nothing shows: sent to the page once for a kernel."""
+    """plotly's JavaScript, 5 MB, in a widget that nothing shows: sent to the page once for a
+    kernel.
+    """
     return widgets.HTML(plotly.offline.get_plotlyjs())
 
 
 def on_colab():
-    """Whether this is Colab, where each output is a page of its own and plotly comes from its public address."""
+    """Whether this is Colab, where each output is a page of its own and plotly comes from its
+    public address.
+    """
     return "google.colab" in sys.modules
 
 
 class Picture(anywidget.AnyWidget):
-    """A plotly figure in the page: a dict with `data` (traces) and `layout`, whose arrays may be numpy's.
+    """A plotly figure in the page: a dict with `data` (traces) and `layout`, whose arrays may be
+    numpy's.
 
-    Setting `figure` draws it anew. config: of `Plotly.react`. dragged: what a reader has moved last, as plotly's
-    event `plotly_relayout` tells it, such as {"shapes[0].x0": 2.5}.
+    Setting `figure` draws it anew. config: of `Plotly.react`. dragged: what a reader has moved
+    last, as plotly's event `plotly_relayout` tells it, such as {"shapes[0].x0": 2.5}.
     """
 
     _esm = HERE / "picture.js"
