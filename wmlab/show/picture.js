@@ -16,7 +16,9 @@ function unpacked(value) {
     }
     if (Array.isArray(value)) return value.map(unpacked);
     if (value instanceof Object && !ArrayBuffer.isView(value))
-        return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, unpacked(part)]));
+        return Object.fromEntries(Object.entries(value).map(([name, part]) =>
+            // plotly.js takes a title as { text } only, and leaves out one that is a string
+            [name, name === "title" && typeof part === "string" ? { text: part } : unpacked(part)]));
     return value;
 }
 
