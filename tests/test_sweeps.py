@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 
-from wmlab import _downloads, records, training
+from wmlab import datasets, records, training
 from wmlab.__main__ import main
 from wmlab.datasets import KNOWN, SAMPLE, DataError
 from wmlab.schemes import NewLabel, Unmarked, WrongLabel
@@ -311,7 +311,7 @@ def test_the_command_ends_with_one_sentence(arguments, sentence, tmp_path, monke
         name: dataclasses.replace(known, base="http://127.0.0.1:9/")
         for name, known in KNOWN.items()
     }
-    monkeypatch.setattr(_downloads, "KNOWN", nowhere)
+    monkeypatch.setattr(datasets, "KNOWN", nowhere)
     where = ["--scale", "class", "--out", str(tmp_path / "runs"), "--results", str(tmp_path)]
     with pytest.raises(SystemExit, match=sentence):
         main(["sweep", "toy", "--schemes", "new", "--alpha", "0.3", *where, *arguments])

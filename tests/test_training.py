@@ -405,7 +405,6 @@ def test_hit_rate_is_a_share(uninterrupted, data):
     "scale, name, expected",
     [
         ("class", "mnist", Recipe("mnist_cnn", 4, 64)),
-        ("class", "fashion_mnist", Recipe("mnist_cnn", 4, 64)),
         ("class", "cifar100", RECIPES["class"]["cifar"]),
         ("paper", "cifar10", RECIPES["paper"]["cifar"]),
         ("paper", "mnist", RECIPES["paper"]["mnist"]),

@@ -16,7 +16,7 @@ _HOME = {  # public name: the module it lives in
     "KeySet": "keys",
     "make_keys": "keys",
     "Dataset": "datasets",
-    "DataError": "_downloads",
+    "DataError": "datasets",
     "load": "datasets",
     "LocalSuspect": "suspects",
     "RemoteSuspect": "suspects",

