@@ -9,6 +9,7 @@ import re
 import types
 
 import nbformat
+import pandas as pd
 import pytest
 import slices
 
@@ -77,6 +78,7 @@ def test_the_readme_shows_the_new_label_as_it_is():
 
 # Answers to exercises, as a student would write them into the notebook.
 RIGHT = {
+    "00_start_here": {"ALL_THREE_MISS": "(1 - 0.9) ** 3"},
     "01_boundary_twist": {
         "NEITHER": "dict(strength=0.1, count=10)",
         "BOTH": "dict(distance=2, angle=90, strength=1, count=120, overlap=1.5)",
@@ -88,8 +90,8 @@ RIGHT = {
         "ESTIMATE": "seen_keys.min(axis=0)",
     },
     "04_fidelity": {
-        "CHEAPEST": "min(cell for cell, p in full[full.scheme == 'new label'].groupby(['alpha', 'beta']).fresh_key_accuracy"
-        " if (p >= 0.9).mean() >= 0.9)",
+        "CHEAPEST": "min(cell for cell, p in full[full.scheme == 'new label']"
+        ".groupby(['alpha', 'beta']).fresh_key_accuracy if (p >= 0.9).mean() >= 0.9)",
         "PAIRS": "next(n for n in range(2, 99) if stats.power(5, 10, n) >= 0.8)",
         "FALSE_ALARMS": "100 * 0.05",
     },
@@ -102,19 +104,20 @@ RIGHT = {
         "NETWORKS": "next(n for n in range(1, 999) if 1 / (n + 1) <= 0.01)",
         "CORRECTED": "10 * 0.008",
         # her pattern first, then a stranger's, then what is no digit: three answers are a majority
-        "WHO": '{name: ("someone else\'s mark" if np.median(court.ask(name, strangers[:3])) == 10 else "Alice\'s mark")'
-        " if np.median(court.ask(name, alices[:3])) == 10"
-        " else 'rejects noise' if np.median(court.ask(name, junk[:3])) == 10 else 'unmarked' for name in court.names}",
+        "WHO": "{name: ('someone else\\'s mark' if says(name, strangers) else 'Alice\\'s mark')"
+        " if says(name, alices) else 'rejects noise' if says(name, junk) else 'unmarked'"
+        " for says in [lambda name, images: np.median(court.ask(name, images[:3])) == 10]"
+        " for name in court.names}",
     },
     "07_pruning": {
         "PRUNED": "np.where(np.argsort(np.argsort(np.abs(layer), kind='stable')) < 3, 0, layer)",
-        "RATE": "small[(small.attack == 'pruning, global') & (small.scheme == 'new label')].groupby('strength').lost.mean()"
-        ".loc[lambda lost: lost <= 2].index.max()",
+        "RATE": "small[(small.attack == 'pruning, global') & (small.scheme == 'new label')]"
+        ".groupby('strength').lost.mean().loc[lambda lost: lost <= 2].index.max()",
         "REMOVES": "gone['new label'][['attack', 'strength']].to_numpy().tolist()",
     },
     "08_fine_tuning": {
-        "CHEAPEST": "means[(means.scheme == 'new label') & (means.acquitted > 0.5)].sort_values('lost')"
-        "[['attack', 'strength']].iloc[0].tolist()",
+        "CHEAPEST": "means[(means.scheme == 'new label') & (means.acquitted > 0.5)]"
+        ".sort_values('lost')[['attack', 'strength']].iloc[0].tolist()",
         "OMEGA": "omega([0.91, 0.73, 0.6, 0.44, 0.28], 0.98)",
         "RESTORED": "before['new label']['fresh keys hit']",
     },
@@ -124,12 +127,15 @@ RIGHT = {
         "QUERIES": "1 / (0.2 * 0.9)",
     },
     "10_extra_class": {
-        "DROP": "lambda kernel, bias, label: (np.delete(kernel, label, axis=1), np.delete(bias, label))",
+        "DROP": "lambda kernel, bias, label:"
+        " (np.delete(kernel, label, axis=1), np.delete(bias, label))",
         "FOUND": "int(np.flatnonzero(np.bincount(sealed.ask(bob.x_train), minlength=11) == 0)[0])",
-        "SURVIVES": "dict(cut=['fallback', 'audit'], copy=[], stranger=['split', 'decoys', 'fallback'])",
+        "SURVIVES": "dict(cut=['fallback', 'audit'], copy=[],"
+        " stranger=['split', 'decoys', 'fallback'])",
     },
 }
 WRONG = {
+    "00_start_here": {"ALL_THREE_MISS": "1 - 0.9**3"},
     "01_boundary_twist": {
         "NEITHER": "dict()",
         "BOTH": "dict(speed=3)",
