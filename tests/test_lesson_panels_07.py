@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from wmlab import runtime
+from wmlab import attack_tables, runtime
 from wmlab.lessons import pruning
 from wmlab.schemes import NewLabel, WrongLabel
 from wmlab.stats import paired
 
 NEW, WRONG = pruning.MARKS
-LAYER, GLOBAL, FINE, NONE = pruning.PER_LAYER, pruning.GLOBAL, pruning.FINE, pruning.UNTOUCHED
+LAYER, GLOBAL, FINE, NONE = pruning.PER_LAYER, pruning.GLOBAL, pruning.FINE, attack_tables.UNTOUCHED
 STRENGTHS = {
     LAYER: (0.1, 0.5, 0.8, 0.9, 0.95),
     GLOBAL: (0.1, 0.5, 0.8, 0.9, 0.95),
@@ -43,6 +43,7 @@ def invented(seeds=7, seed=0):
                 key, clean, given = rng.uniform([0.2, 0.5, 0], [1, 1, 0.3]).round(3)
                 rows.append(
                     {
+                        "run": f"{scheme}, {decoys}, {number}",
                         "scheme": scheme,
                         "decoys": decoys,
                         "alpha": 0.1,
@@ -58,6 +59,10 @@ def invented(seeds=7, seed=0):
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def prepared(raw):
+    return pruning.prepared(attack_tables.prepared(raw))
 
 
 def plain(table, **wanted):
@@ -96,7 +101,7 @@ def sent(figure):
 class TestPrepared:
     def test_losses_are_points_lost_by_the_same_network(self):
         raw = invented(3)
-        table = pruning.prepared(raw)
+        table = prepared(raw)
         for row, before in zip(table.to_dict("records"), raw.to_dict("records"), strict=True):
             (start,) = plain(
                 raw,
@@ -114,9 +119,9 @@ class TestPrepared:
 
     def test_decoys_are_a_scheme_of_their_own_and_no_attack_is_rate_0(self):
         raw = invented(2)
-        table = pruning.prepared(raw)
+        table = prepared(raw)
         assert table.scheme.tolist() == [
-            pruning.DECOYS if row.decoys else row.scheme for row in raw.itertuples()
+            attack_tables.DECOYS if row.decoys else row.scheme for row in raw.itertuples()
         ]
         assert (table.strength[table.attack == NONE] == 0).all() and not table.strength.isna().any()
         assert "lost" not in raw and raw.strength.isna().any(), "what it was given stays as it was"
@@ -124,13 +129,13 @@ class TestPrepared:
     def test_attacks_without_a_strength_keep_none(self):
         raw = invented(2)
         raw.loc[raw.attack == "JPEG", "strength"] = np.nan
-        assert pruning.prepared(raw).query("attack == 'JPEG'").strength.isna().all()
+        assert prepared(raw).query("attack == 'JPEG'").strength.isna().all()
 
     def test_what_is_on_record_is_found(self):
         tables = pruning.recorded()
         names = {path.stem for path in (runtime.data_dir() / "results").glob("*_attacks.csv")}
         assert set(tables) == {
-            title for title, name in pruning.EXPERIMENTS.items() if f"{name}_attacks" in names
+            title for title, (name,) in pruning.EXPERIMENTS.items() if f"{name}_attacks" in names
         }
         for table in tables.values():
             assert {LAYER, GLOBAL, FINE, NONE} <= set(table.attack) and {NEW, WRONG} <= set(
@@ -143,7 +148,7 @@ class TestAcross:
     @pytest.mark.parametrize("attack", [LAYER, GLOBAL])
     def test_dots_means_and_intervals_are_those_of_the_runs(self, seeds, attack):
         raw = invented(seeds)
-        values = pruning.across(pruning.prepared(raw), attack)
+        values = pruning.across(prepared(raw), attack)
         for (name, scheme), (means, runs) in values.items():
             column = pruning.MEASURES[name]
             rows = {0: plain(raw, scheme=scheme, decoys=0, attack=NONE)}
@@ -169,8 +174,8 @@ class TestAcross:
 class TestFigure4:
     def test_every_position_draws_what_the_records_hold(self):
         tables = {
-            "some": pruning.prepared(invented(7)),
-            "others": pruning.prepared(invented(3, seed=1)),
+            "some": prepared(invented(7)),
+            "others": prepared(invented(3, seed=1)),
         }
         panel = pruning.figure4(tables)
         for attack, rate, of in itertools.product((LAYER, GLOBAL), (0, 0.8, 0.95), tables):
@@ -197,7 +202,7 @@ class TestFigure4:
         assert panel.error is None
 
     def test_it_opens_with_one_slider_and_refuses_rates_that_are_not_on_record(self):
-        panel = pruning.figure4({"some": pruning.prepared(invented(2))})
+        panel = pruning.figure4({"some": prepared(invented(2))})
         assert panel._row.children == (panel.controls["rate"],)
         assert [value for _, value in panel.controls["rate"].options] == [0, *STRENGTHS[LAYER]]
         with pytest.raises(ValueError, match="rate cannot be"):
@@ -206,7 +211,7 @@ class TestFigure4:
     @pytest.mark.parametrize("seeds", [5, 6, 8])
     def test_the_sentence_has_the_numbers_and_a_test_from_six_pairs_on(self, seeds):
         raw = invented(seeds)
-        table = pruning.prepared(raw)
+        table = prepared(raw)
         for attack, rate in itertools.product((LAYER, GLOBAL), (0.5, 0.9)):
             said = text(pruning.sentence(table, attack, rate))
             runs = {
@@ -235,7 +240,7 @@ class TestFigure4:
 
 def test_tables_of_tests_and_verdicts_are_those_of_the_runs():
     raw = invented(6)
-    table = pruning.prepared(raw)
+    table = prepared(raw)
     for column in ("fresh_key_accuracy", "told_apart"):
         tested = pruning.tested(table, GLOBAL, column)
         assert tested.index.tolist() == [0, *STRENGTHS[GLOBAL]] and (tested.pairs == 6).all()
@@ -285,7 +290,7 @@ class TestFrontier:
 
     def test_costs_are_means_over_seeds(self):
         raw = invented(5)
-        table = pruning.prepared(raw)
+        table = prepared(raw)
         for scheme in (NEW, WRONG):
             costs = pruning.costs(table, scheme)
             assert sorted(zip(costs.attack, costs.strength, strict=True)) == sorted(
@@ -334,8 +339,8 @@ class TestFrontier:
 
     def test_it_draws_every_run_and_every_mean_within_its_edges(self):
         tables = {
-            "some": pruning.prepared(invented(6)),
-            "others": pruning.prepared(invented(2, seed=1)),
+            "some": prepared(invented(6)),
+            "others": prepared(invented(2, seed=1)),
         }
         panel = pruning.frontier(tables)
         for of, loss in (("some", 0.0), ("others", 7.5), ("some", 30.0)):
@@ -360,7 +365,7 @@ class TestFrontier:
                 assert line.x0 == line.x1 == field.x1 == loss and field.y1 == pruning.limit(scheme)
 
     def test_the_caption_names_what_removes_a_mark_and_in_how_many_runs(self):
-        table = pruning.prepared(invented(3))
+        table = prepared(invented(3))
         table["decision"], table["lost"] = "marked", 1.0
         panel = pruning.frontier({"these": table})
         assert text(panel.caption.value).count("removed by none of these") == 2
@@ -386,7 +391,7 @@ class TestFrontier:
     def test_a_line_that_is_dragged_moves_the_slider_and_falls_into_place(
         self, to, loss, number, end
     ):
-        panel = pruning.frontier({"some": pruning.prepared(invented(2))})
+        panel = pruning.frontier({"some": prepared(invented(2))})
         panel.figure.plotly_relayout(
             {f"shapes[{number}].{end}": to, f"shapes[{number}].y0": 0.3}
         )  # as the browser reports it

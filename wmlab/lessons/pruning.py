@@ -13,24 +13,20 @@ import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
-from wmlab import attacks, records, runtime, stats
+from wmlab import attack_tables, attacks, stats
+from wmlab.attack_tables import UNTOUCHED
 from wmlab.show import figures
 from wmlab.show.panel import Panel
 from wmlab.training import predict
 from wmlab.verification import limit
 
-MARKS, DECOYS = ("new label", "wrong label"), "new label, decoys"
+MARKS = ("new label", "wrong label")
 EXPERIMENTS = {
-    "4,000 digits": "attacks_class",
-    "60,000 digits": "attacks_mnist",
-    "4,000 photographs": "attacks_photographs",
+    "4,000 digits": ["attacks_class"],
+    "60,000 digits": ["attacks_mnist"],
+    "4,000 photographs": ["attacks_photographs"],
 }
-UNTOUCHED, PER_LAYER, GLOBAL, FINE = (
-    "no attack",
-    "pruning, per layer",
-    "pruning, global",
-    "fine-pruning",
-)
+PER_LAYER, GLOBAL, FINE = "pruning, per layer", "pruning, global", "fine-pruning"
 MEASURES = {
     "fresh keys hit": "fresh_key_accuracy",
     "clean images right": "clean_accuracy",
@@ -41,30 +37,20 @@ FARTHEST = 30  # points of clean accuracy lost beyond which the map does not tel
 
 def recorded():
     """Attacks on record, {title: table of `prepared`}, those of EXPERIMENTS that there are."""
-    folder = runtime.data_dir() / "results"
-    return {
-        title: prepared(records.load(f"{name}_attacks"))
-        for title, name in EXPERIMENTS.items()
-        if (folder / f"{name}_attacks.csv").exists()
-    }
+    tables = attack_tables.recorded(EXPERIMENTS)
+    return {title: prepared(table) for title, table in tables.items()}
 
 
 def prepared(table):
-    """A table of attacks with the decoys as a scheme of their own, strength 0 for no attack, and
-    two columns more.
+    """A table of `attack_tables.load` with strength 0 for no attack, and the column told_apart.
 
-    lost: clean accuracy lost to the attack, in points. told_apart: key accuracy less the rate of
-    the key label on clean images of other classes, in [-1, 1] (Youden's J): what a judge can still
-    see.
+    told_apart: key accuracy less the rate of the key label on clean images of other classes, in
+    [-1, 1] (Youden's J): what a judge can still see.
     """
-    table = table.assign(
-        scheme=table.scheme.mask(table.decoys > 0, DECOYS),
+    return table.assign(
         strength=table.strength.mask(table.attack == UNTOUCHED, 0),
         told_apart=table.fresh_key_accuracy - table.key_label_rate_clean,
     )
-    before = table[table.attack == UNTOUCHED].set_index(["scheme", "seed"]).clean_accuracy
-    start = before.loc[pd.MultiIndex.from_frame(table[["scheme", "seed"]])].to_numpy()
-    return table.assign(lost=100 * (start - table.clean_accuracy))
 
 
 def over_rates(table, attack):
