@@ -6,9 +6,7 @@ import pytest
 from scipy import stats
 
 from wmlab import lessons, records
-from wmlab.keys import perturb
-from wmlab.lessons import boundary_twist, check, key_samples
-from wmlab.secret import Secret
+from wmlab.lessons import boundary_twist, check
 
 
 @pytest.fixture
@@ -30,7 +28,6 @@ def test_an_unanswered_exercise_is_left_alone(exercise, answer):
         ("00.1", 0.1**3, [0.9**3, 0.3, "many"]),
         ("03.3", 40, [400, 0.01, "forty"]),
         ("03.2", "No", ["yes", 3]),
-        ("02.1", 25.5, [2.55, 0.1, 0, -25.5, 255, np.nan, "25.5", [25.5], np.array([25.5, 25.5])]),
     ],
 )
 def test_right_and_wrong_answers(exercise, right, wrong):
@@ -103,143 +100,6 @@ def test_the_wrong_label_is_better_if_it_hits_and_twists_no_more(wrong, new, rig
         for name, of in (("unmarked", (0, 0)), ("wrong label", wrong), ("new label", new))
     }
     assert check("01.3", {}, lambda: (None, None, heads)) is right
-
-
-@pytest.mark.parametrize(
-    ("answer", "right", "words"),
-    [
-        (25, True, "Right. √0.01 = 0.1"),
-        (25.5, True, "25 of 255"),
-        (np.float32(25.5), True, "Right."),
-        (26, True, "Right."),
-        (2.55, False, "Not yet. That would be β itself"),
-        (0.1, False, "count it in steps"),
-        ("25", False, "could not be used"),
-    ],
-)
-def test_the_deviation_is_counted_in_grey_levels(said, answer, right, words):
-    assert check("02.1", answer) is right and words in said[0]
-
-
-@pytest.fixture(scope="module")
-def images():
-    digits, _ = key_samples.images("digits")
-    return digits[::2], perturb(digits[1::2], "Alice", "detector", 0.001)
-
-
-class TestDetector:
-    """Exercise 02.2, as the notebook asks it."""
-
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            lambda images: (images > 0).sum(axis=(1, 2, 3)),
-            lambda images: [np.count_nonzero(image) for image in images],
-            lambda images: -(images == 0).mean(axis=(1, 2, 3)),
-        ],
-    )
-    def test_whoever_counts_lit_pixels_is_right(self, images, said, answer):
-        assert check("02.2", answer, *images, key_samples.told_apart) is True
-        assert said[0].startswith("Right. It tells ") and float(said[0].split()[3].strip("%")) >= 95
-
-    @pytest.mark.parametrize(
-        ("answer", "words"),
-        [
-            (lambda images: images.mean(axis=(1, 2, 3)), "50% is guessing"),
-            (lambda images: np.zeros(len(images)), "It tells 50.0% of pairs apart, "),
-            (lambda images: np.full(len(images), np.nan), "Not yet."),
-            (lambda images: (images == 0).sum(axis=(1, 2, 3)), "the wrong way round"),
-            (
-                lambda images: images > 0,
-                "Return one number for each image, shape (500,); this has shape (500, 28, 28, 1)",
-            ),
-            (lambda images: 1, "this has shape ()"),
-            (lambda images: None, "this has shape ()"),
-            (lambda images: (images > 0).sum(axis=(1, 2, 3))[:-1], "this has shape (499,)"),
-            (lambda images: ["many"] * len(images), "could not be used"),
-            (lambda images: 1 / 0, "could not be used (ZeroDivisionError"),
-            (lambda: 1, "could not be used (TypeError"),
-            (7, "could not be used (TypeError"),
-            (np.zeros(500), "could not be used (TypeError"),
-            ("count", "could not be used"),
-        ],
-    )
-    def test_others_are_told_what_is_missing(self, images, said, answer, words):
-        assert check("02.2", answer, *images, key_samples.told_apart) is False
-        assert said[0].startswith("Not yet. ") and words in said[0]
-
-
-@pytest.fixture(scope="module")
-def seen():
-    """40 keys with the pattern, 40 digits without, and the pattern."""
-    digits, _ = key_samples.images("digits")
-    secret = Secret("Alice keeps this to herself")
-    return (
-        perturb(digits[:40], secret, "", 0.01, "fixed"),
-        digits[40:80],
-        secret.rng("pattern").normal(digits.shape[1:]),
-    )
-
-
-class TestPattern:
-    """Exercise 02.3, as the notebook asks it."""
-
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            lambda keys, others: keys.min(axis=0),
-            lambda keys, others: 7 + 9 * (keys.mean(axis=0) - others.mean(axis=0)),
-            lambda keys, others: keys.min(axis=0).squeeze(),
-            lambda keys, others: keys.min(axis=0).ravel().tolist(),
-        ],
-    )
-    def test_what_all_keys_share_is_the_pattern(self, seen, said, answer):
-        keys, others, pattern = seen
-        guess = answer(keys, others)
-        assert check("02.3", guess, pattern) is True
-        assert (
-            f"Right. Correlation {np.corrcoef(np.ravel(guess), pattern.ravel())[0, 1]:.2f} "
-            in said[0]
-        )
-
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            lambda keys, others: keys.mean(axis=0),
-            lambda keys, others: others.mean(axis=0),
-            lambda keys, others: keys[0],
-            lambda keys, others: -keys.min(axis=0),
-            lambda keys, others: np.full((28, 28, 1), np.nan),
-        ],
-    )
-    def test_another_pattern_is_not_hers(self, seen, said, answer):
-        keys, others, pattern = seen
-        assert (
-            check("02.3", answer(keys, others), pattern) is False
-            and "Not yet. Correlation" in said[0]
-        )
-
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            lambda keys, others: keys,
-            lambda keys, others: keys.min(axis=0)[:27],
-            lambda keys, others: [],
-            lambda keys, others: 3,
-            lambda keys, others: np.zeros((28, 28, 1)),
-            lambda keys, others: np.ones((28, 28)),
-        ],
-    )
-    def test_what_is_no_pattern_is_refused(self, seen, said, answer):
-        keys, others, pattern = seen
-        assert check("02.3", answer(keys, others), pattern) is False
-        assert "Hand in one pattern of shape (28, 28, 1), not all the same" in said[0]
-
-    @pytest.mark.parametrize(
-        "answer", ["stripes", lambda keys: keys, {"pattern": 1}, [[1, 2], [3]]]
-    )
-    def test_what_is_no_array_is_refused(self, seen, said, answer):
-        assert check("02.3", answer, seen[2]) is False and "could not be used" in said[0]
 
 
 class Fires:
