@@ -36,11 +36,12 @@ def build(dest, notebooks=ROOT / "notebooks", log=lambda line: None):
     dest, paths = pathlib.Path(dest).resolve(), sorted(pathlib.Path(notebooks).glob("[0-9]*.ipynb"))
     if not paths:
         raise FileNotFoundError(
-            f"There are no notebooks in {notebooks}: pages are made in a checkout of the repository."
+            f"There are no notebooks in {notebooks}: make pages in a checkout of the repository."
         )
     if dest.exists() and not (dest.is_dir() and all(map(_ours, dest.iterdir()))):
         raise ValueError(
-            f"{dest} holds something else than pages of the course: name a new folder, or empty it first."
+            f"{dest} holds something else than pages of the course: "
+            "name a new folder, or empty it first."
         )
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".html-", dir=dest.parent) as side:

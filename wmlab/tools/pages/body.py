@@ -54,7 +54,7 @@ def formula(latex, display="inline"):
 
 
 def to_html(markdown):
-    """Markdown of a notebook as HTML. The Colab badge, which would be fetched, becomes its words."""
+    """Markdown of a notebook as HTML. The Colab badge, which would be fetched, becomes words."""
     return MarkdownWithMath(_Renderer(escape=False)).render(BADGE.sub(r"\1", markdown))
 
 

@@ -5,11 +5,14 @@ const places = [...document.querySelectorAll(".plot")];
 const predictions = [...document.querySelectorAll("details")];
 const config = { displaylogo: false, modeBarButtonsToRemove: ["sendChartToCloud"] };
 
+// plotly.js takes a title as { text } only
+const titled = (name, value) => name === "title" && typeof value === "string" ? { text: value } : value;
+
 function draw(place, width) {
     const figure = place.parentElement;
     width ||= figure.closest("details, main").clientWidth - 18;  // what is folded has no width of its own
     if (place.data) return Plotly.relayout(place, { width: Math.min(width, place.own ?? width) });
-    const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
+    const { data, layout } = JSON.parse(figure.querySelector("script").textContent, titled);
     place.own = layout.width;
     return Plotly.newPlot(place, data, { ...layout, width: Math.min(width, layout.width ?? width) }, config);
 }

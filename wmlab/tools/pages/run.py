@@ -31,7 +31,8 @@ def run(path, folder):
         shutdown_kernel="immediate",
     )
     try:
-        with client.setup_kernel(env={**os.environ, "WMLAB_SCALE": "class"}):
+        # WMLAB_WATCH opens the questions: a page has what a reader would see after an answer.
+        with client.setup_kernel(env={**os.environ, "WMLAB_SCALE": "class", "WMLAB_WATCH": "1"}):
             _ask(client, "watch()")
             for number, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, number)
