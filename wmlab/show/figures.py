@@ -107,19 +107,30 @@ def figure(traces, height=380, **layout):
     return {"data": list(traces), "layout": dict(template=LOOK, height=height) | layout}
 
 
-def plots(titles, *, rows=1, gap=0.06, widths=None, x=None, y=None, each=None, shared_y=True):
+def plots(
+    titles,
+    *,
+    rows=1,
+    gap=0.06,
+    between=0.16,
+    widths=None,
+    x=None,
+    y=None,
+    each=None,
+    shared_y=True,
+):
     """Axes of plots beside each other, row by row, as entries of a layout: `figure(traces,
     **plots(…))`.
 
-    titles: of the plots, in reading order. widths: relative, of the columns. x, y: what all axes
-    have in common.
+    titles: of the plots, in reading order, "" for none. gap, between: room between columns and
+    between rows, in [0, 1]. widths: relative, of the columns. x, y: what all axes have in common.
     each: {number of the plot, from 1: {"x": …, "y": …}} on top of that. shared_y: tick labels and
     title of y at the first plot of a row only. Traces name their plot by `at(number)`.
     """
     columns = -(-len(titles) // rows)
     widths = np.array(widths or [1] * columns, float)
     widths *= (1 - gap * (columns - 1)) / widths.sum()
-    tall, between = (1 - 0.16 * (rows - 1)) / rows, 0.16
+    tall = (1 - between * (rows - 1)) / rows
     layout, words = {}, []
     for number, title in enumerate(titles, 1):
         row, column = divmod(number - 1, columns)
@@ -138,9 +149,9 @@ def plots(titles, *, rows=1, gap=0.06, widths=None, x=None, y=None, each=None, s
         )
         if shared_y and column:
             layout[f"yaxis{name}"]["matches"] = f"y{_axis(row * columns + 1)}"
-        words.append(
-            note(_narrow([title], columns)[0], (left + right) / 2, top, font=dict(size=16))
-        )
+        if title:
+            text = _wrapped(title, 46 * widths[column])
+            words.append(note(text, (left + right) / 2, top, font=dict(size=16)))
     return layout | {"annotations": words}
 
 
@@ -235,7 +246,7 @@ class Family:
     name, colour, symbol: its look. lost: points of clean accuracy that an attack costs. kept: what
     it leaves of the mark, in [0, 1]. labels: what stands beside the mouse. texts: what stands in
     the plot. open: whether the mark is no longer proved. runs: (lost, kept) of single networks,
-    drawn small. joined: draw a line from one to the next.
+    drawn small. joined: draw a line of this dash from one to the next. side: where texts stand.
     spans: (lost low, lost high, kept low, kept high), intervals.
     """
 
@@ -249,6 +260,8 @@ class Family:
     open: object = None
     runs: tuple | None = None
     joined: bool = False
+    dash: str = "solid"
+    side: str = "middle right"
     spans: tuple | None = None
 
 
@@ -269,13 +282,13 @@ def trade_off(
 
     maps: {title: list of Family}, a plot each. loss: points of clean accuracy that Bob bears, where
     the line stands.
-    least: where the axis begins; farthest: all that costs more is drawn there. limits: {title: kept
+    least, farthest: ends of the axis, where all beyond them is drawn. limits: {title: kept
     below which the judge is more likely to acquit}, shaded; by default all within the loss. Shape
     2i + 1 is the line of plot i from 0.
     """
-    top, traces, shapes = 1.06, [], []
+    top, ends, traces, shapes = 1.06, (least, farthest), [], []
     for number, (title, families) in enumerate(maps.items(), 1):
-        traces += [trace for one in families for trace in _family(one, number, farthest)]
+        traces += [trace for one in families for trace in _family(one, number, ends)]
         place, high = (
             dict(xref=at(number)["xaxis"], yref=at(number)["yaxis"]),
             (limits or {}).get(title, top),
@@ -316,12 +329,12 @@ def trade_off(
     return figure(traces, height, **layout, shapes=shapes, margin=dict(b=130) | (margin or {}))
 
 
-def _family(one, plot, farthest):
-    """The traces of a Family: single networks, then means."""
+def _family(one, plot, ends):
+    """The traces of a Family: single networks, then means; ends: of the axis of losses."""
     look = dict(color=one.colour, symbol=one.symbol, dash="solid")
-    lost = np.minimum(np.asarray(one.lost, float), farthest)
+    lost = np.clip(np.asarray(one.lost, float), *ends)
     if one.runs is not None:
-        x, y = np.minimum(np.asarray(one.runs[0], float), farthest), np.asarray(one.runs[1], float)
+        x, y = np.clip(np.asarray(one.runs[0], float), *ends), np.asarray(one.runs[1], float)
         small = dict(color=one.colour, symbol=one.symbol, size=5)
         more = dict(legendgroup=one.name, opacity=0.35, hoverinfo="skip", marker=small)
         yield points(x, y, f"{one.name}, a run", look, plot, "markers", False, **more)
@@ -332,14 +345,12 @@ def _family(one, plot, farthest):
     )
     marker = dict(color=one.colour, symbol=symbols, size=11, line=dict(width=2, color=one.colour))
     mode = "lines+" * one.joined + "markers" + "+text" * (one.texts is not None)
-    more = dict(
-        marker=marker, textposition="middle right", hovertemplate="%{customdata}<extra></extra>"
-    )
+    more = dict(marker=marker, textposition=one.side, hovertemplate="%{customdata}<extra></extra>")
     more |= dict(customdata=list(one.labels if one.labels is not None else [one.name] * len(lost)))
     if one.texts is not None:
         more["text"] = list(one.texts)
     if one.joined:
-        more["line"] = dict(color=one.colour, width=1.5)
+        more["line"] = dict(color=one.colour, width=1.5, dash=one.dash)
     if one.spans is not None:
         left, right, low, high = (np.asarray(part, float) for part in one.spans)
         bars = dict(color=one.colour, thickness=1, width=0, type="data", symmetric=False)
@@ -382,9 +393,9 @@ def blank(height=380, **layout):
     return go.Figure(layout=dict(template=TEMPLATE, height=height, **layout))
 
 
-def _narrow(titles, columns=None):
-    """Titles of plots beside each other, in lines that fit when they share half a screen."""
-    return ["<br>".join(textwrap.wrap(title, 40 // (columns or len(titles)))) for title in titles]
+def _wrapped(title, letters):
+    """A title in lines of at most so many letters; one that has its lines already stays so."""
+    return title if "<br>" in title else "<br>".join(textwrap.wrap(title, int(letters)))
 
 
 def curves(names=("unmarked", "wrong label", "new label"), epochs=4):
@@ -453,7 +464,7 @@ def confidences(groups, label, bins=20):
             steps = dict(line=line(look[name], shape="hvh")["line"])
             centres = (edges[:-1] + edges[1:]) / 2
             traces.append(points(centres, share, name, look[name], plot, legend=plot == 1, **steps))
-    x = dict(title=_narrow([label, label])[0], range=[-0.02, 1.02], tickformat=".0%")
+    x = dict(title=_wrapped(label, 20), range=[-0.02, 1.02], tickformat=".0%")
     y = dict(title="share of images", tickformat=".0%", range=[-0.02, 1.03])
     return figure(traces, 400, **plots(list(groups), x=x, y=y))
 
@@ -478,7 +489,7 @@ def bars(rates, title, y_title, intervals=None):
             trace["error_y"] = dict(type="data", thickness=1.5) | ends
         traces.append(trace)
     y = dict(title=y_title, range=[0, 1.08], tickformat=".0%")
-    return figure(traces, title=dict(text=_narrow([title])[0]), yaxis=y, barmode="group")
+    return figure(traces, title=dict(text=_wrapped(title, 40)), yaxis=y, barmode="group")
 
 
 def pictures(rows, captions=None, size=96):
