@@ -17,7 +17,7 @@ from wmlab.attacks.base import (
     seeded,
     with_weights,
 )
-from wmlab.training import predict
+from wmlab.training import logits, predict
 
 MODES = {  # name: (tune all layers, start the last one anew)
     "FTAL": (True, False),
@@ -62,12 +62,30 @@ def fine_tune(model, data, mode="FTAL", tuning=None, seed=0):
     last = output_layer(model)
     seeded(seed)
     tuned = copied(model, skip=[last] if anew else [])
-    for layer in tuned.layers[:-1]:
-        layer.trainable = (
-            layer.trainable and everything
-        )  # a frozen batch norm keeps its statistics too
-    fit(tuned, data.x_train, data.y_train, tuning or Tuning(), hard_loss())
+    trained, images = tuned, data.x_train
+    if not everything:
+        for layer in tuned.layers[:-1]:
+            layer.trainable = False  # a frozen batch norm keeps its statistics too
+        if not _draws(tuned):
+            trained, images = _last_alone(tuned, images)
+    fit(trained, images, data.y_train, tuning or Tuning(), hard_loss())
     return with_weights(model, tuned)
+
+
+def _draws(model):
+    """Whether a layer draws random numbers while it is trained, as dropout and mirroring do."""
+    weights = {id(weight) for weight in model.weights}
+    return any(id(variable) not in weights for variable in model.variables)
+
+
+def _last_alone(model, images):
+    """The model's last layer as a model of its own, and what the layers before it make of the
+    images. Trained on that, it learns what it would in the model with all other layers frozen, and
+    the other layers compute each image once instead of once an epoch.
+    """
+    last = model.layers[-1]
+    features = logits(keras.Model(model.inputs[0], last.input), images)
+    return keras.Sequential([keras.Input(features.shape[1:]), last]), features
 
 
 class _Still(keras.Model):
@@ -145,8 +163,8 @@ def refit(
     """
     if not 0 < decay <= 1 or not elastic >= 0 or measured_on < 1:
         raise ValueError(
-            f"decay is {decay}, elastic {elastic}, measured_on {measured_on}: decay lies above 0 and not above 1, "
-            "elastic is 0 or more, and the Fisher information needs an image"
+            f"decay is {decay}, elastic {elastic}, measured_on {measured_on}: decay lies above 0 "
+            "and not above 1, elastic is 0 or more, and the Fisher information needs an image"
         )
     Tuning(epochs, batch, learning_rate)  # checks them
     check_labels_fit(model, data)
