@@ -39,6 +39,8 @@ def test_plots_stand_beside_and_below_each_other_without_touching():
                 apart = left > other[1] or right < other[0] or low > other[3] or high < other[2]
                 assert apart
         assert [note["text"] for note in layout["annotations"]] == list(titles)
+    titles = figures.plots(["two words", "two<br>own lines"], widths=[8, 92])["annotations"]
+    assert [note["text"] for note in titles] == ["two<br>words", "two<br>own lines"]
     own = figures.plots(["a", "b"], y=dict(title="y"), each={2: {"y": dict(side="right")}})
     assert own["yaxis"]["title"] == "y" and own["yaxis2"]["title"] is None
     assert own["yaxis2"]["matches"] == "y" and own["yaxis2"]["side"] == "right"
@@ -67,12 +69,13 @@ def family(**changes):
 def test_the_trade_off_map_draws_what_attacks_cost_and_a_line_to_move():
     spans = ([0.5, 40], [1.5, 60], [0.8, 0], [1.0, 0.2])
     marks = {
-        "one": [family(runs=([0, 99], [1, 0]), joined=True, texts=["", "x"])],
+        "one": [family(runs=([-9, 99], [1, 0]), joined=True, texts=["", "x"], dash="dot")],
         "two": [family(open=[False, True], spans=spans)],
     }
     figure = valid(figures.trade_off(marks, 2.0, farthest=30, limits={"one": 0.3}))
     small, large, other = figure["data"]
-    assert small["x"].tolist() == [0, 30] and large["x"].tolist() == [1, 30], "far ones at the edge"
+    assert small["x"].tolist() == [-3, 30] and large["x"].tolist() == [1, 30], "ends of the axis"
+    assert large["line"]["dash"] == "dot" and large["textposition"] == "middle right"
     assert large["mode"] == "lines+markers+text" and other["mode"] == "markers"
     assert other["marker"]["symbol"] == ["circle", "circle-open"]
     assert np.allclose(other["error_x"]["array"], [0.5, 10]) and np.allclose(

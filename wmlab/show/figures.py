@@ -395,7 +395,8 @@ def blank(height=380, **layout):
 
 def _wrapped(title, letters):
     """A title in lines of at most so many letters; one that has its lines already stays so."""
-    return title if "<br>" in title else "<br>".join(textwrap.wrap(title, int(letters)))
+    lines = textwrap.wrap(title, int(letters), break_long_words=False)
+    return title if "<br>" in title else "<br>".join(lines)
 
 
 def curves(names=("unmarked", "wrong label", "new label"), epochs=4):
