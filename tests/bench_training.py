@@ -83,22 +83,13 @@ def drawn(batch, steps):
     return rng.random((batch * steps, 28, 28, 1), np.float32), rng.integers(0, 10, batch * steps)
 
 
-def together(name, batch, steps, epochs, networks, patches):
-    """Seconds of `fleet.embed`, and of its last epochs; patches: convolutions as patches, or mapped
-    as they are.
-    """
-    import jax
-
+def together(name, batch, steps, epochs, networks):
+    """Seconds of `fleet.embed`, and of its last epochs."""
     from wmlab import fleet
     from wmlab.datasets import Dataset
-    from wmlab.networks import network, patched
     from wmlab.schemes import Unmarked
     from wmlab.training import Recipe
 
-    if not patches:
-        fleet.patched = lambda model: model
-    elif jax.default_backend() != "cpu":
-        fleet.network = lambda *what: patched(network(*what))
     stamps = []
 
     class Clock(fleet.tqdm):
@@ -198,18 +189,11 @@ def scaled(how, networks, images, first, built, again):
     ]
 
 
-def compare(name, batch, steps, epochs, networks, ways, backends):
-    """The lines of a network: a fleet in several ways, and `fit` on several backends."""
+def compare(name, batch, steps, epochs, networks, backends):
+    """The lines of a network: a fleet, and `fit` on several backends."""
     images = batch * steps * epochs
-    lines = [
-        Line(
-            how,
-            networks,
-            images,
-            *on("jax", together, name, batch, steps, epochs, networks, patches),
-        )
-        for how, patches in ways.items()
-    ]
+    seconds = on("jax", together, name, batch, steps, epochs, networks)
+    lines = [Line("fleet", networks, images, *seconds)]
     for backend in backends:
         lines += scaled(
             f"fit on {backend}",
@@ -223,49 +207,22 @@ def compare(name, batch, steps, epochs, networks, ways, backends):
 def test_training(capsys):
     rate, work, device, gpu = on("jax", about, ["dense", "small_cnn", "mnist_cnn"])
     backends = ["jax"] if gpu else ["tensorflow", "jax"]
-    ways = {"fleet, convolutions as patches": True, "fleet, convolutions mapped": False}
+    few = MANY if gpu else 4
     found = {
-        "dense, batch 64, 200 steps": ("dense", 64, 50, 4, MANY, {"fleet": False}, backends[:1]),
-        "dense, batch 64, 1,000 steps": ("dense", 64, 200, 5, MANY, {"fleet": False}, backends[:1]),
-        "small_cnn, batch 128, 20 steps": (
-            "small_cnn",
-            128,
-            5,
-            4,
-            MANY if gpu else 4,
-            ways,
-            backends,
-        ),
-        "mnist_cnn, batch 128, 20 steps": (
-            "mnist_cnn",
-            128,
-            5,
-            4,
-            MANY if gpu else 4,
-            ways,
-            backends,
-        ),
+        "dense, batch 64, 200 steps": ("dense", 64, 50, 4, MANY, backends[:1]),
+        "dense, batch 64, 1,000 steps": ("dense", 64, 200, 5, MANY, backends[:1]),
+        "small_cnn, batch 128, 20 steps": ("small_cnn", 128, 5, 4, few, backends),
+        "mnist_cnn, batch 128, 20 steps": ("mnist_cnn", 128, 5, 4, few, backends),
     }
     if gpu:  # as long as a course's run, or compiling is all there is to see
-        found["mnist_cnn, batch 128, 1,000 steps"] = (
-            "mnist_cnn",
-            128,
-            100,
-            10,
-            MANY,
-            {"fleet": False},
-            backends,
-        )
+        title = "mnist_cnn, batch 128, 1,000 steps"
+        found[title] = ("mnist_cnn", 128, 100, 10, MANY, backends)
     tables = {title: compare(*what) for title, what in found.items()}
     with capsys.disabled():
         print(f"\n{device}; matrix product {rate / 1e9:,.0f} GFLOP/s")
         for title, lines in tables.items():
             show(title, lines, rate / work[found[title][0]])
-        for title in [
-            title
-            for title, lines in tables.items()
-            if lines[0].networks == MANY and lines[0].how == "fleet"
-        ]:
+        for title in [title for title, lines in tables.items() if lines[0].networks == MANY]:
             together, each, once = tables[title][:3]
             print(
                 f"{title}: {MANY} networks take a fleet {together.first:.1f} s, and fit {each.first:.0f} s if each compiles, "

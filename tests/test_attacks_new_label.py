@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wmlab import attacks, models
-from wmlab.attacks import Tuning, extraction, new_label
+from wmlab.attacks import extraction, new_label
 from wmlab.datasets import load
 from wmlab.schemes import NewLabel, WrongLabel
 from wmlab.suspects import LocalSuspect, SuspectError
@@ -124,43 +124,6 @@ def test_bob_finds_the_output_that_never_wins(shipped, digits):
     )
 
 
-@pytest.mark.slow
-@pytest.mark.trains
-def test_neural_cleanse_finds_a_planted_trapdoor(data):
-    """Labels 0 to 4 need a tenth of the picture each; one white pixel is enough for label 5."""
-    kernel = np.zeros((28 * 28, 6), np.float32)
-    for label in range(5):
-        kernel[label * 78 : label * 78 + 78, label] = 0.5
-    kernel[783, 5] = 60
-    model = keras.Sequential(
-        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(6)]
-    )
-    model.layers[-1].set_weights([kernel, np.array([0] * 5 + [-10], np.float32)])
-    few = dataclasses.replace(
-        data,
-        x_train=np.tile(data.x_train[:40], (20, 1, 1, 1)),
-        y_train=np.tile(data.y_train[:40], 20),
-    )
-    before = model.get_weights()
-    table = attacks.neural_cleanse(model, few, tuning=Tuning(3, 40, 0.2))
-    assert table.index.tolist() == list(range(6)) and table["norm"].idxmin() == 5
-    assert table["flagged"].tolist() == [False] * 5 + [True] and (table["success"] >= 0.95).all()
-    assert table["norm"][5] < 0.5 * 784 / (1 + np.exp(3)), (
-        "the mask has not shrunk from where it started"
-    )
-    deviations = (table["norm"] - table["norm"].median()).abs()
-    assert table["anomaly"].abs().tolist() == pytest.approx(
-        (deviations / (1.4826 * deviations.median())).tolist()
-    )
-    assert (
-        all(
-            np.array_equal(one, other)
-            for one, other in zip(before, model.get_weights(), strict=True)
-        )
-        and model.trainable
-    )
-
-
 # extraction
 
 
@@ -269,10 +232,6 @@ def test_overwriting_starts_from_the_stolen_model(scheme, outputs, trained, data
         (
             lambda shipped, data: attacks.lower_bias(shipped["new_label"], data, -1),
             "by is -1, but must be 0 or more",
-        ),
-        (
-            lambda shipped, data: attacks.neural_cleanse(shipped["new_label"], data, weight=-1),
-            "weight is -1",
         ),
         (
             lambda shipped, data: attacks.extract(shipped["new_label"], data, "logits"),

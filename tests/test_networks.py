@@ -5,15 +5,12 @@ beside keras' own.
 import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from wmlab.networks import (
     MNIST_DEVIATION,
     MNIST_MEAN,
     NETWORKS,
-    PatchConv2D,
     network,
-    patched,
     whiten,
 )
 
@@ -250,113 +247,3 @@ def test_unknown_network(name):
         match=f"unknown network {name!r}: choose one of mnist_cnn, small_cnn, dense, cifar_cnn",
     ):
         network(name, 10)
-
-
-def slopes(layer, images, weight):
-    """Values of a layer, and the gradients of their weighted sum for its weights and for the
-    images; numpy arrays.
-    """
-    values = [variable.value for variable in layer.trainable_variables]
-
-    def total(values, images):
-        answer = layer.stateless_call(values, [], images)[0]
-        return keras.ops.sum(answer * weight), answer
-
-    if keras.config.backend() == "jax":
-        import jax
-
-        (_, answer), found = jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True))(
-            values, images
-        )
-        found = [*found[0], found[1]]
-    else:
-        import tensorflow as tf
-
-        images = tf.Variable(images)
-        with tf.GradientTape() as tape:
-            tape.watch(values)
-            loss, answer = total(values, images)
-        found = tape.gradient(loss, [*values, images])
-    return [keras.ops.convert_to_numpy(array) for array in (answer, *found)]
-
-
-@pytest.mark.trains
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("size", [1, 3, 4, 5, (2, 5)])
-@pytest.mark.parametrize("bias, activation", [(True, "relu"), (False, None)])
-def test_patches_and_a_product_are_a_convolution(size, padding, bias, activation):
-    options = dict(
-        kernel_size=size,
-        padding=padding,
-        use_bias=bias,
-        activation=activation,
-        bias_initializer="random_normal",
-    )
-    plain, patches = layers.Conv2D(6, **options), PatchConv2D(6, **options)
-    images = RNG.normal(size=(5, 9, 7, 3)).astype(np.float32)  # wider one way than the other
-    for layer in (plain, patches):
-        layer.build(images.shape)
-    patches.set_weights(plain.get_weights())
-    weight = RNG.normal(size=plain.compute_output_shape(images.shape)).astype(np.float32)
-    expected = slopes(plain, images, weight)
-    assert len(expected) == (4 if bias else 3) and all(array.any() for array in expected)
-    for found, right in zip(slopes(patches, images, weight), expected, strict=True):
-        assert found.shape == right.shape
-        assert np.allclose(found, right, rtol=1e-5, atol=1e-5 * np.abs(right).max())
-
-
-@pytest.mark.trains
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_patched_network_is_the_same_with_the_same_weights(name):
-    keras.utils.set_random_seed(0)
-    model = network(name, 11)
-    model.set_weights(
-        [weight + RNG.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()]
-    )
-    before, kinds = model.get_weights(), [layer.__class__ for layer in model.layers]
-    made = patched(model)
-    assert [weight.path.split("/", 1)[1:] for weight in made.weights] == [
-        weight.path.split("/", 1)[1:] for weight in model.weights
-    ]
-    made.set_weights(before)
-    images = RNG.random((5, *SHAPES[name]), np.float32)
-    found, expected = made.predict(images, verbose=0), model.predict(images, verbose=0)
-    assert np.allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
-    assert [layer.__class__ for layer in made.layers] == [
-        PatchConv2D if kind is layers.Conv2D else kind for kind in kinds
-    ]
-    assert [layer.__class__ for layer in model.layers] == kinds
-    assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), before, strict=True)), (
-        "the given network was changed"
-    )
-
-
-@pytest.mark.parametrize(
-    "option", [{"strides": 2}, {"strides": (1, 2)}, {"dilation_rate": 2}, {"groups": 2}]
-)
-def test_only_plain_convolutions_of_stride_1_are_patched(option):
-    model = keras.Sequential(
-        [keras.Input((8, 8, 4)), layers.Conv2D(4, 3, **option), layers.Conv2D(4, 3)]
-    )
-    first, second = patched(model).layers
-    assert first.__class__ is layers.Conv2D and second.__class__ is PatchConv2D
-    assert {name: first.get_config()[name] for name in option} == {
-        name: model.layers[0].get_config()[name] for name in option
-    }
-
-
-def test_layers_of_other_kinds_stay_what_they_are():
-    class Strange(layers.Conv2D):
-        """A convolution by inheritance, but with a call of its own."""
-
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 4)),
-            Strange(4, 3),
-            layers.Conv2DTranspose(4, 3),
-            layers.DepthwiseConv2D(3),
-        ]
-    )
-    assert [layer.__class__ for layer in patched(model).layers] == [
-        layer.__class__ for layer in model.layers
-    ]

@@ -169,55 +169,6 @@ def whiten(model, images):
     model.get_layer("whitening").set_weights([np.concatenate([filters, -filters], axis=-1)])
 
 
-class PatchConv2D(layers.Conv2D):
-    """A convolution of stride 1 as patches and one matrix product. Mapped over many networks it
-    stays a product, where a convolution turns into a grouped one, which a CPU computes several
-    times slower (`make bench-training`).
-    """
-
-    def call(self, images):
-        rows, columns = self.kernel_size
-        if self.padding == "same":
-            images = keras.ops.pad(
-                images,
-                [(0, 0), ((rows - 1) // 2, rows // 2), ((columns - 1) // 2, columns // 2), (0, 0)],
-            )
-        height, width = images.shape[1] - rows + 1, images.shape[2] - columns + 1
-        parts = [
-            images[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)
-        ]
-        answer = keras.ops.concatenate(parts, axis=-1) @ keras.ops.reshape(
-            self.kernel, (-1, self.filters)
-        )
-        return self.activation(answer + self.bias if self.use_bias else answer)
-
-
-def patched(model):
-    """The Sequential network with its convolutions of stride 1 written as patches, untrained; it
-    shares all other layers.
-    """
-
-    def same(layer):  # from_config would import TensorFlow, whatever the backend
-        if (
-            layer.__class__ is layers.Conv2D
-            and layer.strides == layer.dilation_rate == (1, 1)
-            and layer.groups == 1
-        ):
-            return PatchConv2D(
-                layer.filters,
-                layer.kernel_size,
-                padding=layer.padding,
-                activation=layer.activation,
-                use_bias=layer.use_bias,
-                name=layer.name,
-            )
-        return layer
-
-    return keras.Sequential(
-        [keras.Input(model.input_shape[1:]), *map(same, model.layers)], name=model.name
-    )
-
-
 NETWORKS = {
     "mnist_cnn": mnist_cnn,
     "small_cnn": small_cnn,

@@ -11,7 +11,6 @@ from wmlab.attacks.new_label import (
     drop_output,
     lower_bias,
     mask_output,
-    neural_cleanse,
     unused_outputs,
 )
 from wmlab.attacks.overwriting import overwrite
@@ -32,7 +31,6 @@ __all__ = [
     "halves",
     "lower_bias",
     "mask_output",
-    "neural_cleanse",
     "overwrite",
     "prune",
     "quantise",

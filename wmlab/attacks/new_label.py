@@ -1,16 +1,13 @@
 """Attacks on the new label itself: an output that no image needs can be found, and cut off."""
 
-import keras
 import numpy as np
-import pandas as pd
 
-from wmlab.attacks.base import Tuning, copied, fit, hard_loss, output_layer, seeded
+from wmlab.attacks.base import copied, output_layer
 from wmlab.networks import check_takes
 from wmlab.suspects import LocalSuspect
 from wmlab.training import logits, predict
 
 NEVER = -1e9  # a logit that never wins; finite, so that it can be saved and averaged
-FLAGGED = 2  # anomaly index above which Neural Cleanse calls a label a trapdoor
 
 
 def _label(model, data, label):
@@ -111,62 +108,3 @@ def unused_outputs(model, data):
     finds Δ.
     """
     return np.flatnonzero(answer_rates(model, data) == 0)
-
-
-class _Trigger(keras.Model):
-    """(1 - m) x + m p, answered by a model that stays as it is; m is a mask (height, width, 1), p a
-    picture.
-    """
-
-    def __init__(self, model, weight):
-        super().__init__(
-            name="trigger"
-        )  # a scope's name must not start with the underscore of the class
-        height, width, channels = model.input_shape[1:]
-        self.answer, self.weight = model, weight
-        self.answer.trainable = False
-        start = keras.initializers.RandomNormal(stddev=0.1, seed=0)
-        self.mask = self.add_weight(
-            shape=(height, width, 1), initializer=keras.initializers.Constant(-3.0), name="mask"
-        )
-        self.pattern = self.add_weight(
-            shape=(height, width, channels), initializer=start, name="pattern"
-        )
-
-    def call(self, images):
-        mask = keras.ops.sigmoid(self.mask)
-        self.add_loss(self.weight * keras.ops.sum(mask))
-        return self.answer(
-            (1 - mask) * images + mask * keras.ops.sigmoid(self.pattern), training=False
-        )
-
-
-def neural_cleanse(model, data, *, weight=0.01, tuning=None, seed=0):
-    """Neural Cleanse (Wang et al. 2019): for each of the Δ outputs the smallest trigger that turns
-    Bob's images into it.
-
-    Minimises cross-entropy towards the label plus `weight` · |mask|₁ over mask and pattern, on
-    data.x_train. (In the original the weight adapts to hold the success rate; here it is constant.)
-    Returns a table, a row a label: `norm` |mask|₁ in pixels, `success` the share of images that get
-    the label, `anomaly` how many deviations (1.4826 · the median deviation from the median) the
-    norm lies below the median of all, and `flagged` where that is above 2. Raises ValueError for
-    data that do not fit or a weight below 0.
-    """
-    if not 0 <= weight < np.inf:
-        raise ValueError(
-            f"weight is {weight}, but must be 0 or more: it is the price of a pixel of mask"
-        )
-    check_takes(model, data)
-    tuning, rows = tuning or Tuning(5, 64, 0.1), []
-    for label in range(model.output_shape[-1]):
-        seeded(seed)
-        trigger = _Trigger(copied(model), weight)
-        fit(trigger, data.x_train, np.full(len(data.x_train), label), tuning, hard_loss())
-        mask = keras.ops.convert_to_numpy(keras.ops.sigmoid(trigger.mask))
-        answers = trigger.predict(data.x_train, verbose=0).argmax(axis=1)
-        rows.append({"norm": float(mask.sum()), "success": float(np.mean(answers == label))})
-    table = pd.DataFrame(rows).rename_axis("label")
-    below = table["norm"].median() - table["norm"]
-    table["anomaly"] = below / (1.4826 * below.abs().median() or 1.0)
-    table["flagged"] = table["anomaly"] > FLAGGED
-    return table
