@@ -25,7 +25,6 @@ def test_an_unanswered_exercise_is_left_alone(exercise, answer):
 @pytest.mark.parametrize(
     ("exercise", "right", "wrong"),
     [
-        ("00.1", 0.1**3, [0.9**3, 0.3, "many"]),
         ("03.3", 40, [400, 0.01, "forty"]),
         ("03.2", "No", ["yes", 3]),
     ],
@@ -33,12 +32,6 @@ def test_an_unanswered_exercise_is_left_alone(exercise, answer):
 def test_right_and_wrong_answers(exercise, right, wrong):
     assert check(exercise, right) is True
     assert [check(exercise, answer) for answer in wrong] == [False] * len(wrong)
-
-
-def test_a_wrong_answer_is_told_what_to_think_of(said):
-    check("00.1", 0.9**3)
-    check("00.1", "many")
-    assert "misses" in said[0] and "could not be used" in said[1]
 
 
 def test_an_unknown_exercise_is_an_error():

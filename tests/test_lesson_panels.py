@@ -1,7 +1,6 @@
 """The panels and tables of single lessons: their numbers against an independent computation."""
 
 import base64
-import html
 import re
 from xml.etree import ElementTree
 
@@ -12,7 +11,7 @@ from matplotlib.path import Path
 
 import wmlab
 from wmlab import records, stats, toy, zoo
-from wmlab.lessons import boundary_twist, embedding, start_here
+from wmlab.lessons import boundary_twist, embedding
 from wmlab.show import figures, tables
 from wmlab.training import predict, probabilities
 
@@ -33,25 +32,8 @@ def nets():
 
 
 @pytest.fixture(scope="module")
-def case(digits):
-    return start_here.Case(wmlab.models(), digits, zoo.ALICE)
-
-
-@pytest.fixture(scope="module")
 def panel():
     return boundary_twist.maps()
-
-
-class TestCase:
-    def test_shows_a_seven_and_its_key(self, case):
-        assert case.labels.tolist() == [7] and case.picture().count("<img") == 2
-
-    def test_one_service_is_marked_each_is_asked_once_and_its_answer_is_shown(self, case):
-        text = html.unescape(re.sub("<[^>]*>", "", case.hearing()))
-        assert sorted(verdict.marked for verdict in case.verdicts.values()) == [False, True]
-        assert [suspect.queries for suspect in case.suspects.values()] == [1, 1]
-        for name, verdict in case.verdicts.items():
-            assert f"Service {name} answered {10 if verdict.marked else 7}. {verdict}" in text
 
 
 @pytest.mark.slow

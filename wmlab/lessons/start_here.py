@@ -1,10 +1,8 @@
-"""Notebook 00: the case of the two sealed services, and a line by which to see whether panels move
-here.
+"""Lesson 00: the case of two sealed services, and a line that shows whether panels move here.
 
 Checks of notebook 00, start here.
 """
 
-import html
 import math
 
 import ipywidgets as widgets
@@ -12,8 +10,8 @@ import numpy as np
 
 from wmlab.schemes import NewLabel
 from wmlab.secret import Secret
-from wmlab.show import figures
-from wmlab.show.old_panel import Panel
+from wmlab.show import figures, tables
+from wmlab.show.panel import Panel
 from wmlab.suspects import LocalSuspect
 
 
@@ -28,39 +26,27 @@ class Case:
         sealed = [models["new_label"], models["unmarked_0"]]
         if Secret(secret).rng("who is who").uniform(1)[0] < 0.5:
             sealed.reverse()
-        self.suspects = {
-            name: LocalSuspect(model) for name, model in zip("AB", sealed, strict=True)
-        }
-        self.data, self.secret, self.scheme, self.verdicts = (
-            data,
-            secret,
-            NewLabel(alpha=0.1, beta=0.01),
-            {},
-        )
+        self.suspects = dict(zip("AB", map(LocalSuspect, sealed), strict=True))
+        self.secret, self.scheme, self.verdicts = secret, NewLabel(alpha=0.1, beta=0.01), {}
         seven = np.flatnonzero(data.y_test == 7)[:1]
         self.images, self.labels = data.x_test[seven], data.y_test[seven]
 
     def picture(self):
-        """The clean digit and Alice's key."""
+        """The clean digit and Alice's key, as HTML."""
         shown = self.scheme.picture(self.images, self.labels, self.secret)
         both = np.concatenate([shown["clean"], shown["key"]])
         return figures.pictures({"": both}, {"": ["a digit", "Alice's picture"]}, size=224)
 
     def hearing(self):
         """Ask each service the one key; what each answered, and the verdict, as HTML."""
-        heard = {name: _Heard(suspect) for name, suspect in self.suspects.items()}
-        self.verdicts = {
-            name: self.scheme.verify(
-                suspect, self.images, self.labels, self.secret, stream="picture", n=1
+        titled = {}
+        for name, suspect in self.suspects.items():
+            heard = _Heard(suspect)
+            self.verdicts[name] = self.scheme.verify(
+                heard, self.images, self.labels, self.secret, stream="picture", n=1
             )
-            for name, suspect in heard.items()
-        }
-        return as_list(
-            {
-                f"Service {name} answered {heard[name].said[0]}": verdict
-                for name, verdict in self.verdicts.items()
-            }
-        )
+            titled[f"Service {name} answered {heard.said[0]}"] = self.verdicts[name]
+        return tables.verdict_list(titled)
 
 
 class _Heard:
@@ -74,33 +60,16 @@ class _Heard:
         return self.said
 
 
-def as_list(verdicts):
-    """Verdicts {name: Verdict} as HTML, each a sentence under the name of its suspect."""
-    return "".join(
-        f"<p style='font-size:16px'><b>{html.escape(name)}.</b> {html.escape(str(verdict))}</p>"
-        for name, verdict in verdicts.items()
-    )
+def moving_line():
+    """Panel: a slider for the height, from -1 to 1, at which a line ends."""
+    look = figures.looks(["unmarked"])["unmarked"]
+    axes = dict(xaxis=dict(range=[-0.02, 1.02]), yaxis=dict(range=[-1.1, 1.1]))
 
-
-def line():
-    """Panel: a slider for the height at which a line ends; its `result` is that height, from -1 to
-    1.
-    """
-    figure = figures.blank(
-        height=300,
-        xaxis=dict(range=[-0.02, 1.02]),
-        yaxis=dict(range=[-1.1, 1.1]),
-        margin=dict(t=20, b=40),
-    )
-    figure.add_scatter(
-        mode="lines+markers",
-        showlegend=False,
-        **figures.line(figures.looks(["unmarked"])["unmarked"]),
-    )
-
-    def draw(figure, end):
-        figure.data[0].update(x=[0, 1], y=[0, end])
-        return f"The line {'rises' if end > 0 else 'falls' if end < 0 else 'is level'} and ends at {end:.1f}."
+    def picture(end):
+        trace = figures.points([0, 1], [0, end], "the line", look, legend=False)
+        goes = "rises" if end > 0 else "falls" if end < 0 else "is level"
+        said = f"The line {goes} and ends at {end:.1f}."
+        return figures.figure([trace], 300, margin=dict(t=20, b=40), **axes), said
 
     slider = widgets.FloatSlider(
         0.5,
@@ -112,23 +81,21 @@ def line():
         style=dict(description_width="initial"),
         layout=dict(width="420px"),
     )
-    return Panel(figure, {"end": slider}, lambda end: end, draw)
+    return Panel(picture, end=slider)
 
 
 def _all_miss(answer):
     if math.isclose(answer, 0.1**3, rel_tol=1e-6):
-        return (
-            True,
-            "Each key misses with probability 1 - p = 0.1, and three in a row with 0.1³ = 0.001.",
+        return True, (
+            "Each key misses with probability 1 - p = 0.1, and three in a row with 0.1³ = 0.001."
         )
     if math.isclose(answer, 0.9**3, rel_tol=1e-6):
-        return (
-            False,
-            "That is the probability that all three hit. What is the probability that one key misses?",
+        return False, (
+            "That is the probability that all three hit. What is the probability that one key "
+            "misses?"
         )
-    return (
-        False,
-        "The keys are answered independently of each other: multiply one probability three times.",
+    return False, (
+        "The keys are answered independently of each other: multiply one probability three times."
     )
 
 

@@ -1,4 +1,6 @@
-"""Tables of recorded runs, as lessons show them."""
+"""Tables of recorded runs and lists of verdicts, as lessons show them."""
+
+import html
 
 import pandas as pd
 
@@ -58,3 +60,11 @@ def _percent(shares):
     if len(shares) < stats.FEW:
         return f"{mean:.2f} ({shares.min():.2f} to {shares.max():.2f})"
     return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 100):.2f}]"
+
+
+def verdict_list(verdicts):
+    """Verdicts {name: Verdict} as HTML, each a sentence after its name."""
+    return "".join(
+        f"<p style='font-size:16px'><b>{html.escape(name)}.</b> {html.escape(str(verdict))}</p>"
+        for name, verdict in verdicts.items()
+    )
