@@ -114,6 +114,7 @@ def plots(
     gap=0.06,
     between=0.16,
     widths=None,
+    heights=None,
     x=None,
     y=None,
     each=None,
@@ -123,29 +124,29 @@ def plots(
     **plots(…))`.
 
     titles: of the plots, in reading order, "" for none. gap, between: room between columns and
-    between rows, in [0, 1]. widths: relative, of the columns. x, y: what all axes have in common.
-    each: {number of the plot, from 1: {"x": …, "y": …}} on top of that. shared_y: tick labels and
-    title of y at the first plot of a row only. Traces name their plot by `at(number)`.
+    between rows, in [0, 1]. widths, heights: relative, of columns and rows. x, y: what all axes
+    have in common. each: {number of the plot, from 1: {"x": …, "y": …}} on top of that. shared_y:
+    tick labels and title of y at the first plot of a row only. Traces name their plot by `at`.
     """
     columns = -(-len(titles) // rows)
     widths = np.array(widths or [1] * columns, float)
     widths *= (1 - gap * (columns - 1)) / widths.sum()
-    tall = (1 - between * (rows - 1)) / rows
+    heights = np.array(heights or [1] * rows, float)
+    heights *= (1 - between * (rows - 1)) / heights.sum()
     layout, words = {}, []
     for number, title in enumerate(titles, 1):
         row, column = divmod(number - 1, columns)
         left = float(widths[:column].sum() + gap * column)
-        right, top = left + float(widths[column]), 1 - row * (tall + between)
+        right = left + float(widths[column])
+        top = 1 - float(heights[:row].sum() + between * row)
+        bottom = max(top - float(heights[row]), 0)
         name, own = _axis(number), (each or {}).get(number, {})
         hidden = dict(showticklabels=False, title=None) if shared_y and column else {}
         layout[f"xaxis{name}"] = (
             dict(domain=[left, right], anchor=f"y{name}") | (x or {}) | own.get("x", {})
         )
         layout[f"yaxis{name}"] = (
-            dict(domain=[max(top - tall, 0), top], anchor=f"x{name}")
-            | (y or {})
-            | hidden
-            | own.get("y", {})
+            dict(domain=[bottom, top], anchor=f"x{name}") | (y or {}) | hidden | own.get("y", {})
         )
         if shared_y and column:
             layout[f"yaxis{name}"]["matches"] = f"y{_axis(row * columns + 1)}"
