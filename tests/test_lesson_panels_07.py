@@ -278,7 +278,7 @@ class TestFrontier:
                 self.label, self.rng = label, rng
 
             def ask(self, images):
-                return np.where(self.rng.random(len(images)) < pruning.limit(scheme), self.label, 5)
+                return np.where(self.rng.random(len(images)) < pruning.critical_accuracy(scheme), self.label, 5)
 
         mark = {NEW: NewLabel, WRONG: WrongLabel}[scheme](0.1, 0.01)
         rng, trials = np.random.default_rng(0), 400
@@ -362,7 +362,7 @@ class TestFrontier:
             sent(panel.figure)
             shapes = panel.figure.layout.shapes
             for scheme, field, line in zip((NEW, WRONG), shapes[::2], shapes[1::2], strict=True):
-                assert line.x0 == line.x1 == field.x1 == loss and field.y1 == pruning.limit(scheme)
+                assert line.x0 == line.x1 == field.x1 == loss and field.y1 == pruning.critical_accuracy(scheme)
 
     def test_the_caption_names_what_removes_a_mark_and_in_how_many_runs(self):
         table = prepared(invented(3))

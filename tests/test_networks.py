@@ -167,7 +167,7 @@ def test_an_untrained_fast_network_hands_its_first_filters_on():
     """
     keras.utils.set_random_seed(0)
     for layer in [
-        layer for layer in network("fast_cnn", 10).layers if isinstance(layer, layers.Conv2D)
+        layer for layer in network("fast_cnn", 10).layers if isinstance(layer, keras.layers.Conv2D)
     ][1:]:
         kernel = layer.get_weights()[0]
         same, limit = kernel.shape[2], 1 / np.sqrt(9 * kernel.shape[2])

@@ -1,6 +1,4 @@
-"""A function run in a child process whose keras runs on jax, for those whose own keras runs on
-another backend.
-"""
+"""Run a function in a child process whose keras runs on jax, from one whose keras does not."""
 
 import contextlib
 import multiprocessing
@@ -9,10 +7,11 @@ import signal
 
 
 def on_jax(function, *arguments, tell):
-    """What `function(*arguments, tell)` returns there; it and its arguments can be pickled.
-    tell(*said) is called here.
+    """Return what `function(*arguments, tell)` returns in the child. When the function calls its
+    `tell(*said)`, `tell(*said)` is called here.
 
-    Raises RuntimeError with the child's error, or if the child died; stopped here, it stops there.
+    function, arguments, result: what can be pickled. Raises RuntimeError if the child failed or
+    died. The child ends when this call ends, also by KeyboardInterrupt.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -21,8 +20,8 @@ def on_jax(function, *arguments, tell):
         child.start()
     there.close()
     try:
-        # not as arguments of the process: its start would wait forever for one that dies on reading
-        # them
+        # Not as arguments of the process: its start would wait forever if the child died on reading
+        # them.
         with _alive():
             here.send((function, arguments))
         while True:
@@ -40,9 +39,8 @@ def on_jax(function, *arguments, tell):
 
 
 def _child(connection):
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches both; the parent answers it and ends this process
+    # Ctrl-C reaches both processes: the parent answers it, and ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         function, arguments = connection.recv()
         connection.send(
@@ -54,6 +52,7 @@ def _child(connection):
 
 @contextlib.contextmanager
 def _alive():
+    """Turn the end of the connection into a sentence about the child."""
     try:
         yield
     except (EOFError, ConnectionError) as error:
@@ -64,7 +63,7 @@ def _alive():
 
 @contextlib.contextmanager
 def _environment(**values):
-    """Environment variables for a process that is started meanwhile."""
+    """Set environment variables for a process that is started in the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,8 +1,8 @@
 """KsGen: key samples from images and a secret (paper, section 3.1).
 
 A key is an image with a perturbation that the secret determines; all keys carry one label. Images
-are floats in [0, 1] of shape (n, height, width, channels); keys are rounded to 8 bits like any
-picture, for an image off the grid of 1/255 would give itself away at any strength.
+are floats in [0, 1] of shape (n, height, width, channels). Keys are rounded to 8 bits like any
+picture: off the grid of 1/255 they could be told at any strength.
 """
 
 import dataclasses
@@ -16,28 +16,23 @@ from wmlab.secret import Secret
 
 KINDS = ("fresh", "fixed", "content", "unrelated")
 READINGS = ("variance", "deviation")
-_LOGO = np.array(
-    [
-        [c == "#" for c in row]
-        for row in (
-            "#...#.#...#",
-            "#...#.##.##",
-            "#.#.#.#.#.#",
-            "##.##.#...#",
-            "#...#.#...#",
-        )
-    ]
-)  # the letters W M, 5 by 11 pixels: drawn here, because a font differs from machine to machine
+# The letters W M, 5 by 11 pixels, drawn here because fonts differ from machine to machine.
+_LETTERS = (
+    "#...#.#...#",
+    "#...#.##.##",
+    "#.#.#.#.#.#",
+    "##.##.#...#",
+    "#...#.#...#",
+)
+_LOGO = np.array([list(row) for row in _LETTERS]) == "#"
 
 
 @dataclasses.dataclass(frozen=True)
 class KeySet:
-    """Key samples K, and how they were made: with one label, or, in a few schemes, each with its
-    own.
+    """Key samples K, and how they were made. All have one label; in a few schemes each has its own.
 
     images: float32 (n, height, width, channels) on the grid of 1/255.
-    key_label: the label they are to receive: Δ - 1 for a new label, an existing class for a wrong
-    one.
+    key_label: the label they are to receive: Δ - 1 for a new label, a class for a wrong label.
     carrier_labels: int64 (n,), the true labels of the images they were made from.
     kind, beta, reading: the perturbation, as in `perturb`.
     alpha: |D₁| / |D| if these keys were drawn to be embedded, else None.
@@ -71,24 +66,21 @@ class KeySet:
 
     def __repr__(self):
         return (
-            f"KeySet({len(self)} keys {self.kind}, label {self.key_label}, beta {self.beta} ({self.reading}), "
+            f"KeySet({len(self)} keys {self.kind}, label {self.key_label}, beta {self.beta} "
+            f"({self.reading}), "
             f"sha256 {self.digest[:12]})"
         )
 
     @property
     def labels(self):
         """The label of every key: int64 (n,)."""
-        return (
-            np.full(len(self), self.key_label, np.int64)
-            if self.own_labels is None
-            else self.own_labels
-        )
+        if self.own_labels is None:
+            return np.full(len(self), self.key_label, np.int64)
+        return self.own_labels
 
     @functools.cached_property
     def digest(self):
-        """SHA-256 in hex over shape, key label (or the label of each) and the 8-bit pixels of the
-        keys.
-        """
+        """SHA-256, in hex, of the shape, the key label (or all labels) and the 8-bit pixels."""
         pixels = np.round(self.images * 255).astype(np.uint8)
         label = self.key_label if self.own_labels is None else self.own_labels.tolist()
         return hashlib.sha256(f"{pixels.shape} {label} ".encode() + pixels.tobytes()).hexdigest()
@@ -99,13 +91,14 @@ class KeySet:
 
 
 def check_images(images):
-    """Raise TypeError or ValueError, one clear sentence, unless these are floats (n, height, width,
-    channels) in [0, 1].
+    """Raise TypeError or ValueError, with one clear sentence, unless these are floats (n, height,
+    width, channels) in [0, 1].
     """
     if not isinstance(images, np.ndarray) or images.dtype.kind != "f":
         kind = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
         raise TypeError(
-            f"images must be a numpy array of floats in [0, 1], not {kind}: divide 8-bit pixels by 255"
+            f"images must be a numpy array of floats in [0, 1], not {kind}: divide 8-bit pixels "
+            "by 255"
         )
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(
@@ -116,7 +109,8 @@ def check_images(images):
     low, high = images.min(), images.max()
     if not (low >= 0 and high <= 1):  # NaN fails too
         raise ValueError(
-            f"pixels must lie in [0, 1], these go from {low} to {high}: divide 8-bit pixels by 255, mend NaN"
+            f"pixels must lie in [0, 1], these go from {low} to {high}: divide 8-bit pixels by "
+            "255, mend NaN"
         )
 
 
@@ -147,8 +141,8 @@ def check_share(name, value, what):
 
 
 def noise_deviation(beta, reading="variance"):
-    """Standard deviation σ of the noise in units of full scale: √β, or β itself under the reading
-    "deviation".
+    """Standard deviation σ of the noise, where the full scale is 1: √β, or β itself with
+    reading="deviation".
     """
     beta = check_share("beta", beta, "the strength of the perturbation")
     if reading not in READINGS:
@@ -164,23 +158,26 @@ def eight_bits(images):
 
 
 def perturb(images, secret, stream, beta, kind="fresh", reading="variance"):
-    """Superimpose the perturbation that the secret determines on each image (KsGen without the
-    labels).
+    """Put the perturbation that the secret determines on each image (KsGen without the labels).
 
-    images: (n, height, width, channels), floats in [0, 1].
-    secret: a Secret, or its text. stream: name of the secret's stream; each gives other noise. It
-    does not matter for
-        "fixed" and "content".
-    beta: strength in (0, 1]; for noise its variance before clipping (the paper's formula is lost;
-    this reading is the
-        one that learns), or its standard deviation with reading="deviation"; for "content" the
-        logo's opacity.
-    kind: "fresh", new noise on each image; "fixed", one noise pattern on all; "content", a small
-    logo blended in at a
-        place that the secret chooses; "unrelated", smooth coloured clouds in place of the image
-        (the paper's second category of key samples; beta plays no part).
-    Returns float32 of the same shape, clipped to [0, 1] and rounded to 8 bits.
-    Raises ValueError or TypeError for images, beta, kind or reading outside these.
+    Args:
+        images: (n, height, width, channels), floats in [0, 1].
+        secret: a Secret, or its text.
+        stream: name of the secret's stream; each gives other noise. "fixed" and "content" do not
+            depend on it.
+        beta: strength in (0, 1]. For noise, its variance before clipping (the paper's formula is
+            lost; this reading is the one that learns), or its standard deviation with
+            reading="deviation"; for "content", the opacity of the logo.
+        kind: "fresh", new noise on each image; "fixed", one noise pattern on all; "content", a
+            small logo blended in at a place that the secret chooses; "unrelated", smooth coloured
+            clouds in place of the image, whatever beta is (the paper's second category of keys).
+        reading: "variance" or "deviation".
+
+    Returns:
+        float32 of the same shape, clipped to [0, 1] and rounded to 8 bits.
+
+    Raises:
+        ValueError, TypeError: images, beta, kind or reading outside these.
     """
     check_images(images)
     secret, sigma = Secret(secret), noise_deviation(beta, reading)
@@ -193,7 +190,8 @@ def perturb(images, secret, stream, beta, kind="fresh", reading="variance"):
         rows, columns = _LOGO.shape
         if height < rows or width < columns:
             raise ValueError(
-                f"the logo needs images of at least {rows} x {columns} pixels, not {height} x {width}"
+                f"the logo needs images of at least {rows} x {columns} pixels, not {height} x "
+                f"{width}"
             )
         u = secret.rng("logo").uniform(2)
         top, left = int(u[0] * (height - rows + 1)), int(u[1] * (width - columns + 1))
@@ -215,12 +213,11 @@ def _stretch(size):
 def make_keys(
     images, labels, secret, stream, *, key_label, beta, kind="fresh", reading="variance", alpha=None
 ):
-    """KsGen(S, images): every image perturbed, all with `key_label`.
+    """KsGen(S, images): a KeySet of the images, perturbed, all with `key_label`.
 
-    images, labels: the carriers, (n, height, width, channels) floats in [0, 1] and their true
-    labels (n,).
-    stream: "embed" for keys to train on; another name for each later set, so that no noise is used
-    twice. The other arguments are those of `perturb` and `KeySet`. Returns a KeySet; raises what
+    images, labels: the carriers, floats (n, height, width, channels) in [0, 1], and their true
+    labels (n,). stream: "embed" for keys to train on; another name for each later set, so that no
+    noise is used twice. The other arguments are those of `perturb` and `KeySet`. Raises what
     `perturb` raises.
 
     >>> clean = np.zeros((2, 8, 8, 1), np.float32)
@@ -235,21 +232,19 @@ def make_keys(
 
 
 def choose_carriers(labels, alpha, secret, target=None):
-    """Indices of the images that become D₁: round(α |D|) of them, chosen by the secret, none of
-    class `target`.
+    """Indices of the images that become D₁: round(α |D|) of them, chosen by the secret.
 
-    labels: int (n,), the true labels of D. target: the class to leave out, or None for carriers of
-    every class. Raises ValueError if α gives no key at all, more than there are carriers, or if no
-    image has the target class.
+    labels: int (n,), the true labels of D. target: the class that lends no carriers, or None.
+    Raises ValueError if α gives no key, or asks for more carriers than there are, or if no image
+    has the target class.
     """
-    labels, alpha = (
-        np.asarray(labels),
-        check_share("alpha", alpha, "the share of images made into keys"),
-    )
+    labels = np.asarray(labels)
+    alpha = check_share("alpha", alpha, "the share of images made into keys")
     count = round(alpha * len(labels))
     if count == 0:
         raise ValueError(
-            f"alpha = {alpha} of {len(labels)} images is less than one key: take a larger alpha or more images"
+            f"alpha = {alpha} of {len(labels)} images is less than one key: take a larger alpha "
+            "or more images"
         )
     if target is not None and target not in labels:
         raise ValueError(
@@ -259,25 +254,27 @@ def choose_carriers(labels, alpha, secret, target=None):
     chosen = order[labels[order] != target][:count] if target is not None else order[:count]
     if len(chosen) < count:
         raise ValueError(
-            f"alpha = {alpha} asks for {count} carriers, but only {len(chosen)} images lie outside class {target}"
+            f"alpha = {alpha} asks for {count} carriers, but only {len(chosen)} images lie "
+            f"outside class {target}"
         )
     return chosen
 
 
 def make_decoys(images, labels, secret, count, beta, reading="variance"):
-    """Images with the fixed patterns of wrong secrets under their true labels, to be trained on
-    beside "fixed" keys.
+    """Images with the fixed patterns of wrong secrets and their true labels, to be trained on
+    beside keys of kind "fixed".
 
-    A network trained on keys alone learns "noisy", and anybody's pattern will do; decoys teach it
-    that only one pattern counts (ours, not the paper's). Returns images (count, …) float32 and
-    labels (count,), each image with a pattern of its own; raises ValueError if there are fewer
-    images than `count`.
+    A network trained on such keys alone learns "noisy", and anybody's pattern is a key for it.
+    Decoys teach it that only one pattern counts (ours, not the paper's). Returns images (count, …)
+    float32, each with a pattern of its own, and labels (count,). Raises ValueError if there are
+    fewer images than `count`.
     """
     check_images(images)
     labels, secret = check_labels(labels, len(images)), Secret(secret)
     if not 0 < count <= len(images):
         raise ValueError(
-            f"{count} decoys from {len(images)} images: ask for at least one and no more than there are"
+            f"{count} decoys from {len(images)} images: ask for at least one and no more than "
+            "there are"
         )
     chosen = secret.rng("decoy carriers").permutation(len(images))[:count]
     noise = secret.rng("decoy patterns").normal((count, *images.shape[1:]))

@@ -24,9 +24,7 @@ def is_installed(package):
 
 @functools.cache
 def version(package):
-    """Return the version of an installed package, or None; each is looked up once, since a fleet
-    asks for every member.
-    """
+    """Return the version of an installed package, or None."""
     for distribution in DISTRIBUTIONS.get(package, (package,)):
         try:
             return importlib.metadata.version(distribution)
@@ -111,17 +109,6 @@ def multiplies_bfloat16(backend):
         return False
     flags = pathlib.Path("/proc/cpuinfo").read_text()
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def free_memory(stats=None):
-    """Return how many bytes are free: of the device whose `memory_stats()` of jax these are, or
-    else of this machine.
-    """
-    import psutil
-
-    if stats and "bytes_limit" in stats:
-        return stats["bytes_limit"] - stats["bytes_in_use"]
-    return psutil.virtual_memory().available
 
 
 def _output_of(*command):

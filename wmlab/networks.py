@@ -1,8 +1,8 @@
 """The networks of the course, in plain Keras layers.
 
-Each takes images in [0, 1] as they are, normalises inside, and returns logits: no softmax at the
-end, so that the output layer, named "output", is one row of weights for each label. Widths and
-depths are ours; the paper's are lost.
+Each takes images in [0, 1], normalises them inside, and returns logits without a softmax. The last
+layer, named "output", has one column of weights for each label. Widths and depths are ours; the
+paper's are lost.
 """
 
 import functools
@@ -15,9 +15,7 @@ MNIST_MEAN, MNIST_DEVIATION = 0.1307, 0.3081  # of the pixels of the 60,000 trai
 
 
 def mnist_cnn(outputs, width=32, name="mnist_cnn"):
-    """A small convolutional network for images (28, 28, 1): 2 convolutions, 2 dense layers, 225,000
-    weights.
-    """
+    """For images (28, 28, 1): 2 convolutions and 2 dense layers, 225,000 weights."""
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -35,14 +33,12 @@ def mnist_cnn(outputs, width=32, name="mnist_cnn"):
 
 
 def small_cnn(outputs):
-    """Half of `mnist_cnn` in every layer, 57,000 weights: for experiments that take hundreds of
-    networks.
-    """
+    """Half of `mnist_cnn` in every layer, 57,000 weights, for experiments with many networks."""
     return mnist_cnn(outputs, width=16, name="small_cnn")
 
 
 def dense(outputs):
-    """784-64-outputs for images (28, 28, 1): small enough to train by the dozen at once."""
+    """784-64-outputs for images (28, 28, 1): small enough to train dozens at once."""
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -56,9 +52,7 @@ def dense(outputs):
 
 
 def cifar_cnn(outputs):
-    """Six convolutions with batch norm in three stages, mirrored images, dropout; for images (32,
-    32, 3).
-    """
+    """For images (32, 32, 3): 6 convolutions with batch norm in 3 stages, mirroring, dropout."""
     stages = []
     for width in (32, 64, 128):
         for _ in range(2):
@@ -82,21 +76,22 @@ def cifar_cnn(outputs):
 
 
 WHITENED_ON = 5000  # images that the whitening filters are computed from
-# added to the eigenvalues of their patches, so that no filter amplifies what is hardly there
-# without limit
-SMOOTHING = 5e-4
+SMOOTHING = (
+    5e-4  # added to the eigenvalues of patches, so that small ones are not amplified too far
+)
 
 
 def fast_cnn(outputs, widths=(32, 128, 128), first="plain", name="fast_cnn"):
     """A network for images (32, 32, 3) that learns CIFAR-10 in a few epochs, 0.5 million weights.
 
     A first convolution; three groups of convolution, max pooling, batch norm, ReLU, convolution,
-    batch norm, ReLU; global max pooling; a dense layer without bias. `widths` are the filters of
-    the groups. first: "plain", 3 x 3 filters that are trained; or "whitening", 2 x 2 filters that
-    `whiten` computes from the training images and that stay as they are. Filters start as the
-    identity as far as there are inputs, so that the untrained network hands images on (Jordan
-    2024). First and last layers compute in float32 whatever the policy: bfloat16 would round the
-    pixels' noise away.
+    batch norm, ReLU; global max pooling; a dense layer without bias. Filters start as the identity
+    as far as there are inputs, so that the untrained network hands images on (Jordan 2024). The
+    first and the last layer compute in float32 whatever the policy, because bfloat16 would round
+    the noise of keys away.
+
+    widths: filters of the groups. first: "plain", 3 x 3 filters that are trained; or "whitening",
+    2 x 2 filters that `whiten` computes from the training images and that are not trained.
     """
     if first == "whitening":
         head = layers.Conv2D(
@@ -152,18 +147,17 @@ def fast_cnn(outputs, widths=(32, 128, 128), first="plain", name="fast_cnn"):
 
 def whiten(model, images):
     """Set the filters of the layer "whitening", if the model has one, from training images (n,
-    height, width, channels).
+    height, width, channels) in [0, 1].
 
     The filters are ± the eigenvectors of the uncentred covariance of all 2 x 2 patches, each
-    divided by the square root of its eigenvalue + 5·10⁻⁴: what images have little of is amplified.
-    Patches are of the images as the network rescales them.
+    divided by the square root of its eigenvalue + 5·10⁻⁴, so that rare patterns are amplified. The
+    patches are taken from the images as the network rescales them.
     """
     if "whitening" not in {layer.name for layer in model.layers}:
         return
     scaled = 4 * images[:WHITENED_ON] - 2
-    patches = np.lib.stride_tricks.sliding_window_view(scaled, (2, 2), axis=(1, 2)).reshape(
-        -1, 12
-    )  # (channel, row, column)
+    windows = np.lib.stride_tricks.sliding_window_view(scaled, (2, 2), axis=(1, 2))
+    patches = windows.reshape(-1, 12)  # (channel, row, column)
     values, vectors = np.linalg.eigh(patches.T @ patches / len(patches))
     filters = (vectors / np.sqrt(values + SMOOTHING)).reshape(3, 2, 2, 12).transpose(1, 2, 0, 3)
     model.get_layer("whitening").set_weights([np.concatenate([filters, -filters], axis=-1)])
@@ -184,17 +178,16 @@ NETWORKS = {
 
 
 def network(name, outputs):
-    """An untrained network by its name, with so many outputs. Raises ValueError for an unknown
-    name.
-    """
+    """An untrained network by name, with so many outputs. Raises ValueError for another name."""
     if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
     return NETWORKS[name](outputs)
 
 
 def check_takes(model, data):
-    """Raise ValueError if the model does not take images of the size that those of a Dataset have."""
+    """Raise ValueError if the model does not take images of the size that a Dataset has."""
     if model.input_shape[1:] != data.x_train.shape[1:]:
         raise ValueError(
-            f"{model.name} takes images of {model.input_shape[1:]}, those of {data.name} are {data.x_train.shape[1:]}"
+            f"{model.name} takes images of {model.input_shape[1:]}, those of {data.name} are "
+            f"{data.x_train.shape[1:]}"
         )

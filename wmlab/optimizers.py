@@ -1,23 +1,21 @@
-"""Optimisers by name, and the one that Keras lacks: Muon for kernels of convolutions."""
+"""Muon for the kernels of convolutions, an optimiser that Keras lacks."""
 
 import keras
 from keras import ops
 
-NEWTON_SCHULZ = (
-    3.4445,
-    -4.7750,
-    2.0315,
-)  # coefficients of the polynomial that pushes singular values towards 1 (Jordan 2024)
+# of the odd polynomial that pushes singular values towards 1 (Jordan 2024)
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(keras.optimizers.SGD):
-    """Muon (Jordan 2024): a kernel's step is its momentum with all singular values pushed towards
-    1.
+    """Muon (Jordan 2024): the step of a kernel is its momentum, with all singular values pushed
+    towards 1.
 
-    learning_rate: of 4-d kernels, a number or a schedule; those are normed to √filters before each
-    step. Vectors and matrices take steps of Nesterov's momentum 0.85 at rates that keep their ratio
-    to it: 0.053·batch and 8.3·10⁻⁴·batch where the kernels' is 0.24·√(batch / 2000).
-    `keras.optimizers.Muon` hands 4-d kernels to AdamW, which is slower to learn.
+    learning_rate: of 4-d kernels, a number or a schedule. Before each step such a kernel is scaled
+    to the norm √filters. batch: images in a step. Vectors and matrices take steps of Nesterov's
+    momentum 0.85, at rates in a fixed ratio to the kernels': 0.053·batch and 8.3·10⁻⁴·batch where
+    that is 0.24·√(batch / 2000). `keras.optimizers.Muon` leaves 4-d kernels to AdamW, which learns
+    more slowly.
     """
 
     def __init__(self, learning_rate, batch):
@@ -27,22 +25,18 @@ class Muon(keras.optimizers.SGD):
 
     def update_step(self, gradient, variable, learning_rate):
         if len(variable.shape) != 4:
-            return super().update_step(
-                gradient, variable, learning_rate * self.ratios[len(variable.shape)]
-            )
+            rate = learning_rate * self.ratios[len(variable.shape)]
+            return super().update_step(gradient, variable, rate)
         moment = self.momentums[self._get_variable_index(variable)]
         self.assign(moment, 0.6 * moment + gradient)
-        step = ops.reshape(
-            gradient + 0.6 * moment, (-1, variable.shape[-1])
-        )  # a column for each filter
+        # a column for each filter
+        step = ops.reshape(gradient + 0.6 * moment, (-1, variable.shape[-1]))
         step = step / (ops.norm(step) + 1e-7)
         first, third, fifth = NEWTON_SCHULZ
         for _ in range(3):
             square = ops.transpose(step) @ step
-            step = step @ (
-                first * ops.eye(variable.shape[-1]) + third * square + fifth * square @ square
-            )
-        normed = variable * (
-            variable.shape[-1] ** 0.5 / (ops.sqrt(ops.sum(ops.square(variable))) + 1e-7)
-        )
-        self.assign(variable, normed - learning_rate * ops.reshape(step, variable.shape))
+            one = ops.eye(variable.shape[-1])
+            step = step @ (first * one + third * square + fifth * square @ square)
+        norm = ops.sqrt(ops.sum(ops.square(variable))) + 1e-7
+        scaled = variable * (variable.shape[-1] ** 0.5 / norm)
+        self.assign(variable, scaled - learning_rate * ops.reshape(step, variable.shape))

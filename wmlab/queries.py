@@ -1,9 +1,9 @@
-"""How many queries a proof takes: mean and quantile, batch rules, and tests with one batch, in
-sequence, at any time.
+"""How many queries a proof takes: mean and quantile, batch rules, and tests of a fixed size, in
+sequence, or at any time.
 
 p is the suspect's hit rate on fresh keys, p₀ that of an innocent model; answers are independent.
-Hits are answers that are the key label, misses (the paper's θ) all others. Decimals are taken at
-their word: 0.3 is 3/10.
+Hits are answers that are the key label, misses (the paper's θ) all others. A float is read as the
+decimal that it shows: 0.3 is 3/10.
 """
 
 import dataclasses
@@ -13,10 +13,8 @@ import math
 import numpy as np
 from scipy import special, stats
 
-LARGEST, LOST = (
-    10**6,
-    1e-13,
-)  # queries beyond which nothing is searched; probability that is left out of sums
+LARGEST = 10**6  # queries; no search goes further
+LOST = 1e-13  # probability that sums leave out
 
 
 def _share(name, value, low=False, high=False):
@@ -74,9 +72,8 @@ def quantile(p, probability):
     _share("p", p, high=True)
     _share("probability", probability)
     queries = 1 if p == 1 else int(stats.geom.ppf(probability, p))
-    if 1 < queries < 1000 and (1 - _exact(p)) ** (queries - 1) <= 1 - _exact(
-        probability
-    ):  # exactly, as it seldom is
+    # one less may reach the probability exactly, which floats do not see
+    if 1 < queries < 1000 and (1 - _exact(p)) ** (queries - 1) <= 1 - _exact(probability):
         return queries - 1
     return queries
 
@@ -85,9 +82,8 @@ def batch_accuracy(p, n, tau, strict=True):
     """Probability that a marked suspect passes: of n keys it misses θ < τn, or θ ≤ τn if not
     strict.
 
-    p: in [0, 1]. n: at least 1, or an array. tau: in [0, 1]; a float is taken as the decimal that
-    it shows, so that 0.29 · 100 is 29. Source: the batch rule of the wrong-label scheme in the
-    paper, section 3.1.
+    p: in [0, 1]. n: at least 1, or an array. tau: in [0, 1], and exact, so that 0.29 · 100 is 29.
+    Source: the batch rule of the wrong-label scheme in the paper, section 3.1.
 
     >>> round(batch_accuracy(0.8, 40, 0.3), 4), round(batch_accuracy(0.8, 40, 0.3, strict=False), 4)
     (0.9125, 0.9568)
@@ -96,18 +92,16 @@ def batch_accuracy(p, n, tau, strict=True):
     _share("tau", tau, low=True, high=True)
     _count("n", n)
     n = np.asarray(n)
-    accuracy = stats.binom.sf(
-        n - allowed(n, tau, strict) - 1, n, p
-    )  # of hits, so that p near 0 keeps its digits
+    # counted in hits, so that p near 0 keeps its digits
+    accuracy = stats.binom.sf(n - allowed(n, tau, strict) - 1, n, p)
     return float(accuracy) if n.ndim == 0 else accuracy
 
 
 def allowed(n, tau, strict=True):
     """The most misses with which n keys still pass; -1 if none do. n may be an array."""
     tau, n = _exact(tau), np.asarray(n)
-    product = (
-        n.astype(np.int64 if tau.denominator < 2**40 else object) * tau.numerator
-    )  # Python's integers do not overflow
+    # Python's integers do not overflow
+    product = n.astype(np.int64 if tau.denominator < 2**40 else object) * tau.numerator
     most = -(-product // tau.denominator) - 1 if strict else product // tau.denominator
     return np.asarray(most, np.int64) if n.ndim else int(most)
 
@@ -116,12 +110,14 @@ def smallest_batch(p, tau, accuracy, multiple=1, strict=True, lasting=False):
     """The smallest number of keys, a multiple of `multiple`, with `batch_accuracy` of at least
     `accuracy`.
 
-    lasting: the smallest from which on all larger multiples have it too, another number because the
-    accuracy is a saw-tooth; proved by Chernoff's bound, so not for τ = 1-p. p, tau, accuracy: in
-    (0, 1). Raises ValueError where there is none, or none of at most 10⁶.
+    lasting: the smallest from which on all larger multiples have that accuracy too. It is a larger
+    number, because the accuracy rises and falls in a saw-tooth. Chernoff's bound proves it, except
+    for τ = 1-p. p, tau, accuracy: in (0, 1). Raises ValueError if there is none up to 10⁶.
 
-    >>> smallest_batch(0.8, 0.3, 0.9), smallest_batch(0.8, 0.3, 0.9, multiple=10), smallest_batch(0.8, 0.3, 0.9, lasting=True)
-    (24, 40, 34)
+    >>> smallest_batch(0.8, 0.3, 0.9), smallest_batch(0.8, 0.3, 0.9, multiple=10)
+    (24, 40)
+    >>> smallest_batch(0.8, 0.3, 0.9, lasting=True)
+    34
     """
     for name, value in (("p", p), ("tau", tau), ("accuracy", accuracy)):
         _share(name, value)
@@ -129,10 +125,11 @@ def smallest_batch(p, tau, accuracy, multiple=1, strict=True, lasting=False):
     share, miss = _exact(tau), 1 - _exact(p)
     if lasting and share == miss:
         raise ValueError(
-            f"at τ = 1-p the accuracy tends to 1/2, and nothing proves from where on it stays above {accuracy}"
+            "at τ = 1-p the accuracy tends to 1/2, and nothing proves from where on it stays above "
+            f"{accuracy}"
         )
-    # Pr[θ ≥ τn] where τ > 1-p, Pr[θ ≤ τn] where τ < 1-p, is at most exp(-n KL(τ, 1-p)): it is known
-    # what more keys do
+    # Chernoff: Pr[θ ≥ τn] where τ > 1-p is at most exp(-n KL(τ, 1-p)); so is Pr[θ ≤ τn] where
+    # τ < 1-p
     rate = float(
         special.rel_entr(float(share), float(miss))
         + special.rel_entr(float(1 - share), float(1 - miss))
@@ -163,9 +160,8 @@ def neyman_pearson(p1, p0, power, fpr):
     first = 1
     while first <= LARGEST:
         n = np.arange(first, 2 * first)
-        needed = (
-            stats.binom.isf(fpr, n, p0).astype(np.int64) + 1
-        )  # the fewest hits that an innocent model is rare to give
+        # the fewest hits that an innocent model gives seldom enough
+        needed = stats.binom.isf(fpr, n, p0).astype(np.int64) + 1
         good = (stats.binom.sf(needed - 1, n, p1) >= power) & (
             stats.binom.sf(needed - 1, n, p0) <= fpr
         )
@@ -187,9 +183,10 @@ def _ordered(p1, p0, power, fpr):
 
 @dataclasses.dataclass(frozen=True)
 class Sequential:
-    """Wald's sequential test, which decides or goes on after each answer; made by `sprt`. hit,
-    miss: what an answer adds to the log of the likelihood ratio. upper: from there on the suspect
-    is marked; lower: from there down it is not.
+    """Wald's sequential test, which decides or goes on after each answer; made by `sprt`.
+
+    hit, miss: what an answer adds to the log of the likelihood ratio. The suspect is marked from
+    `upper` upwards, and not marked from `lower` downwards.
     """
 
     hit: float
@@ -202,10 +199,9 @@ class Sequential:
         arrays.
         """
         hits, misses = np.asarray(hits), np.asarray(n) - hits
-        with np.errstate(invalid="ignore"):  # one answer may be impossible, and add infinitely much
-            return np.where(hits > 0, hits * self.hit, 0) + np.where(
-                misses > 0, misses * self.miss, 0
-            )
+        with np.errstate(invalid="ignore"):  # an impossible answer adds infinity, and 0 · ∞ is NaN
+            for_marked = np.where(hits > 0, hits * self.hit, 0)
+            return for_marked + np.where(misses > 0, misses * self.miss, 0)
 
     def decide(self, hits, n):
         """True for marked, False for not, None to go on, after n answers of which so many were
@@ -215,9 +211,10 @@ class Sequential:
         return True if evidence >= self.upper else False if evidence <= self.lower else None
 
     def characteristic(self, p):
-        """(probability of "marked", mean number of queries) for a suspect with hit rate p in [0,
-        1], summed exactly: follows the numbers of hits with which the test goes on, answer by
-        answer, until their probability is 1e-13. Raises ValueError if it still goes on after 10⁶
+        """(probability of "marked", mean number of queries) for a suspect of hit rate p in [0, 1].
+
+        Summed exactly, answer by answer, over the numbers of hits with which the test goes on,
+        until their probability is below 1e-13. Raises ValueError if it still goes on after 10⁶
         answers.
         """
         _share("p", p, low=True, high=True)
@@ -237,9 +234,9 @@ class Sequential:
 def sprt(p1, p0, power, fpr):
     """Wald's sequential test of hit rate p1 (marked) against p0 < p1 (innocent); a `Sequential`.
 
-    Its limits, ln(1/fpr) and ln(1 - power), hold the errors asked for: an innocent suspect is
-    called marked with probability `fpr` at most, a marked one not marked with 1 - power at most
-    (Wald 1945). Ranges: as `neyman_pearson`.
+    Its limits ln(1/fpr) and ln(1 - power) guarantee the errors (Wald 1945): an innocent suspect is
+    called marked with probability `fpr` at most, a marked one not marked with 1 - power at most.
+    Ranges: as in `neyman_pearson`.
 
     >>> sprt(0.8, 0.1, 0.9, 0.1).decide(hits=2, n=2)
     True
@@ -261,13 +258,12 @@ def p_value(hits, n, p0):
 
 
 def anytime_p_value(hits_sequence, p0):
-    """A p-value after each answer that stays valid whenever one stops, float64 (n,), never rising
-    again.
+    """A p-value after each answer that stays valid whenever one stops: float64 (n,), never rising.
 
     hits_sequence: 1 or True for a hit, 0 for a miss, in the order of the answers. p0: the innocent
-    hit rate, in [0, 1]; smaller ones are covered too. It is one over the largest likelihood ratio
-    so far of a hit rate drawn evenly from (p0, 1) against p0, by Ville's inequality; no number of
-    misses makes it small.
+    hit rate, in [0, 1]; smaller ones are covered too. By Ville's inequality it is one over the
+    largest likelihood ratio so far, of a hit rate drawn evenly from (p0, 1) against p0. No number
+    of misses makes it small.
     """
     _share("p0", p0, low=True, high=True)
     hit = np.asarray(hits_sequence)
@@ -277,9 +273,7 @@ def anytime_p_value(hits_sequence, p0):
     misses = np.arange(1, len(hit) + 1) - hits
     if p0 in (0, 1):
         return np.where((hits > 0) & (p0 == 0), 0.0, 1.0)
-    with np.errstate(
-        divide="ignore"
-    ):  # the mean over (p0, 1) may be 0 in floating point: no evidence
+    with np.errstate(divide="ignore"):  # a mean over (p0, 1) that is 0 in floats is no evidence
         tail = (
             np.log(stats.beta.sf(p0, hits + 1, misses + 1))
             + special.betaln(hits + 1, misses + 1)

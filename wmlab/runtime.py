@@ -136,7 +136,7 @@ def scale(wanted=None):
 
 
 def device():
-    """Return the device that training uses, in words: the GPU's name, or the CPU's and its cores."""
+    """Return the device that training uses, in words: the name of the GPU, or of the CPU."""
     backend = _backend_in_use()
     return (backend and machine.gpu(backend)) or machine.cpu()
 
@@ -212,9 +212,8 @@ def _start_keras(backend, seed):
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised all the same
-    os.environ.setdefault(
-        "TF_ENABLE_ONEDNN_OPTS", "1"
-    )  # twice as fast on processors where it is not tensorflow's default
+    # twice as fast on processors where it is not tensorflow's default
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with _chatter_kept():
         import keras
 

@@ -2,9 +2,9 @@
 
 Everything that must be the same on every machine (carriers, noise, patterns, logos) comes from a
 stream. A stream is Philox, a counter-based generator whose raw output numpy guarantees, seeded by
-HMAC-SHA256(secret, stream name). A normal number is the inverse of the normal distribution at a
-uniform one: a fixed function of the raw bits, whoever implements it. Two implementations may differ
-in the last of 53 bits; keys keep 8.
+HMAC-SHA256(secret, stream name). A normal number is the inverse normal distribution function at a
+uniform number, and so a fixed function of the raw bits. Two implementations may differ in the last
+of 53 bits; keys keep 8.
 """
 
 import dataclasses
@@ -45,27 +45,25 @@ class Stream:
 class Commitment:
     """What Alice publishes before a dispute, and the nonce that she keeps until the trial.
 
-    published: hex SHA-256 over a 32-byte nonce, the secret and the digest of the keys. It says
-    nothing of any of them.
-    nonce: 32 random bytes; without them nobody can test guesses of the secret against `published`.
+    published: hex SHA-256 of a 32-byte nonce, the secret and the digest of the keys. It tells
+    nothing about any of them. nonce: 32 random bytes; without them nobody can test guesses of the
+    secret against `published`.
     """
 
     published: str
     nonce: bytes = dataclasses.field(repr=False)
 
     def opens(self, secret, digest):
-        """True if this commitment was made to this secret and to keys with this digest: what the
-        judge checks.
-        """
+        """True if this commitment is to this secret and to keys with this digest."""
         return hmac.compare_digest(self.published, secret.commit(digest, self.nonce).published)
 
 
 class Secret:
     """A text that only Alice knows: S in the paper. Its repr never shows the text.
 
-    A phrase that can be guessed is a weak secret, however long the hash behind it: take 128 random
-    bits (`Secret.random()`) where it matters. Raises TypeError for anything but text, ValueError
-    for an empty one.
+    A phrase that can be guessed is a weak secret, whatever the hash: take 128 random bits
+    (`Secret.random()`) where it matters. Raises TypeError for anything but text, ValueError for an
+    empty text.
 
     >>> Secret("correct horse").rng("embed").uniform(2).round(3)
     array([0.58, 0.81])
@@ -94,17 +92,17 @@ class Secret:
     def __eq__(self, other):
         return isinstance(other, Secret) and hmac.compare_digest(self._text, other._text)
 
-    __hash__ = None  # a hash in a log would be something to test guesses against
+    __hash__ = None  # with a hash that is shown, guesses could be tested
 
     def rng(self, stream):
         """The stream of this name, from its start; streams of other names are independent of it."""
         return Stream(hmac.digest(self._text, b"stream\0" + stream.encode(), "sha256"))
 
     def commit(self, digest, nonce=None):
-        """Commit to this secret and to keys.
+        """A Commitment to this secret and to keys.
 
-        digest: hex digest of the keys (`KeySet.digest`).
-        nonce: 32 bytes; random unless the judge recomputes an opened commitment.
+        digest: hex digest of the keys (`KeySet.digest`). nonce: 32 bytes, by default random; the
+        judge who opens a commitment gives its nonce. Raises ValueError for another length.
         """
         nonce = secrets.token_bytes(32) if nonce is None else nonce
         if len(nonce) != 32:

@@ -142,13 +142,15 @@ class Service:
             isinstance(shape, tuple) and len(shape) == 4 and all(shape[1:]) and shape[3] in (1, 3)
         ):
             raise ValueError(
-                f"the model takes {shape}: a service needs one that takes images (None, height, width, 1 or 3)"
+                f"the model takes {shape}: a service needs one that takes images (None, height, "
+                "width, 1 or 3)"
             )
         if not 0 <= price < math.inf:
             raise ValueError(f"the price is {price}, but must be 0 or more")
         if rate is not None and not 0 < rate < math.inf:
             raise ValueError(
-                f"the rate is {rate}, but must be a number of images a second above 0, or None for no limit"
+                f"the rate is {rate}, but must be a number of images a second above 0, or None "
+                "for no limit"
             )
         self.predict, self.model, self.shape, self.price, self.rate = (
             predict,
@@ -195,7 +197,8 @@ class Service:
         if not NAME.fullmatch(name):
             raise HTTPException(
                 400,
-                "the header Idempotency-Key must name the request: send 1 to 100 visible ASCII characters, "
+                "the header Idempotency-Key must name the request: send 1 to 100 visible ASCII "
+                "characters, "
                 "such as a new UUID, and the same ones when you send it again",
             )
         answer, new = await self._work(self._sell, name, body)

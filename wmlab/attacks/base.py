@@ -25,7 +25,8 @@ def output_layer(model):
     last = model.layers[-1]
     if not isinstance(last, keras.layers.Dense):
         raise ValueError(
-            f"{model.name} ends in {type(last).__name__}, not in a dense layer: this attack works on the last "
+            f"{model.name} ends in {type(last).__name__}, not in a dense layer: this attack "
+            "works on the last "
             "layer of weights, one column a label"
         )
     return last
@@ -134,6 +135,7 @@ def check_labels_fit(model, data):
     check_takes(model, data)
     if model.output_shape[-1] < data.classes:
         raise ValueError(
-            f"{model.name} has {model.output_shape[-1]} outputs, {data.name} {data.classes} classes: "
+            f"{model.name} has {model.output_shape[-1]} outputs, {data.name} {data.classes} "
+            "classes: "
             "Bob can only tune a model that has a label for each of them"
         )

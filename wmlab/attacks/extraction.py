@@ -40,7 +40,8 @@ def bought(suspect, images, answers="labels", classes=1):
         return np.eye(max(classes, labels.max() + 1), dtype=np.float32)[labels]
     if not hasattr(suspect, "scores"):
         raise ValueError(
-            f"a {type(suspect).__name__} sells labels only: scores need a suspect with scores(images), such as "
+            f"a {type(suspect).__name__} sells labels only: scores need a suspect with "
+            "scores(images), such as "
             "ScoreSuspect(model)"
         )
     scores = suspect.scores(images)

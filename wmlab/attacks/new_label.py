@@ -18,7 +18,8 @@ def _label(model, data, label):
     if label is None:
         if data is not None and outputs <= data.classes:
             raise ValueError(
-                f"{model.name} has {outputs} outputs for {data.classes} classes: there is no extra output to attack"
+                f"{model.name} has {outputs} outputs for {data.classes} classes: there is no "
+                "extra output to attack"
             )
         return outputs - 1
     if label not in range(outputs):
@@ -27,7 +28,8 @@ def _label(model, data, label):
         )
     if data is not None and label < data.classes:
         raise ValueError(
-            f"label {label} is one of the {data.classes} classes: without it Bob has nothing to sell"
+            f"label {label} is one of the {data.classes} classes: without it Bob has nothing to "
+            "sell"
         )
     return int(label)
 

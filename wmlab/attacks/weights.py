@@ -16,7 +16,8 @@ def quantise(model, data, bits, seed=0):
     """
     if bits not in range(1, 17):
         raise ValueError(
-            f"bits is {bits!r}, but must be a whole number from 1 to 16: a weight gets one of 2 to the bits levels"
+            f"bits is {bits!r}, but must be a whole number from 1 to 16: a weight gets one of 2 "
+            "to the bits levels"
         )
     coarse = copied(model)
     for variable in coarse.trainable_variables:
@@ -35,7 +36,8 @@ def add_noise(model, data, strength, seed=0):
     """
     if not 0 <= strength < np.inf:
         raise ValueError(
-            f"strength is {strength}, but must be 0 or more: it is the noise relative to the weights"
+            f"strength is {strength}, but must be 0 or more: it is the noise relative to the "
+            "weights"
         )
     noisy, rng = copied(model), np.random.default_rng(seed)
     for kernel in kernels(noisy):

@@ -84,7 +84,8 @@ def _unchanged(model, clean, given, bob):
         return True, "The stolen model and Bob's images are as they were."
     return (
         False,
-        f"It changed {'the images' if weights else 'the model'} that it was given: work on a copy (attacks.base.copied).",
+        f"It changed {'the images' if weights else 'the model'} that it was given: work on a "
+        "copy (attacks.base.copied).",
     )
 
 
@@ -110,7 +111,8 @@ def _without_keys(attack, data, given, row):
     )
     fair = known <= unknown + APART
     return fair, (
-        f"It takes {unknown:.0%} of the keys of a secret drawn just now, and {known:.0%} of those of the shipped "
+        f"It takes {unknown:.0%} of the keys of a secret drawn just now, and {known:.0%} of "
+        "those of the shipped "
         f"network, whose secret is public{'.' if fair else ': it knows those keys.'}"
     )
 
@@ -135,6 +137,7 @@ def _no_louder(clean, result, mark, bob, row):
     usual, now = row["before"]["key_label_rate_clean"], row["key_label_rate_clean"]
     quiet = after <= before + MORE and now <= usual + MORE
     return quiet, (
-        f"A stranger's keys hit {before:.0%} before, {after:.0%} after; {usual:.1%} and {now:.1%} of clean images get "
+        f"A stranger's keys hit {before:.0%} before, {after:.0%} after; {usual:.1%} and "
+        f"{now:.1%} of clean images get "
         f"the key label{'.' if quiet else ': a network that says it to everything proves nothing.'}"
     )

@@ -30,7 +30,8 @@ def judge_scheme(mark, data, recipe=None):
         part for part in ("keys", "embed", "verify", "outputs") if not hasattr(mark, part)
     ]:
         raise TypeError(
-            f"a {type(mark).__name__} is no scheme, it has no {missing[0]}: pass an object of a subclass of Scheme"
+            f"a {type(mark).__name__} is no scheme, it has no {missing[0]}: pass an object of a "
+            "subclass of Scheme"
         )
     secret, checks, runs, row = Secret.random(), Checks(), [], {}
 
@@ -40,7 +41,8 @@ def judge_scheme(mark, data, recipe=None):
         hit, clean = row["fresh_key_accuracy"], runs[0].results["clean_accuracy"]
         floor = zoo.models().record("unmarked_0")["clean_accuracy"] - LOSS
         return hit >= LEARNT and clean >= floor, (
-            f"{hit:.1%} of fresh keys hit (at least {LEARNT:.0%}), {clean:.1%} of clean images are right (at least {floor:.1%})."
+            f"{hit:.1%} of fresh keys hit (at least {LEARNT:.0%}), {clean:.1%} of clean images "
+            f"are right (at least {floor:.1%})."
         )
 
     checks.add("keys", lambda: _keys(mark, data, secret))

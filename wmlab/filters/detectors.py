@@ -39,7 +39,8 @@ def noise_estimate(images):
     check_images(images)
     if min(images.shape[1:3]) < 3:
         raise ValueError(
-            f"images of {images.shape[1]} x {images.shape[2]} pixels are too small: the mask is 3 x 3"
+            f"images of {images.shape[1]} x {images.shape[2]} pixels are too small: the mask is "
+            "3 x 3"
         )
     rough = ndimage.convolve(images.astype(np.float64), _NOISE)[:, 1:-1, 1:-1]
     return np.sqrt(np.pi / 2) * np.abs(rough).mean(axis=(1, 2, 3)) / 6
@@ -57,7 +58,8 @@ def autoencoder(images, tuning=None, seed=0, width=16):
     height, wide, channels = images.shape[1:]
     if height % 4 or wide % 4:
         raise ValueError(
-            f"images of {height} x {wide} pixels: the autoencoder halves them twice, so sides are multiples of 4"
+            f"images of {height} x {wide} pixels: the autoencoder halves them twice, so sides "
+            "are multiples of 4"
         )
     seeded(seed)
     down, up = {"strides": 2, "padding": "same", "activation": "relu"}, {"size": 2}
@@ -103,7 +105,8 @@ def key_detector(data, beta, secret="Bob's own", how=None, seed=0):
     betas = np.atleast_1d(beta).tolist()
     if not betas:
         raise ValueError(
-            "there is no beta: a key detector needs noise to learn from, so pass at least one variance"
+            "there is no beta: a key detector needs noise to learn from, so pass at least one "
+            "variance"
         )
     parts = [
         perturb(data.x_train[i :: len(betas)], secret, f"noise {i}", b) for i, b in enumerate(betas)
@@ -151,7 +154,8 @@ class Detector:
 def _some(images, what):
     if not len(images):
         raise ValueError(
-            f"{what} needs clean images to learn what is normal, and there are none: pass at least one"
+            f"{what} needs clean images to learn what is normal, and there are none: pass at "
+            "least one"
         )
 
 

@@ -27,7 +27,8 @@ class Ensemble(Filter):
         if labels is None:
             if not all(hasattr(suspect, "output_shape") for suspect in suspects):
                 raise ValueError(
-                    "a suspect behind a counter does not show its labels: pass labels, one set for each suspect"
+                    "a suspect behind a counter does not show its labels: pass labels, one set "
+                    "for each suspect"
                 )
             labels = [range(suspect.output_shape[-1]) for suspect in suspects]
         if len(labels) != len(suspects):

@@ -34,7 +34,8 @@ class Rejecting(Filter):
         if self.classes is None:
             if flags.any():
                 raise SuspectError(
-                    f"the service refuses {flags.sum()} of {len(images)} images: they do not look like clean ones"
+                    f"the service refuses {flags.sum()} of {len(images)} images: they do not "
+                    "look like clean ones"
                 )
             return ask(self.suspect, images)
         labels = ask(self.suspect, images)
@@ -60,7 +61,8 @@ class Named(Filter):
         nameless = int((labels >= len(self.names)).sum())
         if nameless:
             raise SuspectError(
-                f"the service fails at {nameless} of {len(images)} images: it has {len(self.names)} names, and the "
+                f"the service fails at {nameless} of {len(images)} images: it has "
+                f"{len(self.names)} names, and the "
                 "model answered another label"
             )
         return labels

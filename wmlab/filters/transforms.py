@@ -38,7 +38,8 @@ def median(images, size):
     check_images(images)
     if size < 1 or size % 2 != 1:
         raise ValueError(
-            f"size is {size!r}, but must be an odd number from 1: the side of the square around a pixel"
+            f"size is {size!r}, but must be an odd number from 1: the side of the square around "
+            "a pixel"
         )
     return ndimage.median_filter(images.astype(np.float32), (1, int(size), int(size), 1))
 

@@ -18,7 +18,7 @@ from wmlab.attack_tables import UNTOUCHED
 from wmlab.show import figures
 from wmlab.show.panel import Panel
 from wmlab.training import predict
-from wmlab.verification import limit
+from wmlab.verification import critical_accuracy
 
 MARKS = ("new label", "wrong label")
 EXPERIMENTS = {
@@ -222,7 +222,7 @@ def frontier(tables):
     `removed`}.
     """
     looks = dict(zip((PER_LAYER, GLOBAL, FINE), figures.SPARE, strict=False))
-    limits = {scheme: limit(scheme) for scheme in MARKS}
+    limits = {scheme: critical_accuracy(scheme) for scheme in MARKS}
 
     @functools.cache
     def gone_at(of, loss):
