@@ -9,6 +9,7 @@ import re
 import nbformat
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 from coloraide import Color
 
@@ -82,14 +83,11 @@ def test_the_colours_are_okabe_and_itos():
     )
 
 
-@pytest.mark.parametrize(
-    "colour", [*figures.COLOURS.values(), *(look["color"] for look in figures.SPARE)]
-)
-def test_lines_and_marks_stand_out(colour):
+def test_lines_and_marks_stand_out():
     layout = figures.TEMPLATE.layout
-    assert (
-        min(contrast(colour, layout.plot_bgcolor), contrast(colour, layout.paper_bgcolor)) >= MARKS
-    )
+    for colour in (*figures.COLOURS.values(), *(look["color"] for look in figures.SPARE)):
+        grounds = (layout.plot_bgcolor, layout.paper_bgcolor)
+        assert min(contrast(colour, ground) for ground in grounds) >= MARKS, colour
 
 
 def test_letters_stand_out():
@@ -109,14 +107,10 @@ def test_no_colour_of_letters_would_do_on_white_and_on_the_dark_page():
     assert max(min(contrast(grey, WHITE), contrast(grey, DARK_PAGE)) for grey in greys) < LETTERS
 
 
-@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(LOOKS, 2)))
-def test_two_looks_differ_without_colour(one, other):
-    assert (
-        one["dash"] != other["dash"]
-        or one["color"] == figures.DARK
-        or other["color"] == figures.DARK
-    )
-    assert one["symbol"] != other["symbol"]
+def test_two_looks_differ_without_colour():
+    for one, other in itertools.combinations(LOOKS, 2):
+        dark = figures.DARK in (one["color"], other["color"])
+        assert (one["dash"] != other["dash"] or dark) and one["symbol"] != other["symbol"]
 
 
 def test_the_three_networks_are_told_apart_by_colour_alone():
@@ -136,10 +130,13 @@ def test_letters_are_large_enough():
 
 def test_a_source_has_no_colour_of_its_own():
     """Every colour in a picture has a name in `figures`; notebook 01 has fills, looked at below."""
-    named = {*figures.PALETTE, *boundary_twist.FILLS, *boundary_twist.COLOURS, boundary_twist.KEYS}
+    named = {
+        *figures.PALETTE,
+        *boundary_twist.FILLS,
+        *boundary_twist.COLOURS,
+        boundary_twist.KEY_COLOUR,
+    }
     for path in (ROOT / "wmlab").rglob("*.py"):
-        if path.name in ("page.py",) or "_pages" in path.parts:  # of pages, not of pictures
-            continue
         text = path.read_text(encoding="utf-8")
         assert set(re.findall(r"#[0-9A-F]{6}\b", text)) <= named | GROUNDS | set(
             OKABE_ITO.values()
@@ -180,21 +177,16 @@ class TestFiguresOfRecords:
         "roles": figures.roles(),
     }
 
-    @pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
-    def test_has_the_look(self, figure):
-        assert figure.layout.template == figures.TEMPLATE
-        assert "sendChartToCloud" in (
-            figure.layout.modebar.remove or figure.layout.template.layout.modebar.remove
-        )
-        assert colours(figure) <= set(figures.PALETTE)
-
-    @pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
-    def test_names_in_the_legend_differ_without_colour(self, figure):
-        looks = [look(trace) for trace in figure.data if trace.showlegend is not False]
-        assert all(one != other for (_, one), (_, other) in itertools.combinations(looks, 2))
-
-    def test_a_narrow_page_has_room(self):
-        assert all(figure.layout.width is None for figure in self.FIGURES.values())
+    def test_have_the_look_room_on_narrow_pages_and_differ_without_colour(self):
+        for name, made in self.FIGURES.items():
+            figure = go.Figure(made)
+            assert figure.layout.template == figures.TEMPLATE and figure.layout.width is None, name
+            modebar = figure.layout.modebar.remove or figures.TEMPLATE.layout.modebar.remove
+            assert "sendChartToCloud" in modebar
+            assert colours(figure) <= set(figures.PALETTE), name
+            shown = [look(trace) for trace in figure.data if trace.showlegend is not False]
+            pairs = itertools.combinations(shown, 2)
+            assert all(one != other for (_, one), (_, other) in pairs), name
 
 
 def colours(figure):
@@ -236,6 +228,6 @@ class TestMaps:
             > APART
         )
 
-    @pytest.mark.parametrize("colour", [*boundary_twist.COLOURS, boundary_twist.KEYS])
-    def test_marks_stand_out_from_every_area(self, colour):
-        assert min(contrast(colour, fill) for fill in boundary_twist.FILLS) > MARKS - 0.05
+    def test_marks_stand_out_from_every_area(self):
+        for mark in (*boundary_twist.COLOURS, boundary_twist.KEY_COLOUR):
+            assert min(contrast(mark, fill) for fill in boundary_twist.FILLS) > MARKS - 0.05
