@@ -50,7 +50,7 @@ def sweep(options):
     from wmlab import datasets, runtime
 
     given = "network epochs batch until workers scheduler answers attacks".split()
-    changes = {name: getattr(options, name) for name in given if getattr(options, name)}
+    changes = {name: vars(options)[name] for name in given if vars(options)[name] is not None}
     if options.rate:
         changes["schedule"] = options.rate
     try:
@@ -122,7 +122,10 @@ def _sweep_options(parser):
     )
     parser.add_argument("--until", choices=["steps", "converged"])
     parser.add_argument(
-        "--answers", action="store_true", help="record what each run answers to the public keys"
+        "--answers",
+        action="store_true",
+        default=None,
+        help="record what each run answers to the public keys",
     )
     parser.add_argument(
         "--attacks",
