@@ -3,11 +3,8 @@ on record of them.
 """
 
 import dataclasses
-import json
-import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from wmlab import records, runtime
@@ -157,30 +154,18 @@ def test_a_sweep_plans_innocents_once_a_seed():
 @pytest.mark.trains
 def test_a_sweep_records_what_each_network_answers_to_the_public_keys(many, tmp_path, monkeypatch):
     monkeypatch.setattr(sweeps, "load", lambda *args: many)
-    monkeypatch.setattr(sweeps, "_place", lambda *args: "here")
     models, measured = {}, sweeps.measured
-    monkeypatch.setattr(
-        sweeps,
-        "measured",
-        lambda run, job, data, **how: (
-            models.update({job.mark.name: run.model}) or measured(run, job, data, **how)
-        ),
-    )
+
+    def kept(run, job, data, **how):
+        models[job.mark.name] = run.model
+        return measured(run, job, data, **how)
+
+    monkeypatch.setattr(sweeps, "measured", kept)
     marks = plan(["none", *INNOCENTS, "new", "wrong"], [0.3], [0.05], 1)
-    sweep(
-        "toy",
-        "mnist",
-        marks,
-        tmp_path / "runs",
-        "class",
-        0.3,
-        0.05,
-        network="dense",
-        epochs=4,
-        batch=32,
-        answers=True,
-    )
-    table = records.read(tmp_path / "runs")[0]
+    how = {"scale": "class", "network": "dense", "epochs": 4, "batch": 32, "answers": True}
+    keyed = {"alpha": 0.3, "beta": 0.05, "follow": lambda name: None}
+    sweep("toy", "mnist", marks, tmp_path / "results", **how, **keyed)
+    table = records.load("toy", tmp_path / "results")
     keys = public_keys(NewLabel(0.3, 0.05), many)
     for name, answers in zip(table.scheme, records.answers(table), strict=True):
         assert np.array_equal(answers, predict(models[name], keys.images)), name
@@ -192,62 +177,15 @@ def test_a_sweep_records_what_each_network_answers_to_the_public_keys(many, tmp_
     )
 
 
-class TestAnswers:
-    @pytest.fixture
-    def runs(self, tmp_path):
-        """A folder with two shipped records of one experiment, and what they answered."""
-        folder = runtime.data_dir() / "results/runs"
-        for number, path in enumerate(sorted(folder.glob("embed_class-*.json"))[:2]):
-            record = json.loads(path.read_text())
-            (tmp_path / path.name).write_text(
-                json.dumps(record | {"answers": f"0.01: {number} 10 3"})
-            )
-        return tmp_path
-
-    def test_they_come_back_as_labels(self, runs):
-        table = records.read(runs)[0]
-        assert sorted(records.answers(table).tolist()) == [[0, 10, 3], [1, 10, 3]]
-        assert records.answers(table).dtype == np.int64
-
-    def test_they_are_in_the_exported_table_and_checked_there(self, runs, tmp_path, monkeypatch):
-        results = tmp_path / "data" / "results"
-        records.export(runs, results)
-        monkeypatch.setattr(records.runtime, "data_dir", lambda: tmp_path / "data")
-        loaded = records.load("embed_class")
-        assert sorted(records.answers(loaded).tolist()) == [[0, 10, 3], [1, 10, 3]]
-        path = results / "embed_class.csv"
-        path.write_text(path.read_text().replace("0.01: 0 10 3", "0.01: 0 ten 3"))
-        with pytest.raises(ValueError, match="embed_class.csv, line"):
-            records.load("embed_class")
-
-    def test_a_table_has_the_column_only_where_a_run_has_it(self, runs, tmp_path):
-        for path in sorted((runtime.data_dir() / "results/runs").glob("alpha_class-*.json"))[:2]:
-            shutil.copy(path, runs)
-        records.export(runs, tmp_path / "results")
-        columns = {
-            name: pd.read_csv(tmp_path / "results" / f"{name}.csv").columns
-            for name in ("embed_class", "alpha_class")
-        }
-        assert "answers" in columns["embed_class"] and "answers" not in columns["alpha_class"]
-        with pytest.raises(ValueError, match="were not all asked the public keys"):
-            records.answers(records.read(runs)[0])
-
-    def test_runs_that_were_not_asked_the_same_are_refused(self, runs):
-        table = records.read(runs)[0]
-        for other in ("0.02: 1 2 3", None):
-            with pytest.raises(ValueError, match="were not all asked the public keys of one β"):
-                records.answers(table.assign(answers=["0.01: 1 2 3", other]))
-        with pytest.raises(ValueError, match="were not all asked"):
-            records.answers(table.drop(columns="answers"))
-
-    @pytest.mark.parametrize(
-        "text", ["1 2 3", "0.01:", "0.01: 1,2", "0.01: -1 2", "β: 1 2", 5, ["0.01", 1]]
-    )
-    def test_a_record_with_other_answers_is_no_record(self, runs, text):
-        path = next(runs.glob("*.json"))
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"answers": text}))
-        with pytest.raises(ValueError, match="is no record of a run"):
-            records.read(runs)
+def test_answers_come_back_as_labels():
+    table = records.load("embed_class")[:2].assign(answers=["0.01: 0 10 3", "0.01: 1 10 3"])
+    assert records.answers(table).tolist() == [[0, 10, 3], [1, 10, 3]]
+    assert records.answers(table).dtype == np.int64
+    for other in ("0.02: 1 2 3", None):
+        with pytest.raises(ValueError, match="were not all asked the public keys of one β"):
+            records.answers(table.assign(answers=["0.01: 1 2 3", other]))
+    with pytest.raises(ValueError, match="were not all asked"):
+        records.answers(table.drop(columns="answers"))
 
 
 @pytest.mark.skipif(not GALLERY.exists(), reason="the gallery is not on record")

@@ -133,6 +133,8 @@ def sweep(
             f"{experiment!r} cannot name an experiment: take letters, digits and _, and no ending "
             "of another table such as _curves"
         )
+    if workers is not None and workers < 1:
+        raise ValueError(f"{workers} workers: a sweep needs at least one")
     data = load(dataset, scale)
     if scale != "class" and SAMPLE in data.source:
         raise DataError(
