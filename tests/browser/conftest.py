@@ -17,7 +17,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from hands import DRAWN, NOTEBOOKS
+from hands import DRAWN
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -53,9 +53,7 @@ def chrome(tmp_path_factory):
     browser = next(filter(None, map(shutil.which, CHROMIUM)), None)
     driver = shutil.which("chromedriver")
     if not browser or not driver:
-        missing = (
-            "there is no Chromium on PATH" if not browser else "there is no chromedriver on PATH"
-        )
+        missing = f"there is no {'chromedriver' if browser else 'Chromium'} on PATH"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
@@ -71,46 +69,28 @@ def chrome(tmp_path_factory):
     chrome.quit()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def start_lab(chrome, tmp_path_factory):
     """A function: serve a folder with JupyterLab or another front end, from this Python or another,
-    and return its LabPage.
+    and return its LabPage. Servers stay until the end of a file of tests.
     """
     servers = []
 
     def start(folder, front_end="jupyterlab", python=sys.executable):
         exposed, place = FRONT_ENDS[front_end]
         own = tmp_path_factory.mktemp("jupyter")
-        notification = (
-            own
-            / "settings"
-            / "@jupyterlab"
-            / "apputils-extension"
-            / "notification.jupyterlab-settings"
-        )
-        notification.parent.mkdir(parents=True)
-        notification.write_text(
-            '{"fetchNews": "false"}'
-        )  # or a question covers part of every screenshot
+        settings = own / "settings" / "@jupyterlab" / "apputils-extension"
+        settings.mkdir(parents=True)  # or a question covers part of every screenshot
+        (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         token = secrets.token_hex(16)
         log = open(own / "server.log", "w+b")
         server = subprocess.Popen(
-            [
-                python,
-                "-m",
-                front_end,
-                "--no-browser",
-                "--allow-root",
-                "--ServerApp.ip=127.0.0.1",
-                f"--ServerApp.port={port}",
-                "--ServerApp.port_retries=0",
-                f"--ServerApp.root_dir={folder}",
-                f"--IdentityProvider.token={token}",
-                exposed,
-            ],
+            [python, "-m", front_end, "--no-browser", "--allow-root", exposed]
+            + [f"--ServerApp.{name}" for name in ("ip=127.0.0.1", f"port={port}", "port_retries=0")]
+            + [f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}"],
             # The settings and kernels of whoever runs the tests stay out of them.
             env={
                 **os.environ,
@@ -141,18 +121,16 @@ def start_lab(chrome, tmp_path_factory):
         log.close()
 
 
-@pytest.fixture
-def opened(start_lab, tmp_path):
-    def open_notebook(name):
-        shutil.copy(NOTEBOOKS / name, tmp_path)
-        page = start_lab(tmp_path)
-        page.open(name)
-        return page
-
-    return open_notebook
+@pytest.fixture(scope="module")
+def lab(start_lab, tmp_path_factory):
+    """JupyterLab on a folder of its own: a LabPage, one for a file of tests."""
+    folder = tmp_path_factory.mktemp("served")
+    page = start_lab(folder)
+    page.folder = folder
+    return page
 
 
-def _wait_for_server(address, server, log, timeout=90):
+def _wait_for_server(address, server, log, timeout=300):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -169,12 +147,15 @@ class LabPage:
     def __init__(self, chrome, url, token, place="lab/tree"):
         self.chrome, self.url, self.token, self.place = chrome, url, token, place
 
-    def open(self, notebook, timeout=90):
-        """Open a notebook (path from the served folder) and wait until its kernel is idle."""
-        self.chrome.get(
-            "about:blank"
-        )  # an earlier page may complain of being left, and that is not ours to answer for
+    def open(self, notebook, timeout=300):
+        """Open a notebook (path from the served folder) and wait until its kernel is idle. Kernels
+        of notebooks that were open before are shut down.
+        """
+        # an earlier page may complain of being left, and that is not ours to answer for
+        self.chrome.get("about:blank")
         self.chrome.get_log("browser")
+        for session in self.ask("GET", "sessions"):
+            self.ask("DELETE", f"sessions/{session['id']}")
         path = urllib.parse.quote(str(notebook))
         self.chrome.get(f"{self.url}/{self.place}/{path}?reset&token={self.token}")
         self.wait(
@@ -182,7 +163,14 @@ class LabPage:
             timeout,
         )
 
-    def run_all(self, timeout=300):
+    def ask(self, method, what):
+        """Ask the server's own interface."""
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(f"{self.url}/api/{what}", method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read() or "null")
+
+    def run_all(self, timeout=900):
         """Run all cells and wait until they are done, the kernel is idle and the pictures are
         drawn.
         """
@@ -191,7 +179,7 @@ class LabPage:
             ".then(() => { window.ran = true }, error => { window.ran = String(error) })"
         )
         self.wait("return window.ran !== null && session.session.kernel.status == 'idle'", timeout)
-        self.wait(f"return {DRAWN}", 60)
+        self.wait(f"return {DRAWN}", 120)
 
     def outputs(self):
         """The outputs of every code cell, as nbformat has them: a list of lists."""

@@ -9,12 +9,19 @@ from selenium.webdriver.common.by import By
 
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
 BADGE = "colab-badge.svg"  # the one thing in a notebook that comes from the network
-# All pictures of the course that are on the page are drawn, and drawn again in the width that they
-# have: see `live`.
-DRAWN = """[...document.querySelectorAll('.wmlab-picture')]
-    .every(each => each.dataset.drawn || [each, ...each.querySelectorAll('.js-plotly-plot')].some(plot => plot._fullLayout?.meta == 'drawn'))"""
-BOX = """const box = [...document.querySelectorAll('.jp-Notebook .widget-vbox')]
-    .filter(each => each.querySelector('.widget-hslider')).at(-1);"""
+# All pictures of the course that are on the page are drawn.
+DRAWN = "[...document.querySelectorAll('.wmlab-picture')].every(each => each.dataset.drawn)"
+# The panels that are on the page, top down; what one of them says and shows; its sliders.
+PANELS = """
+const panels = [...document.querySelectorAll('.jp-Notebook .widget-vbox')].filter(box =>
+    box.querySelector(':scope > .wmlab-picture') && box.querySelector(':scope > .wmlab-said'));
+const said = panel => panel.querySelector(':scope > .wmlab-said').textContent.trim();
+const shown = panel => [...panel.querySelectorAll(':scope > .wmlab-picture svg :is(path, image, text)')]
+    .map(part => [part.getAttribute('d') ?? part.href?.baseVal ?? part.textContent,
+                  part.getAttribute('transform'), part.getAttribute('style')]).join();
+const seen = kind => panel => [...panel.querySelectorAll(kind)].filter(each => each.offsetParent);
+const sliders = seen('.widget-hslider .noUi-handle');
+"""
 
 
 def red(page):
@@ -26,34 +33,61 @@ def trouble(page):
     return [line for line in page.console_errors() if BADGE not in line]
 
 
-def until(condition, timeout=60):
+def sound(page):
+    """Nothing failed, nothing is red, and the console is silent."""
+    assert (page.errors(), red(page), trouble(page)) == ([], [], [])
+
+
+def until(condition, timeout=120):
+    """Wait until `condition()` is true; how long that takes says nothing on a busy machine."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s"
         time.sleep(0.1)
 
 
-def text_of(page, panel):
-    """What the kernel says in a panel's caption, without tags."""
-    return run(
-        page,
-        f"import html, re; print(html.unescape(re.sub('<[^>]*>', '', {panel}.caption.value)), end='')",
+def count(page):
+    """How many panels are on the page."""
+    return page.js(PANELS + "return panels.length")
+
+
+def said(page, number=0):
+    """What stands below the picture of a panel."""
+    return page.js(
+        PANELS + "return panels.at(arguments[0]) ? said(panels.at(arguments[0])) : ''", number
     )
 
 
-def moves(page, change, picture):
-    """Make a change and see both the caption and the picture follow it."""
-    said, drawn = captions(page), page.js(picture)
+def shown(page, number=0):
+    """All that a panel's picture is made of."""
+    return page.js(PANELS + "return shown(panels.at(arguments[0]))", number)
+
+
+def moves(page, change, number=0):
+    """Make a change and see a panel's sentence and picture follow it."""
+    before = said(page, number), shown(page, number)
     change()
-    until(lambda: captions(page) != said and page.js(picture) != drawn, 30)
+    until(lambda: said(page, number) != before[0] and shown(page, number) != before[1])
+
+
+def follows(page, change, number=0):
+    """Make a change; return whether the panel's picture follows it within 5 s."""
+    before = shown(page, number)
+    change()
+    try:
+        until(lambda: shown(page, number) != before, 5)
+    except AssertionError:
+        return False
+    return True
 
 
 def predict(page, index, prediction):
     """Run a notebook up to the question before cell `index`, and commit to a prediction."""
     page.js(
-        f"notebook.activeCellIndex = {index}; window.jupyterapp.commands.execute('notebook:run-all-above')"
+        f"notebook.activeCellIndex = {index};"
+        "window.jupyterapp.commands.execute('notebook:run-all-above')"
     )
-    until(lambda: "Choose first" in page.text(), 90)
+    until(lambda: "Choose first" in page.text(), 300)
     click(page, prediction)
 
 
@@ -63,35 +97,41 @@ def run(page, source):
         "window.ran = null; notebook.activeCellIndex = notebook.widgets.length - 1;"
         "window.jupyterapp.commands.execute('notebook:insert-cell-below').then(() => {"
         "notebook.activeCell.model.sharedModel.setSource(arguments[0]);"
-        "return window.jupyterapp.commands.execute('notebook:run-cell'); }).then(() => { window.ran = true; });",
+        "return window.jupyterapp.commands.execute('notebook:run-cell'); })"
+        ".then(() => { window.ran = true; });",
         source,
     )
-    page.wait("return window.ran !== null && session.session.kernel.status == 'idle'", 120)
-    page.wait(f"return {DRAWN}", 60)
+    page.wait("return window.ran !== null && session.session.kernel.status == 'idle'", 300)
+    page.wait(f"return {DRAWN}", 120)
     return "".join(out.get("text", "") for out in page.outputs()[-1])
 
 
 def click(page, text):
+    """Press the first button that has these words."""
     found = page.chrome.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jupyter-button")
-    button = next(b for b in found if b.text == text)
+    press(page, next(button for button in found if button.text == text))
+
+
+def press(page, button):
     page.js("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
 
 
-def slide(page, key, number=0):
-    """Press a key on a slider of the notebook, the first unless said otherwise."""
-    handle = page.chrome.find_elements(
-        By.CSS_SELECTOR, ".jp-Notebook .widget-hslider .noUi-handle"
-    )[number]
-    page.js("arguments[0].scrollIntoView({block: 'center'})", handle)
-    handle.send_keys(key)
+def handle(page, number=0, slider=0):
+    """The handle of a slider of a panel."""
+    found = page.js(PANELS + "return sliders(panels.at(arguments[0]))", number)[slider]
+    page.js("arguments[0].scrollIntoView({block: 'center'})", found)
+    return found
+
+
+def slide(page, key, number=0, slider=0):
+    """Press a key on a slider of a panel, the first unless said otherwise."""
+    handle(page, number, slider).send_keys(key)
 
 
 def drag(page, halfway):
-    """Drag the first slider with the mouse for a second; `halfway` happens meanwhile."""
-    handle = page.chrome.find_element(By.CSS_SELECTOR, ".jp-Notebook .widget-hslider .noUi-handle")
-    page.js("arguments[0].scrollIntoView({block: 'center'})", handle)
-    mouse = ActionChains(page.chrome, duration=0).click_and_hold(handle)
+    """Drag the first slider with the mouse; `halfway` happens meanwhile."""
+    mouse = ActionChains(page.chrome, duration=0).click_and_hold(handle(page))
     for _ in range(20):
         mouse.move_by_offset(3, 0)
     mouse.perform()
@@ -102,23 +142,15 @@ def drag(page, halfway):
     mouse.release().perform()
 
 
-def cell_with(notebook, source):
+def cell_with(path, source):
     """The number of the cell that has this in its source."""
-    cells = nbformat.read(NOTEBOOKS / notebook, as_version=4).cells
+    cells = nbformat.read(path, as_version=4).cells
     return next(number for number, cell in enumerate(cells) if source in cell.source)
 
 
-def told(page, *settings):
-    """The settings of the notebook's `panel`, as its kernel has them."""
-    return run(page, f"print(*(panel.settings()[name] for name in {settings}))").strip()
-
-
-def caption(page):
-    """What stands below the figure of the panel that has sliders."""
-    return page.js(BOX + "return box?.querySelector('.wmlab-said')?.textContent ?? ''").strip()
-
-
-def captions(page):
-    return page.js(
-        "return [...document.querySelectorAll('.jp-Notebook .wmlab-said')].map(said => said.textContent).join()"
-    )
+def write(path, *sources):
+    """Write a notebook of these code cells."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
