@@ -219,7 +219,7 @@ class LabPage:
         return path
 
     def js(self, script, *arguments):
-        """Run JavaScript in the page; it finds the notebook in `panel`, `session` and `notebook`."""
+        """Run JavaScript in the page, where `notebook`, `panel` and `session` are at hand."""
         return self.chrome.execute_script(PANEL + script, *arguments)
 
     def wait(self, script, timeout):

@@ -16,12 +16,16 @@ PANELS = """
 const panels = [...document.querySelectorAll('.jp-Notebook .widget-vbox')].filter(box =>
     box.querySelector(':scope > .wmlab-picture') && box.querySelector(':scope > .wmlab-said'));
 const said = panel => panel.querySelector(':scope > .wmlab-said').textContent.trim();
-const shown = panel => [...panel.querySelectorAll(':scope > .wmlab-picture svg :is(path, image, text)')]
+const shown = panel => [...panel.querySelectorAll('.wmlab-picture svg :is(path, image, text)')]
     .map(part => [part.getAttribute('d') ?? part.href?.baseVal ?? part.textContent,
                   part.getAttribute('transform'), part.getAttribute('style')]).join();
 const seen = kind => panel => [...panel.querySelectorAll(kind)].filter(each => each.offsetParent);
 const sliders = seen('.widget-hslider .noUi-handle');
 """
+# The first button of each question on the page.
+QUESTIONS = """return [...document.querySelectorAll('.jp-Notebook .widget-toggle-buttons')]
+    .filter(each => each.previousElementSibling?.textContent.includes('Your prediction'))
+    .map(each => each.querySelector('button')).filter(each => each.offsetParent);"""
 
 
 def red(page):
@@ -89,6 +93,14 @@ def predict(page, index, prediction):
     )
     until(lambda: "Choose first" in page.text(), 300)
     click(page, prediction)
+
+
+def answer_all(page):
+    """Choose an answer to each question, so that all results are on the page."""
+    for button in page.js(QUESTIONS):
+        press(page, button)
+    page.wait("return session.session.kernel.status == 'idle'", 120)
+    page.wait(f"return {DRAWN}", 120)
 
 
 def run(page, source):

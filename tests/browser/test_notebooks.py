@@ -7,6 +7,8 @@ import slices
 from hands import (
     NOTEBOOKS,
     PANELS,
+    QUESTIONS,
+    answer_all,
     cell_with,
     click,
     count,
@@ -42,10 +44,6 @@ words = [html.unescape(re.sub("<[^>]*>", "", each.caption.value)).strip() for ea
 questions = [each.error for each in gc.get_objects() if type(each) is Question]
 print(json.dumps([words, [each.error for each in found] + questions]))
 """
-# The first button of each question, chosen or not.
-QUESTIONS = """return [...document.querySelectorAll('.jp-Notebook .widget-toggle-buttons')]
-    .filter(each => each.previousElementSibling?.textContent.includes('Your prediction'))
-    .map(each => each.querySelector('button')).filter(each => each.offsetParent);"""
 
 
 def shows(statement):
@@ -72,19 +70,13 @@ def stays_hidden(page, path):
     )
     until(lambda: "Choose first" in page.text(), 600)
     page.wait("return session.session.kernel.status == 'idle'", 600)
-    content = """const seen = [...document.querySelectorAll('.jp-Notebook .jp-OutputArea-output')];
-        return seen.map(each => each.textContent).join('').length + 1000 * document.querySelectorAll(
-            '.jp-Notebook .jp-OutputArea-output :is(.wmlab-picture, table, img)').length"""
+    content = """const area = '.jp-Notebook .jp-OutputArea-output';
+        const words = [...document.querySelectorAll(area)].map(each => each.textContent).join('');
+        const drawn = document.querySelectorAll(`${area} :is(.wmlab-picture, table, img)`);
+        return words.length + 1000 * drawn.length"""
     before = page.js(content)
     press(page, page.js(QUESTIONS)[-1])
     until(lambda: "Choose first" not in page.text() and page.js(content) > before)
-
-
-def answers_all(page):
-    """Choose an answer to each question, so that all results are on the page."""
-    for button in page.js(QUESTIONS):
-        press(page, button)
-    page.wait("return session.session.kernel.status == 'idle'", 120)
 
 
 def follows_the_hand(page, number):
@@ -119,7 +111,7 @@ def test_questions_hide_their_results_and_panels_follow_the_hand(lab, lesson):
     if any(".reveal()" in ast.unparse(each) for each in slices.statements(path)):
         stays_hidden(lab, path)
     lab.run_all()
-    answers_all(lab)
+    answer_all(lab)
     until(lambda: count(lab) > 0)
     for number in range(count(lab)):
         follows_the_hand(lab, number)
@@ -223,7 +215,7 @@ def test_04_trains_a_cell_from_its_button(lab):
     path = shortened("04_fidelity", lab.folder)
     lab.open(path.name)
     lab.run_all()
-    answers_all(lab)
+    answer_all(lab)
     button = "from wmlab.lessons import fidelity; print(fidelity.TRAIN)"
     click(lab, run(lab, button).strip())
     until(lambda: run(lab, "print(len(panel.own), panel.error)") == "2 None\n", 600)

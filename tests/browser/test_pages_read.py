@@ -6,16 +6,17 @@ import base64
 import json
 import pathlib
 import re
-import time
 import zlib
 
 import bs4
 import nbformat
 import numpy as np
 import pytest
+from hands import until
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
+from wmlab.tools import pages as built
 from wmlab.tools.pages import run
 
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
@@ -36,7 +37,7 @@ def pages(tmp_path_factory):
                 really(path, work) if path.stem in RUN else nbformat.read(path, as_version=4)
             ),
         )
-        pages.build(folder / "html", NOTEBOOKS)
+        built.build(folder / "html", NOTEBOOKS)
     return folder / "html"
 
 
@@ -54,12 +55,9 @@ def look(chrome, pages):
         metrics = dict(width=width, height=900, deviceScaleFactor=1, mobile=False)
         chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         chrome.get((pages / f"{name}.html").as_uri())
-        deadline = time.monotonic() + 60
-        while chrome.execute_script(
-            "return [...document.querySelectorAll('.plot')].some(p => !p.querySelector('.main-svg'))"
-        ):
-            assert time.monotonic() < deadline, "not drawn within 60 s"
-            time.sleep(0.1)
+        plots = "[...document.querySelectorAll('.plot')]"
+        drawn = f"return {plots}.every(place => place.querySelector('.main-svg'))"
+        until(lambda: chrome.execute_script(drawn))
         return chrome
 
     offline = dict(offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
@@ -81,54 +79,46 @@ def unfold(chrome):
     )
 
 
-@pytest.mark.parametrize("name", [*RUN, "index"])
-def test_silent_and_fetched_from_nowhere(look, name):
-    chrome = look(name)
-    assert [
-        entry["message"]
-        for entry in chrome.get_log("browser")
-        if entry["level"] in ("SEVERE", "WARNING")
-    ] == []
-    # what wants the network would have said so
-    chrome.execute_async_script(
-        "const i = new Image(), done = arguments[0]; i.onerror = () => done(); i.src = 'https://example.com/x.png'"
-    )
-    assert any("example.com/x.png" in entry["message"] for entry in chrome.get_log("browser"))
-
-
-@pytest.mark.parametrize("name", RUN)
-def test_every_figure_is_drawn_and_says_what_it_shows(look, pages, name):
-    chrome = look(name)
-    unfold(chrome)
-    written = bs4.BeautifulSoup((pages / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
-    figures = [json.loads(script.string) for script in written.select("figure > script")]
-    lines = chrome.execute_script(
-        "return [...document.querySelectorAll('.plot')].map(place => "
-        "[...place.querySelectorAll('.scatterlayer .trace')].length)"
-    )
-    shown = [
-        sum(
-            trace["type"] == "scatter" and trace.get("visible", True) is True
-            for trace in figure["data"]
+def test_silent_and_fetched_from_nowhere(look):
+    for name in (*RUN, "index"):
+        chrome = look(name)
+        logged = chrome.get_log("browser")
+        assert [each for each in logged if each["level"] in ("SEVERE", "WARNING")] == []
+        # what wants the network would have said so
+        chrome.execute_async_script(
+            "const image = new Image(), done = arguments[0]; image.onerror = () => done();"
+            "image.src = 'https://example.com/x.png'"
         )
-        for figure in figures
-    ]
-    assert len(figures) >= 3 and lines == shown
-    images = chrome.execute_script(
-        "return [...document.querySelectorAll('.plot')].map(place => "
-        "[...place.querySelectorAll('.imagelayer image')].filter(i => i.href.baseVal).length)"
-    )
-    assert images == [len(figure["layout"].get("images", [])) for figure in figures]
-    alternatives = [place["aria-label"] for place in written.select("[role=img]")]
-    assert len(alternatives) == len(figures) and all(len(words) > 20 for words in alternatives)
-    named = chrome.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    spoken = [
-        node["name"]["value"]
-        for node in named
-        if node.get("role", {}).get("value") in ("image", "img")
-    ]
-    assert set(alternatives) <= {" ".join(words.split()) for words in spoken}
-    assert "Choose first" not in chrome.find_element(By.TAG_NAME, "main").text
+        logged = chrome.get_log("browser")
+        assert any("example.com/x.png" in each["message"] for each in logged)
+
+
+def test_every_figure_is_drawn_and_says_what_it_shows(look, pages):
+    for name in RUN:
+        chrome = look(name)
+        unfold(chrome)
+        page = (pages / f"{name}.html").read_text(encoding="utf-8")
+        written = bs4.BeautifulSoup(page, "html.parser")
+        figures = [json.loads(script.string) for script in written.select("figure > script")]
+        counted = chrome.execute_script(
+            "return [...document.querySelectorAll('.plot')].map(place => ["
+            "place.querySelectorAll('.scatterlayer .trace').length,"
+            "[...place.querySelectorAll('.imagelayer image')].filter(i => i.href.baseVal).length])"
+        )
+        assert len(figures) >= 3 and counted == [list(inside(figure)) for figure in figures]
+        alternatives = [place["aria-label"] for place in written.select("[role=img]")]
+        assert len(alternatives) == len(figures) and min(map(len, alternatives)) > 20
+        nodes = chrome.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        images = [node for node in nodes if node.get("role", {}).get("value") in ("image", "img")]
+        spoken = {node["name"]["value"] for node in images}
+        assert {" ".join(words.split()) for words in alternatives} <= spoken
+        assert "Choose first" not in chrome.find_element(By.TAG_NAME, "main").text
+
+
+def inside(figure):
+    """How many lines and images a figure has."""
+    kinds = [each["type"] for each in figure["data"] if each.get("visible", True) is True]
+    return kinds.count("scatter"), len(figure["layout"].get("images", []))
 
 
 def test_a_formula_is_drawn(look):
@@ -158,31 +148,21 @@ def test_a_result_unfolds_and_a_figure_zooms(look):
     ActionChains(chrome).move_to_element_with_offset(area, -100, 0).click_and_hold().move_by_offset(
         150, 0
     ).release().perform()
-    deadline = time.monotonic() + 20
-    while seen() == before:
-        assert time.monotonic() < deadline, "a drag zooms nothing"
-        time.sleep(0.1)
+    until(lambda: seen() != before)
     low, high = seen()
     width = area.rect["width"]
     expected = np.interp([width / 2 - 100, width / 2 + 50], [0, width], before)
     assert np.allclose([low, high], expected, atol=0.03 * (before[1] - before[0]))
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (800, "dark"), (400, "dark")])
-def test_nothing_is_wider_than_the_window(look, width, scheme):
-    for name in (*RUN, "index"):
-        chrome = look(name, scheme, width=width)
-        unfold(chrome)
-        assert (
-            chrome.execute_script(
-                "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            == 0
-        )
-        cut = chrome.execute_script(
-            "return [...document.querySelectorAll('.plot')].map(p => p.scrollWidth - p.clientWidth)"
-        )
-        assert set(cut) <= {0}, name
+def test_nothing_is_wider_than_the_window(look):
+    wide = "return [document.documentElement, ...document.querySelectorAll('.plot')]"
+    for width, scheme in (1280, "light"), (800, "dark"), (400, "dark"):
+        for name in (*RUN, "index"):
+            chrome = look(name, scheme, width=width)
+            unfold(chrome)
+            beyond = f"{wide}.map(each => each.scrollWidth - each.clientWidth)"
+            assert max(chrome.execute_script(beyond)) <= 0, (name, width)
 
 
 def test_light_and_dark(look):
@@ -237,10 +217,8 @@ def test_on_paper(look):
     assert drawn <= strokes  # the lines of the pictures, all of which were folded away
     assert not strokes & {(0x16, 0x18, 0x1B)}  # the dark page's ground
     # folded again, as wide as before
-    deadline = time.monotonic() + 30
-    while chrome.execute_script("return document.querySelectorAll('details[open]').length"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    opened = "return document.querySelectorAll('details[open]').length"
+    until(lambda: chrome.execute_script(opened) == 0)
 
     chrome = look("05_expected_queries", media="print", width=680)  # between the margins of A4
     chrome.execute_script("dispatchEvent(new Event('beforeprint'))")

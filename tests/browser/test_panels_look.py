@@ -2,26 +2,28 @@
 eye, ear and keyboard.
 """
 
-import ast
 import itertools
 import json
 import pathlib
 import time
 
 import ipywidgets as widgets
-import nbformat
 import plotly
+import plotly.graph_objects as go
 import pytest
+import slices
 from coloraide import Color
-from hands import run, until
+from hands import click, run, until, write
+from plotly.utils import PlotlyJSONEncoder
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from test_looks import LETTERS, apart, colours, contrast, look
 from slices import needed, statements
+from test_looks import LETTERS, apart, colours, contrast, look
 from test_panels_swept import LESSONS, made_by
 
-from wmlab import training
+from wmlab import runtime, training
 from wmlab.show import Panel, figures
+from wmlab.show.picture import plain
 
 # Room for a picture in JupyterLab 4.6: of a window 1280 pixels wide with its side bar open, of one
 # of 800 with it closed, of the first at a zoom of 200 %, and of a window 1280 wide whose panel is
@@ -32,30 +34,37 @@ const [figure, width, larger, done] = arguments, place = document.createElement(
 figure.layout.font = {...figure.layout.font, size: (figure.layout.font?.size ?? 14) + larger};
 place.style.width = `${width}px`;
 document.body.replaceChildren(place);
-Plotly.newPlot(place, figure.data, figure.layout).then(() => requestAnimationFrame(() => done(true)));
+Plotly.newPlot(place, figure.data, figure.layout)
+    .then(() => requestAnimationFrame(() => done(true)));
 """
 # Texts that are cut off, that are small, that lie upon each other or, those of axes, upon a plot.
 # Ticks may turn, and do not lie upon each other then.
 FAULTS = """
-const plot = document.querySelector(".js-plotly-plot"), edge = plot.querySelector(".main-svg").getBoundingClientRect(), found = [];
-const texts = [...plot.querySelectorAll("svg text")].filter(each => each.textContent.trim() && !each.closest(".modebar"))
-    .map(each => [each, each.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
+const plot = document.querySelector(".js-plotly-plot"), found = [];
+const edge = plot.querySelector(".main-svg").getBoundingClientRect();
+const overlap = (one, two) => [Math.min(one.right, two.right) - Math.max(one.left, two.left),
+    Math.min(one.bottom, two.bottom) - Math.max(one.top, two.top)];
+const texts = [...plot.querySelectorAll("svg text")]
+    .filter(each => each.textContent.trim() && !each.closest(".modebar"))
+    .map(each => [each, each.getBoundingClientRect()])
+    .filter(([, box]) => box.width && box.height);
 for (const [each, box] of texts) {
-    if (box.left < edge.left - 1 || box.right > edge.right + 1 || box.top < edge.top - 1 || box.bottom > edge.bottom + 1)
-        found.push(`cut off: ${each.textContent}`);
-    if (parseFloat(getComputedStyle(each).fontSize) < arguments[0]) found.push(`small: ${each.textContent}`);
+    const beyond = [edge.left - box.left, box.right - edge.right,
+                    edge.top - box.top, box.bottom - edge.bottom];
+    if (Math.max(...beyond) > 1) found.push(`cut off: ${each.textContent}`);
+    if (parseFloat(getComputedStyle(each).fontSize) < arguments[0])
+        found.push(`small: ${each.textContent}`);
 }
-const plots = Object.values(plot._fullLayout._plots).map(({xaxis: x, yaxis: y}) => ({left: edge.left + x._offset,
-    right: edge.left + x._offset + x._length, top: edge.top + y._offset, bottom: edge.top + y._offset + y._length}));
+const plots = Object.values(plot._fullLayout._plots).map(({ xaxis: x, yaxis: y }) => ({
+    left: edge.left + x._offset, right: edge.left + x._offset + x._length,
+    top: edge.top + y._offset, bottom: edge.top + y._offset + y._length }));
 for (const [each, box] of texts.filter(([each]) => each.closest("[class$=tick], [class*=title]")))
-    for (const area of plots)
-        if (Math.min(box.right, area.right) - Math.max(box.left, area.left) > 3
-            && Math.min(box.bottom, area.bottom) - Math.max(box.top, area.top) > 3) found.push(`upon a plot: ${each.textContent}`);
+    if (plots.some(area => Math.min(...overlap(box, area)) > 3))
+        found.push(`upon a plot: ${each.textContent}`);
 texts.forEach(([each, one], number) => texts.slice(number + 1).forEach(([other, two]) => {
-    const wide = Math.min(one.right, two.right) - Math.max(one.left, two.left);
-    const high = Math.min(one.bottom, two.bottom) - Math.max(one.top, two.top);
-    const ticks = each.closest("[class$=tick]") && other.closest("[class$=tick]");
-    if (wide > 2 && high > 5 && !ticks && !(each.closest(".trace") && other.closest(".trace")))
+    const [wide, high] = overlap(one, two);
+    const both = kind => each.closest(kind) && other.closest(kind);
+    if (wide > 2 && high > 5 && !both("[class$=tick]") && !both(".trace"))
         found.push(`upon each other: ${each.textContent} / ${other.textContent}`);
 }));
 return found;
@@ -65,10 +74,10 @@ MADE = [lesson for lesson in LESSONS if any(map(made_by, statements(LESSONS[less
 
 @pytest.fixture(scope="module")
 def panels():
-    """Every panel, made as its notebook makes it: {lesson: panels}. A network for one epoch, since
-    nobody asks how good it is.
+    """Every panel with its lesson's name, made as its notebook makes it. A network for one epoch,
+    since nobody asks how good it is.
     """
-    found, made, patch = {}, [], pytest.MonkeyPatch()
+    found, made, patch = [], [], pytest.MonkeyPatch()
     make = Panel.__init__
 
     def noted(self, *arguments, **named):
@@ -77,17 +86,13 @@ def panels():
 
     with patch.context() as patched:
         patched.setattr(Panel, "__init__", noted)
+        patched.setattr(runtime, "_scale", None)
         patched.setitem(training.RECIPES["class"], "mnist", training.Recipe("mnist_cnn", 1, 64))
         for lesson in MADE:
             made.clear()
             patched.chdir(LESSONS[lesson].parent)
-            exec(
-                compile(
-                    ast.Module(needed(statements(LESSONS[lesson]), made_by), []), lesson, "exec"
-                ),
-                {},
-            )
-            found[lesson] = list(made)
+            slices.run(needed(statements(LESSONS[lesson]), made_by), lesson)
+            found += [(lesson, panel) for panel in made]
     return found
 
 
@@ -99,109 +104,97 @@ def inside(widget):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lesson", MADE)
 class TestEveryPanel:
-    def test_has_the_template_and_its_colours(self, panels, lesson):
-        for panel in panels[lesson]:
-            layout = panel.figure.layout
-            assert layout.template == figures.TEMPLATE and colours(panel.figure) <= set(
-                figures.PALETTE
-            )
+    def test_has_the_look_and_names_for_its_controls(self, panels):
+        for lesson, panel in panels:
+            figure = go.Figure(plain(panel.figure))
+            layout = figure.layout
+            assert layout.template == figures.TEMPLATE, lesson
+            assert colours(figure) <= set(figures.PALETTE), lesson
             assert layout.paper_bgcolor is None, "white, as the template has it"
-            assert "sendChartToCloud" in (
-                layout.modebar.remove or layout.template.layout.modebar.remove
-            )
-
-    def test_what_the_legend_names_can_be_told_apart(self, panels, lesson):
-        for panel in panels[lesson]:
-            named = {
-                trace.name: look(trace)
-                for trace in panel.figure.data
-                if trace.name and trace.showlegend is not False
-            }
-            assert all(apart(*pair) for pair in itertools.combinations(named.values(), 2)), list(
-                named
-            )
-
-    def test_its_controls_have_names(self, panels, lesson):
-        for panel in panels[lesson]:
+            buttons = layout.modebar.remove or layout.template.layout.modebar.remove
+            assert "sendChartToCloud" in buttons
+            legend = [each for each in figure.data if each.name and each.showlegend is not False]
+            named = {trace.name: look(trace) for trace in legend}
+            pairs = itertools.combinations(named.values(), 2)
+            assert all(apart(*pair) for pair in pairs), (lesson, list(named))
             assert all(control.description for control in panel.controls.values())
-            buttons = (widgets.Button, widgets.ToggleButton)
-            assert all(
-                each.description for each in inside(panel.widget) if isinstance(each, buttons)
-            )
+            kinds = (widgets.Button, widgets.ToggleButton)
+            names = [each.description for each in inside(panel.widget) if isinstance(each, kinds)]
+            assert all(names), lesson
 
     @pytest.mark.browser
-    @pytest.mark.parametrize("width", WIDTHS)
-    def test_its_words_have_room(self, panels, lesson, width, chrome, tmp_path):
+    def test_its_words_have_room(self, panels, chrome, tmp_path):
         script = pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-        page, (wide, larger) = tmp_path / "page.html", WIDTHS[width]
+        page = tmp_path / "page.html"
         page.write_text(
-            f"<meta charset='utf-8'><script src='{script.as_uri()}'></script><body style='margin: 0'></body>"
+            f"<meta charset='utf-8'><script src='{script.as_uri()}'></script>"
+            "<body style='margin: 0'></body>"
         )
         chrome.get(page.as_uri())
-        for panel in panels[lesson]:
-            assert chrome.execute_async_script(
-                DRAW, json.loads(panel.figure.to_json()), wide, larger
-            )
-            assert chrome.execute_script(FAULTS, 14 if larger else 12) == []
+        faults = []
+        for lesson, panel in panels:
+            for width, (room, larger) in WIDTHS.items():
+                figure = go.Figure(plain(panel.figure)).to_plotly_json()
+                figure = json.loads(json.dumps(figure, cls=PlotlyJSONEncoder))
+                assert chrome.execute_async_script(DRAW, figure, room, larger)
+                found = chrome.execute_script(FAULTS, 14 if larger else 12)
+                faults += [f"{lesson}, {width}: {fault}" for fault in found]
+        assert faults == []
 
 
 PANEL = """
 import ipywidgets as widgets
 import numpy as np
-from wmlab.show import figures
-from wmlab.show import Panel, Question, show
+from wmlab.show import Panel, Question, figures, show
 
-def draw(figure, settings):
-    figure.data[0].x, figure.data[0].y = [0, 1], [settings["a"], 9]
-    return f"a is {settings['a']}, b is {settings['b']}"
+def picture(a, b):
+    line = dict(type="scatter", x=[0, 1], y=[a, 9])
+    return figures.figure([line]), f"a is {a}, b is {b}"
 
-figure = figures.blank().add_scatter(x=[0], y=[0])
-controls = {"a": widgets.IntSlider(1, 0, 9, description="the a"),
-            "b": widgets.ToggleButtons(options=["x", "y"], description="the b", style=dict(button_width="auto"))}
-panel = Panel(figure, controls, lambda **settings: settings, draw, {"high": {"a": 9}})
-question = Question("which?", ["this", "that"], panel)
-question.reveal()
+auto = dict(button_width="auto")
+panel = Panel(picture, presets={"high": {"a": 9}},
+              a=widgets.IntSlider(1, 0, 9, description="the a"),
+              b=widgets.ToggleButtons(options=["x", "y"], description="the b", style=auto))
+question = Question("which?", ["this", "that"], panel, answer="this")
 show(question, figures.pictures({"a row": np.zeros((9, 8, 8, 1))}))
 """
 # Every text in the output, with its colour and the first ground behind it that can be seen.
 LETTERED = """
-return [...document.querySelectorAll(".jp-OutputArea-output :is(p, span, label, button, i, b, .widget-readout)")]
-    .filter(each => [...each.childNodes].some(node => node.nodeType == 3 && node.data.trim())).map(each => {
-        let behind = each, ground;
-        while ((ground = getComputedStyle(behind).backgroundColor).match(/, 0\\)$/) && behind.parentElement)
-            behind = behind.parentElement;
-        return [each.textContent, getComputedStyle(each).color, ground];
-    });
+const kinds = ":is(p, span, label, button, i, b, .widget-readout)";
+const words = each => [...each.childNodes].some(node => node.nodeType == 3 && node.data.trim());
+const none = colour => colour.match(/, 0\\)$/);
+return [...document.querySelectorAll(`.jp-OutputArea-output ${kinds}`)].filter(words).map(each => {
+    let behind = each;
+    while (none(getComputedStyle(behind).backgroundColor) && behind.parentElement)
+        behind = behind.parentElement;
+    const ground = getComputedStyle(behind).backgroundColor;
+    return [each.textContent, getComputedStyle(each).color, ground];
+});
 """
 WIDE = """
-const area = document.querySelector(".jp-OutputArea-output"), picture = area.querySelector(".main-svg");
+const area = document.querySelector(".jp-OutputArea-output");
+const picture = area.querySelector(".main-svg");
 return [area.clientWidth, picture.getBoundingClientRect().width, area.scrollWidth,
     Math.max(...[...area.querySelectorAll("*")].map(each => each.getBoundingClientRect().right))
         - area.getBoundingClientRect().right];
 """
 FOCUSED = """
 const at = document.activeElement;
-return at.closest(".jp-OutputArea-output") ? at.getAttribute("aria-label") || at.textContent.trim() : null;
+const name = at.getAttribute("aria-label") || at.textContent.trim();
+return at.closest(".jp-OutputArea-output") ? name : null;
 """
 
 
 @pytest.mark.browser
 class TestInJupyterLab:
     @pytest.fixture
-    def page(self, start_lab, tmp_path):
-        cells, kernel = (
-            [nbformat.v4.new_code_cell(PANEL)],
-            {"name": "python3", "display_name": "Python 3 (ipykernel)"},
-        )
-        nbformat.write(
-            nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}),
-            tmp_path / "one.ipynb",
-        )
-        page = start_lab(tmp_path)
+    def page(self, lab):
+        page = lab
+        write(page.folder / "one.ipynb", PANEL)
         page.open("one.ipynb")
         page.run_all()
+        click(page, "this")
         until(
             lambda: (
                 "a is 1" in page.text()
@@ -285,7 +278,8 @@ class TestInJupyterLab:
         until(lambda: "a is 5, b is y" in page.text())
         assert (
             page.js(
-                "return document.querySelector('.jp-OutputArea-output [aria-pressed=true]').textContent"
+                "return [...document.querySelectorAll('.jp-OutputArea-output [aria-pressed=true]')]"
+                ".at(-1).textContent"
             )
             == "y"
         )
@@ -311,8 +305,8 @@ class TestInJupyterLab:
     def read(self, page, theme, ground):
         """In a theme all words stand out from their ground, and pictures lie on white."""
         page.js(
-            "window.themed = false; window.jupyterapp.commands.execute('apputils:change-theme', {theme: arguments[0]})"
-            ".then(() => { window.themed = true; })",
+            "window.themed = false; window.jupyterapp.commands.execute("
+            "'apputils:change-theme', {theme: arguments[0]}).then(() => { window.themed = true; })",
             theme,
         )
         page.wait("return window.themed", 30)
