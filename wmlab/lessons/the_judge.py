@@ -1,31 +1,33 @@
-"""Lesson 06: evidence that builds up answer by answer, p-values where there is nothing to find, and
-a courtroom.
+"""Lesson 06: evidence answer by answer, p-values where there is nothing to find, and a courtroom.
 
 Checks of notebook 06, the judge.
 """
 
+import functools
 import math
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-from plotly.subplots import make_subplots
 
 from wmlab import records
 from wmlab.schemes.innocents import Reject
 from wmlab.secret import Secret
 from wmlab.show import figures
-from wmlab.show.old_panel import Panel
+from wmlab.show.panel import Panel
 from wmlab.suspects import LocalSuspect, ask
 from wmlab.verification import Chance, Impossible, Measured
 
-SHOWN, NEVER = 1e-8, 1e-9  # p-values below the one are drawn at it, "impossible" at the other
-NULLS = {
-    "impossible": "new label",
-    "chance": "grey",
-    "measured": "unmarked",
-}  # a curve each, and its colour
+LEAST = 1e-8  # smaller p-values are drawn here
+NEVER = 1e-9  # where "impossible" is drawn
 NEW = 10  # the new label of ten digits
+LEVEL = 0.05  # at which p-values convict
+# How the p-value under each null is drawn.
+NULLS = {
+    "impossible": dict(color=figures.COLOURS["new label"], dash="dot", symbol="circle"),
+    "chance": dict(color=figures.COLOURS["grey"], dash="dash", symbol="circle"),
+    "measured": dict(color=figures.COLOURS["unmarked"], dash="solid", symbol="circle"),
+}
 
 
 class Purchase:
@@ -35,8 +37,9 @@ class Purchase:
         self.suspect, self.keys, self.labels = suspect, keys, []
 
     def hits(self, n):
-        """Hits among the first n keys, cumulated: int64 (n,). Buys the answers that are still
-        missing, one by one.
+        """Hits among the first n keys, cumulated: int64 (n,).
+
+        Buys the answers that are still missing, one by one.
         """
         for i in range(len(self.labels), n):
             self.labels.append(int(ask(self.suspect, self.keys.images[i : i + 1])[0]))
@@ -64,171 +67,137 @@ def evidence(cases, nulls):
     every network among as many keys).
     """
     bought = {title: Purchase(*case) for title, case in cases.items()}
-    most = min(len(keys) for _, keys in cases.values())
+    most = min(len(purchase.keys) for purchase in bought.values())
+    axes = trial_axes(list(cases), most)
 
-    def compute(n, innocents):
-        result = {"n": n, "nulls": nulls[innocents]}
-        for title, purchase in bought.items():
-            hits = purchase.hits(n)
-            result[title] = {
-                "hits": hits,
-                "labels": purchase.labels[:n],
-                "keys": purchase.keys,
-                "p": weighed(hits, purchase.keys, nulls[innocents][title]),
-                "innocent": nulls[innocents][title]["measured"].answered[:, :n].sum(axis=1),
-            }
-        return result
+    @functools.cache
+    def state(title, n, innocents):
+        purchase, against = bought[title], nulls[innocents][title]
+        hits = purchase.hits(n)
+        return {
+            "hits": hits,
+            "labels": purchase.labels[:n],
+            "p": weighed(hits, purchase.keys, against),
+            "innocent": against["measured"].answered[:, :n].sum(axis=1),
+        }
 
-    figure = make_subplots(
-        3,
-        len(cases),
-        subplot_titles=list(cases),
-        row_heights=[0.14, 0.5, 0.36],
-        vertical_spacing=0.12,
-        shared_yaxes=True,
-    )
-    for column, _ in enumerate(cases, 1):
-        for look, symbol in (
-            ("grey", "circle-open"),
-            ("wrong label", "diamond"),
-        ):  # misses and hits
-            figure.add_scatter(
-                x=[],
-                y=[],
-                mode="markers+text",
-                textposition="top center",
-                showlegend=False,
-                row=1,
-                col=column,
-                marker=dict(color=figures.COLOURS[look], symbol=symbol, size=9),
-            )
-        for name, look in NULLS.items():
-            drawn = dict(
-                color=figures.COLOURS[look],
-                dash=dict(chance="dash", measured="solid", impossible="dot")[name],
-            )
-            figure.add_scatter(
-                x=[],
-                y=[],
-                mode="lines+markers",
-                name=f"p, {name}",
-                legendgroup=name,
-                showlegend=column == 1,
-                line=drawn | {"width": 3},
-                row=2,
-                col=column,
-            )
-        figure.add_scatter(
-            x=[],
-            y=[],
-            mode="markers",
-            name="an innocent network",
-            legendgroup="dots",
-            showlegend=column == 1,
-            marker=dict(color=figures.COLOURS["unmarked"], size=5),
-            opacity=0.7,
-            row=3,
-            col=column,
-        )
-        figure.add_scatter(
-            x=[],
-            y=[],
-            mode="markers",
-            name="the suspect",
-            legendgroup="suspect",
-            showlegend=column == 1,
-            marker=dict(color=figures.COLOURS["wrong label"], symbol="diamond", size=14),
-            row=3,
-            col=column,
-        )
-    figure.update_layout(template=figures.TEMPLATE, height=800, margin=dict(l=120, b=110))
-    figure.update_xaxes(range=[0, most + 0.8], title_standoff=5).update_xaxes(
-        showticklabels=False, row=1
-    )
-    figure.update_xaxes(title_text="answers bought", row=2)
-    figure.update_xaxes(range=[-0.8, most + 0.8], title_text="hits among<br>as many keys", row=3)
-    figure.update_yaxes(visible=False, range=[-0.6, 1.6], row=1)
-    ticks = {
-        NEVER: "impossible",
-        SHOWN: "10⁻⁸ or less",
-        1e-6: "10⁻⁶",
-        1e-4: "10⁻⁴",
-        0.05: "0.05",
-        1: "1",
-    }
-    figure.update_yaxes(
-        type="log", range=[-9.5, 0.5], tickvals=list(ticks), ticktext=list(ticks.values()), row=2
-    )
-    figure.update_yaxes(range=[-8, 66], tickvals=[0, 20, 40, 60], row=3).update_yaxes(
-        title="p-value", row=2, col=1
-    )
-    figure.update_yaxes(title="networks", row=3, col=1)
-    figure.add_hline(
-        y=0.05, row=2, col="all", line=dict(color=figures.COLOURS["grey"], width=1, dash="dot")
-    )
+    def picture(n, innocents):
+        result = {title: state(title, n, innocents) for title in cases}
+        traces = []
+        for plot, case in enumerate(result.values(), 1):
+            traces += [
+                *answer_marks(case, plot),
+                *p_curves(case, len(cases) + plot, legend=plot == 1),
+                *network_dots(case, 2 * len(cases) + plot, legend=plot == 1),
+            ]
+        figure = figures.figure(traces, 800, **axes, margin=dict(l=120, b=110))
+        paid = {title: purchase.suspect.cost for title, purchase in bought.items()}
+        return figure, trial_so_far(result, n, paid), result
 
-    def draw(figure, result):
-        traces, n = iter(figure.data), result["n"]
-        for title in cases:
-            case = result[title]
-            hit, at = np.diff(case["hits"], prepend=0).astype(bool), np.arange(1, n + 1)
-            text = np.array(
-                ["Δ" if label == NEW else str(label) for label in case["labels"]], object
-            )
-            for those in (
-                ~hit,
-                hit,
-            ):  # a trace each: a marker that is changed in one trace loses its look in all others
-                next(traces).update(x=at[those], y=np.zeros(those.sum()), text=text[those].tolist())
-            for name in NULLS:
-                p = case["p"].get(name, np.empty(0))
-                next(traces).update(x=at[: len(p)], y=np.where(p == 0, NEVER, np.maximum(p, SHOWN)))
-            dots, order = case["innocent"], np.argsort(case["innocent"], kind="stable")
-            height = np.empty(len(dots))
-            height[order] = (
-                np.arange(len(dots)) - np.searchsorted(dots[order], dots[order]) + 1
-            )  # stacked over each number
-            next(traces).update(x=dots, y=height)
-            next(traces).update(x=[int(case["hits"][-1]) if n else 0], y=[-4])
-        return said(cases, result)
-
-    slider = widgets.IntSlider(
-        0,
-        min=0,
-        max=most,
-        description="answers bought",
-        style=dict(description_width="initial"),
-        layout=dict(width="420px"),
-    )
-    innocents = widgets.ToggleButtons(
-        options=list(nulls), description="innocents", style=dict(button_width="auto")
-    )
-    controls = {"n": slider, "innocents": innocents}
-    panel = Panel(figure, controls, compute, draw)
+    wide = dict(style=dict(description_width="initial"), layout=dict(width="420px"))
+    slider = widgets.IntSlider(0, min=0, max=most, description="answers bought", **wide)
+    narrow = dict(style=dict(button_width="auto"))
+    choice = widgets.ToggleButtons(options=list(nulls), description="innocents", **narrow)
+    panel = Panel(picture, n=slider, innocents=choice)
     play = widgets.Play(value=0, min=0, max=most, interval=700)  # buys one after the other
     widgets.jslink((play, "value"), (slider, "value"))
     panel.widget.children = [play, *panel.widget.children]
     return panel
 
 
-def said(cases, result):
-    """The state of a trial in words: for each case hits and the p-value under every null."""
-    n, parts = result["n"], []
+def trial_axes(titles, most):
+    """Axes of three rows of plots: answers, p-values and innocent networks. most: answers."""
+    columns = len(titles)
+    ticks = {NEVER: "impossible", LEAST: "10⁻⁸ or less", 1e-6: "10⁻⁶", 1e-4: "10⁻⁴"}
+    ticks |= {LEVEL: "0.05", 1: "1"}
+    logarithmic = dict(type="log", tickvals=list(ticks), ticktext=list(ticks.values()))
+    bought = dict(range=[0, most + 0.8])
+    rows = [
+        dict(
+            x=bought | dict(title=dict(standoff=5), showticklabels=False),
+            y=dict(visible=False, range=[-0.6, 1.6]),
+        ),
+        dict(
+            x=bought | dict(title=dict(text="answers bought", standoff=5)),
+            y=logarithmic | dict(range=[-9.5, 0.5]),
+        ),
+        dict(
+            x=dict(
+                title=dict(text="hits among<br>as many keys", standoff=5),
+                range=[-0.8, most + 0.8],
+            ),
+            y=dict(range=[-8, 66], tickvals=[0, 20, 40, 60]),
+        ),
+    ]
+    each = {}
+    for row, title in zip(rows, (None, "p-value", "networks"), strict=True):
+        for column in range(columns):
+            y = row["y"] | ({} if column or not title else dict(title=title))
+            each[len(each) + 1] = dict(x=row["x"], y=y)
+    names = titles + [""] * 2 * columns
+    heights = [0.14, 0.5, 0.36]
+    axes = figures.plots(names, rows=3, gap=0.1, between=0.12, heights=heights, each=each)
+    shapes = [figures.level(LEVEL, columns + 1 + column, width=1) for column in range(columns)]
+    return axes | dict(shapes=shapes)
+
+
+def answer_marks(case, plot):
+    """Traces of the answers so far: a mark for each, hits in another look than misses."""
+    hit = np.diff(case["hits"], prepend=0).astype(bool)
+    numbers = np.arange(1, len(hit) + 1)
+    text = np.array(["Δ" if label == NEW else str(label) for label in case["labels"]], object)
+    for those, name, colour, symbol in (
+        (~hit, "a miss", "grey", "circle-open"),
+        (hit, "a hit", "wrong label", "diamond"),
+    ):
+        look = dict(color=figures.COLOURS[colour], symbol=symbol, dash="solid")
+        more = dict(text=text[those].tolist(), textposition="top center")
+        more |= dict(marker=dict(color=look["color"], symbol=symbol, size=9))
+        at = numbers[those]
+        yield figures.points(at, np.zeros(len(at)), name, look, plot, "markers+text", False, **more)
+
+
+def p_curves(case, plot, legend):
+    """Traces of the p-value after each answer, a curve for each null."""
+    for name, p in case["p"].items():
+        look, x = NULLS[name], np.arange(1, len(p) + 1)
+        y = np.where(p == 0, NEVER, np.maximum(p, LEAST))
+        small = dict(color=look["color"], size=6)
+        yield figures.points(x, y, f"p, {name}", look, plot, legend=legend, marker=small)
+
+
+def network_dots(case, plot, legend):
+    """Traces of the innocent networks, stacked over their number of hits, and of the suspect."""
+    stacked = np.sort(case["innocent"])
+    height = np.arange(len(stacked)) - np.searchsorted(stacked, stacked) + 1
+    hits = case["hits"][-1:] if len(case["hits"]) else [0]
+    for x, y, name, colour, symbol, more in (
+        (stacked, height, "an innocent network", "unmarked", "circle", dict(size=5, opacity=0.7)),
+        (hits, [-4], "the suspect", "wrong label", "diamond", dict(size=14)),
+    ):
+        look = dict(color=figures.COLOURS[colour], symbol=symbol, dash="solid")
+        marker = dict(color=look["color"], symbol=symbol) | more
+        yield figures.points(x, y, name, look, plot, "markers", legend, marker=marker)
+
+
+def trial_so_far(result, n, paid):
+    """The state of a trial in words: for each case hits and the p-value under every null.
+
+    result: of the panel `evidence`, after n answers. paid: {title: what all answers have cost}.
+    """
     if not n:
         return "No answer is bought yet: move the slider, or press play."
-    for title, (suspect, _) in cases.items():
-        case, hits = result[title], int(result[title]["hits"][-1])
-        values = [f"{name} p = {p[-1]:.2g}" if p[-1] else name for name, p in case["p"].items()]
-        floor = 1 / (1 + len(case["innocent"]))
-        limit = (
-            f" (the least that {len(case['innocent'])} networks can give)"
-            if case["p"]["measured"][-1] == floor
-            else ""
-        )
-        weight = f"{', '.join(values)}{limit}" if hits else "nothing to explain"
-        parts.append(
-            f"<b>{title}</b>: {hits} of {n} hit; {weight}; {len(case['labels'])} answers, {suspect.cost:.2f} paid in all"
-        )
+    parts = []
+    for title, case in result.items():
+        hits, networks = int(case["hits"][-1]), len(case["innocent"])
+        weight = "nothing to explain"
+        if hits:
+            values = [f"{name} p = {p[-1]:.2g}" if p[-1] else name for name, p in case["p"].items()]
+            weight = ", ".join(values)
+            if case["p"]["measured"][-1] == 1 / (1 + networks):
+                weight += f" (the least that {networks} networks can give)"
+        cost = f"{n} answers, {paid[title]:.2f} paid in all"
+        parts.append(f"<b>{title}</b>: {hits} of {n} hit; {weight}; {cost}")
     return ". ".join(parts) + "."
 
 
@@ -246,33 +215,23 @@ def nulls(innocent):
     }
 
 
-def histogram(values, level=0.05, bins=20):
+def histogram(values, level=LEVEL, bins=20):
     """p-values that innocent suspects got, {name: values in [0, 1]}, as shares of bins beside what
     an honest one may give.
     """
-    edges = np.linspace(0, 1, bins + 1)
-    figure = make_subplots(1, len(values), subplot_titles=list(values), shared_yaxes=True)
-    for column, (name, p) in enumerate(values.items(), 1):
+    edges, traces = np.linspace(0, 1, bins + 1), []
+    accused = edges[1:] - 1e-9 <= level
+    colours = [figures.COLOURS["wrong label" if bad else "unmarked"] for bad in accused]
+    for plot, (name, p) in enumerate(values.items(), 1):
         share = np.histogram(p, edges)[0] / len(p)
-        figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2,
-            y=share,
-            name=name,
-            width=0.9 / bins,
-            showlegend=False,
-            row=1,
-            col=column,
-            marker_color=[
-                figures.COLOURS["wrong label" if high <= level else "unmarked"]
-                for high in edges[1:] - 1e-9
-            ],
-        )
-        figure.add_hline(
-            y=1 / bins, row=1, col=column, line=dict(color=figures.COLOURS["grey"], dash="dash")
-        )
-    figure.update_xaxes(title="p-value of an<br>innocent suspect", range=[0, 1])
-    figure.update_yaxes(title="share of suspects", tickformat=".0%", col=1)
-    return figure.update_layout(template=figures.TEMPLATE, height=340, margin=dict(b=70))
+        look = dict(width=0.9 / bins, showlegend=False, marker=dict(color=colours))
+        trace = dict(type="bar", x=(edges[:-1] + edges[1:]) / 2, y=share, name=name)
+        traces.append(trace | look | figures.at(plot))
+    x = dict(title="p-value of an<br>innocent suspect", range=[0, 1])
+    y = dict(title="share of suspects", tickformat=".0%")
+    shapes = [figures.level(1 / bins, plot, dash="dash") for plot in range(1, len(values) + 1)]
+    axes = figures.plots(list(values), gap=0.2 / len(values), x=x, y=y)
+    return figures.figure(traces, 340, **axes, shapes=shapes, margin=dict(b=70))
 
 
 def kinds(table, n=40):
@@ -313,34 +272,35 @@ class Court:
 
     def __init__(self, models, seed, budget=40):
         order = Secret(f"court {seed}").rng("sealed").permutation(4)
-        who = np.array(list(self.WHO))[order]
-        self._sealed = {
-            name: (str(kind), LocalSuspect(models[self.WHO[kind]]))
-            for name, kind in zip("ABCD", who, strict=True)
+        sealed = [list(self.WHO)[number] for number in order]
+        self._kind = dict(zip("ABCD", sealed, strict=True))
+        self._suspect = {
+            name: LocalSuspect(models[self.WHO[kind]]) for name, kind in self._kind.items()
         }
-        self.names, self.budget = list(self._sealed), budget
+        self.names, self.budget = list(self._kind), budget
 
     @property
     def left(self):
         """Answers that the court still pays for."""
-        return self.budget - sum(suspect.queries for _, suspect in self._sealed.values())
+        return self.budget - sum(suspect.queries for suspect in self._suspect.values())
 
     def ask(self, name, images):
-        """Labels that a suspect, "A" to "D", gives to images: int64 (n,). Raises ValueError beyond
-        the budget.
+        """Labels that a suspect, "A" to "D", gives to images: int64 (n,).
+
+        Raises ValueError for another name, and beyond the budget.
         """
-        if name not in self._sealed:
+        if name not in self._suspect:
             raise ValueError(f"there is no suspect {name!r}: they are {', '.join(self.names)}")
         if len(images) > self.left:
             raise ValueError(
-                f"the court pays for {self.left} more answers, not for {len(images)}: ask with fewer images, "
-                "or make a new Court"
+                f"the court pays for {self.left} more answers, not for {len(images)}: ask with "
+                "fewer images, or make a new Court"
             )
-        return ask(self._sealed[name][1], images)
+        return ask(self._suspect[name], images)
 
     def right(self, answer):
         """How many of the four a verdict {name: who} names rightly."""
-        return sum(kind == answer.get(name) for name, (kind, _) in self._sealed.items())
+        return sum(kind == answer.get(name) for name, kind in self._kind.items())
 
 
 def _enough_networks(answer):
@@ -353,31 +313,29 @@ def _enough_networks(answer):
 
 def _corrected(answer):
     if math.isclose(answer, 0.08):
-        return (
-            True,
-            "Ten sets, ten chances: 10 × 0.008 = 0.08 (Bonferroni). That convicts nobody at the 5 % level.",
+        return True, (
+            "Ten sets, ten chances: 10 × 0.008 = 0.08 (Bonferroni). That convicts nobody at the "
+            "5 % level."
         )
-    return (
-        False,
-        "Each of the ten sets had its chance of a p so small. Multiply, or have her make fresh keys.",
+    return False, (
+        "Each of the ten sets had its chance of a p so small. Multiply, or have her make fresh "
+        "keys."
     )
 
 
 def _court(answer, court):
-    if (
-        not isinstance(answer, dict)
-        or set(answer) != set(court.names)
-        or not set(answer.values()) <= set(court.WHO)
-    ):
+    named = isinstance(answer, dict) and set(answer) == set(court.names)
+    if not named or not set(answer.values()) <= set(court.WHO):
         return False, f"Hand in a dict from {', '.join(court.names)} to {', '.join(court.WHO)}."
-    if (right := court.right(answer)) == 4:
-        return (
-            True,
-            f"All four, and {court.left} answers are left. No single kind of picture would have done.",
+    right = court.right(answer)
+    if right == 4:
+        return True, (
+            f"All four, and {court.left} answers are left. No single kind of picture would have "
+            "done."
         )
-    return (
-        False,
-        f"{right} of 4. Who answers Δ to her pattern, who to a stranger's too, and who only to what is no digit?",
+    return False, (
+        f"{right} of 4. Who answers Δ to her pattern, who to a stranger's too, and who only to "
+        "what is no digit?"
     )
 
 
