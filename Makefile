@@ -45,8 +45,8 @@ test-slow: set-up-test
 # What other versions can break: panels, figures, many networks at once under jax, and whatever a
 # notebook calls. The other tests look at numbers, files and servers: the same with any version.
 test-colab: set-up-colab
-	@$(subst $(BIN),$(COLAB),$(TEST)) tests/test_colab.py tests/test_panels.py tests/test_panels_swept.py \
-	    tests/test_figures.py tests/test_fleet.py notebooks $(TESTFLAGS)
+	@$(subst $(BIN),$(COLAB),$(TEST)) tests/test_colab.py tests/show tests/test_panels_swept.py \
+	    tests/test_fleet.py notebooks $(TESTFLAGS)
 
 bench-panels: set-up-test
 	@$(BIN) -m pytest tests/browser/bench_panels.py -q $(TESTFLAGS)

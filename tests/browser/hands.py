@@ -13,8 +13,8 @@ BADGE = "colab-badge.svg"  # the one thing in a notebook that comes from the net
 DRAWN = "[...document.querySelectorAll('.wmlab-picture')].every(each => each.dataset.drawn)"
 # The panels that are on the page, top down; what one of them says and shows; its sliders.
 PANELS = """
-const panels = [...document.querySelectorAll('.jp-Notebook .widget-vbox')].filter(box =>
-    box.querySelector(':scope > .wmlab-picture') && box.querySelector(':scope > .wmlab-said'));
+const panels = [...document.querySelectorAll('.jp-Notebook .widget-vbox')]
+    .filter(box => box.querySelector(':scope > .wmlab-picture + .wmlab-said'));
 const said = panel => panel.querySelector(':scope > .wmlab-said').textContent.trim();
 const shown = panel => [...panel.querySelectorAll('.wmlab-picture svg :is(path, image, text)')]
     .map(part => [part.getAttribute('d') ?? part.href?.baseVal ?? part.textContent,
