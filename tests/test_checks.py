@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wmlab import lessons
-from wmlab.lessons import boundary_twist, check
+from wmlab.lessons import check
 
 
 @pytest.fixture
@@ -35,62 +35,6 @@ def test_right_and_wrong_answers(exercise, right, wrong):
 def test_an_unknown_exercise_is_an_error():
     with pytest.raises(ValueError, match="no exercise '99.9'"):
         check("99.9", 1)
-
-
-@pytest.mark.parametrize(
-    ("exercise", "right", "wrong"),
-    [
-        ("01.1", {"strength": 0.1, "count": 10}, [{}, {"strength": 0.0}]),
-        (
-            "01.2",
-            {"distance": 2, "angle": 90, "strength": 1, "count": 120, "overlap": 1.5},
-            [{}, {"angle": 90}, {"strength": 0.0}],
-        ),
-        ("01.3", {"angle": 90}, [{}, {"angle": 300}, {"angle": 90, "strength": 0.2}]),
-    ],
-)
-def test_settings_of_the_toy_are_tried(exercise, right, wrong):
-    assert check(exercise, right, boundary_twist.settle) is True
-    useless = [
-        {"strength": 2.0},
-        {"speed": 1},
-        {"count": 0},
-        {"world": "cubes"},
-        7,
-        "angle=90",
-        [90],
-    ]
-    assert [check(exercise, answer, boundary_twist.settle) for answer in wrong + useless] == [
-        False
-    ] * len(wrong + useless)
-
-
-@pytest.mark.parametrize(
-    ("new", "right"),
-    [((0.9, 0.02), True), ((0.89, 0.02), False), ((0.9, 0.019), False), ((1, 0), False)],
-)
-def test_both_are_asked_for_learning_and_a_twist(new, right):
-    heads = {
-        "new label": boundary_twist.Outcome(None, 1, *new, 0),
-        "wrong label": boundary_twist.Outcome(None, 1, 1, 1, 1),
-    }
-    assert check("01.2", {}, lambda: (None, None, heads)) is right
-
-
-@pytest.mark.parametrize(
-    ("wrong", "new", "right"),
-    [
-        ((0.95, 0.03), (0.1, 0.03), True),
-        ((0.94, 0.0), (1, 0.5), False),
-        ((1, 0.031), (0, 0.03), False),
-    ],
-)
-def test_the_wrong_label_is_better_if_it_hits_and_twists_no_more(wrong, new, right):
-    heads = {
-        name: boundary_twist.Outcome(None, 1, *of, 1)
-        for name, of in (("unmarked", (0, 0)), ("wrong label", wrong), ("new label", new))
-    }
-    assert check("01.3", {}, lambda: (None, None, heads)) is right
 
 
 class Fires:

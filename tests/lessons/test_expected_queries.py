@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from wmlab import lessons
 from wmlab.lessons import check
 from wmlab.lessons import expected_queries as lesson
 from wmlab.show import figures
@@ -631,9 +630,7 @@ ANSWERS = {
 }
 
 
-def test_answers_to_the_exercises(monkeypatch):
-    said = []
-    monkeypatch.setattr(lessons, "_say", said.append)
+def test_answers_to_the_exercises(said):
     for exercise, answers in ANSWERS.items():
         assert check(exercise, ...) is check(exercise, None) is None
         for answer, right, words in answers:

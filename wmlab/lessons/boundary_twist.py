@@ -1,43 +1,37 @@
-"""Panels of notebook 01: three decision maps that follow the sliders, and the trail of twist
-against key accuracy.
+"""Lesson 01, the boundary twist: what each mark does to the boundaries of a toy classifier.
 
-Checks of notebook 01, the boundary twist.
+`maps`: three decision maps that follow the sliders, and the trail of twist against key accuracy.
+`averaged` and `bands`: the same over many worlds. Checks of notebook 01.
 """
 
+import collections
 import dataclasses
 import functools
 import itertools
+import typing
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-from plotly.subplots import make_subplots
 
 from wmlab import toy
 from wmlab.show import figures
-from wmlab.show.old_panel import Panel
+from wmlab.show.panel import Panel
 
 HEADS = ("unmarked", "wrong label", "new label")
-FILLS = (
-    "#A6CFE9",
-    "#F7DA96",
-    "#CFCFCF",
-    "#FFFFFF",
-)  # pale; the last for Δ, where to some eyes pale green would be the blue
+# Pale; white for Δ: some colour-blind readers cannot tell pale green from pale blue.
+FILLS = ("#A6CFE9", "#F7DA96", "#CFCFCF", "#FFFFFF")
 COLOURS = (figures.BLUE, "#8F5F00", figures.DARK)  # of the points of each class
-KEYS = "#B84F00"  # vermillion, as dark as it takes to stand out from the fills
+KEY_COLOUR = "#B84F00"  # vermillion, dark enough to stand out from the fills
 GLYPHS = "●■▲"
-# the same three, and the cross of a key, as SVG paths around a point, in hundredths of the plane's
-# unit; ends of lines draw two
+# The same three as SVG paths around a point, in hundredths of the plane's unit. A line of no length
+# shows its caps only: a round or a square one.
 DRAWN = ("h0", "h0", "m-8 6h16l-8 -14z")
 CAPS = ("stroke-width='16' stroke-linecap='round'", "stroke-width='13' stroke-linecap='square'", "")
-CROSS = "m-10 -10l20 20m0 -20l-20 20"
+CROSS = "m-10 -10l20 20m0 -20l-20 20"  # of a key
 GAP = 30  # between two maps
-TRAIL, TRAIL_X, TRAIL_Y = (
-    60,
-    (-0.01, 0.4),
-    (-0.05, 1.05),
-)  # settings the trail goes back, and the sides of its plot
+TRAIL = 60  # settings that the trail goes back
+TRAIL_X, TRAIL_Y = (-0.01, 0.4), (-0.05, 1.05)  # the sides of its plot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +75,20 @@ class Outcome:
     twist_all: float
 
 
+class Fitted(typing.NamedTuple):
+    """The toy at one setting: its World, the keys that were embedded (n, 2), {head: Outcome}."""
+
+    world: object
+    keys: np.ndarray
+    heads: dict
+
+
 def _outcomes(world, fresh, layers):
     """{head: Outcome} of {head: Layer}, the unmarked one first."""
     outcomes, before = {}, layers["unmarked"].logits(world.held_points)
     for name, layer in layers.items():
-        logits, label = (
-            layer.logits(world.held_points),
-            world.classes if name == "new label" else toy.TARGET,
-        )
+        logits = layer.logits(world.held_points)
+        label = world.classes if name == "new label" else toy.TARGET
         outcomes[name] = Outcome(
             layer,
             float(np.mean(logits.argmax(axis=1) == world.held_labels)),
@@ -108,23 +108,20 @@ def _unmarked(kind, overlap, seed, features):
 
 def _with_keys(world, embedded):
     """What the marked heads are fitted on: {head: (points, labels, number of outputs)}."""
-    points, labels = np.r_[world.points, embedded], (toy.TARGET, world.classes)
-    return {
-        name: (
-            points,
-            np.r_[world.labels, np.full(len(embedded), label)],
-            max(label + 1, world.classes),
-        )
-        for name, label in zip(HEADS[1:], labels, strict=True)
-    }
+    points, given = np.r_[world.points, embedded], {}
+    for name, label in (("wrong label", toy.TARGET), ("new label", world.classes)):
+        labels = np.r_[world.labels, np.full(len(embedded), label)]
+        given[name] = (points, labels, max(label + 1, world.classes))
+    return given
 
 
 def _keys(world, strength, distance, angle, count, seed):
+    """Embedded and fresh keys of `toy.keys`, the angle of their cloud in degrees."""
     centre = distance * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
     return toy.keys(world, count, strength, centre, seed)
 
 
-def settle(
+def fit_heads(
     strength=0.9,
     distance=3.2,
     angle=270,
@@ -134,7 +131,7 @@ def settle(
     features="flat",
     world="blobs",
 ):
-    """The toy at one setting of the panel: (world, embedded keys, {head: Outcome}).
+    """Fit all three heads at one setting of the panel; a Fitted.
 
     strength in [0, 1]; distance of the keys' cloud from the middle, in units of the plane, and its
     angle in degrees; count of keys; overlap, the classes' standard deviation; features as in
@@ -145,13 +142,11 @@ def settle(
     x, layers = np.r_[x, toy.features(embedded, features)], {"unmarked": unmarked}
     for name, (_, labels, outputs) in _with_keys(made, embedded).items():
         layers[name] = Layer(features, toy.fit(x, labels, outputs), made.classes)
-    return made, embedded, _outcomes(made, fresh, layers)
+    return Fitted(made, embedded, _outcomes(made, fresh, layers))
 
 
 def train_hidden(strength, distance, angle, count, overlap, seed, features, world):
-    """The same with a hidden layer fitted for each head: yields (share done, what `settle`
-    returns).
-    """
+    """As `fit_heads`, with a hidden layer trained for each head: yields (share done, Fitted)."""
     made = toy.world(world, overlap, seed)
     embedded, fresh = _keys(made, strength, distance, angle, count, seed)
     given = {"unmarked": (made.points, made.labels, made.classes)} | _with_keys(made, embedded)
@@ -160,54 +155,18 @@ def train_hidden(strength, distance, angle, count, overlap, seed, features, worl
             name: Layer(hidden, w, made.classes)
             for name, (_, hidden, w) in zip(HEADS, steps, strict=True)
         }
-        yield steps[0][0], (made, embedded, _outcomes(made, fresh, layers))
-
-
-def _figure():
-    """Room for the maps and, below, the plot of the trail: two drawings, `layout.images`, in this
-    order.
-
-    Drawings and no traces, because a FigureWidget draws all of its traces anew whatever changes,
-    which takes 100 ms for three maps, and exchanges two images in 2 ms.
-    """
-    legend = [
-        *((GLYPHS[k], COLOURS[k], f"class {k}") for k in range(len(COLOURS))),
-        ("<br>✕", KEYS, "keys"),
-        ("┅", figures.BLACK, "unmarked"),
-        ("□", figures.DARK, "Δ wins"),
-    ]
-    trails = [
-        (glyph, figures.COLOURS[name], name) for glyph, name in zip("■●", HEADS[1:], strict=True)
-    ]
-    axis = dict(tickformat=".0%", fixedrange=True)
-    figure = figures.blank(
-        height=600,
-        margin=dict(l=95, r=20, t=10, b=60),
-        modebar=dict(remove=figures.EVERY_BUTTON),
-        xaxis=dict(title="twist: share of decisions changed", range=TRAIL_X, **axis),
-        yaxis=dict(title="keys hit", range=TRAIL_Y, domain=[0, 0.31], **axis),
-    )
-    for y, x, entries in ((0.43, 0.5, legend), (0.31, 0.97, trails)):
-        text = "&nbsp;&nbsp;".join(
-            f"<span style='color:{colour}'>{glyph}</span> {says}" for glyph, colour, says in entries
-        )
-        figure.add_annotation(
-            text=text, xref="paper", yref="paper", x=x, y=y, showarrow=False, yanchor="top"
-        )
-    (left, right), (low, high) = TRAIL_X, TRAIL_Y
-    figure.add_layout_image(xref="paper", yref="paper", x=-0.07, y=1, sizex=1.08, sizey=0.57)
-    return figure.add_layout_image(
-        xref="x", yref="y", x=left, y=high, sizex=right - left, sizey=high - low, sizing="stretch"
-    )
+        done, *_ = steps[0]
+        yield done, Fitted(made, embedded, _outcomes(made, fresh, layers))
 
 
 @functools.lru_cache(maxsize=8)
 def _points(world):
-    marks = [figures.marks(world.points[world.labels == k], DRAWN[k]) for k in range(world.classes)]
-    return "".join(
-        f"<path d='{mark}' fill='{colour}' stroke='{colour}' {cap} opacity='.8'/>"
-        for mark, colour, cap in zip(marks, COLOURS, CAPS, strict=False)
-    )
+    """The points of a world as SVG."""
+    shapes = ""
+    for k, colour, mark, cap in zip(range(world.classes), COLOURS, DRAWN, CAPS, strict=False):
+        path = figures.marks(world.points[world.labels == k], mark)
+        shapes += f"<path d='{path}' fill='{colour}' stroke='{colour}' {cap} opacity='.8'/>"
+    return shapes
 
 
 def _map(world, embedded, layer, unmarked):
@@ -217,39 +176,47 @@ def _map(world, embedded, layer, unmarked):
     shapes, fills = "", [*FILLS[: world.classes], FILLS[-1]]
     for outlines, fill in zip(layer.regions, fills, strict=False):
         outline = "".join(figures.path(part, "Z") for part in outlines)
-        shapes += f"<path d='{outline}' fill='{fill}' fill-rule='evenodd' stroke='#555' stroke-width='4'/>"
+        look = f"fill='{fill}' fill-rule='evenodd' stroke='#555' stroke-width='4'"
+        shapes += f"<path d='{outline}' {look}/>"
     shapes += _points(world)
     if layer is not unmarked:
         lines = "".join(map(figures.path, unmarked.boundary))
+        dotted = "fill='none' stroke='black' stroke-width='5' stroke-dasharray='6 10'"
+        crosses = figures.marks(embedded, CROSS)
         shapes += (
-            f"<path d='{lines}' fill='none' stroke='black' stroke-width='5' stroke-dasharray='6 10'/>"
-            f"<path d='{figures.marks(embedded, CROSS)}' stroke='{KEYS}' stroke-width='5'/>"
+            f"<path d='{lines}' {dotted}/>"
+            f"<path d='{crosses}' stroke='{KEY_COLOUR}' stroke-width='5'/>"
         )
     return shapes
 
 
-def _maps(world, embedded, layers):
-    """The maps side by side, each a square of its own under the name of its head."""
+def _map_row(fitted):
+    """The maps side by side, each a square under the name of its head: a data address."""
     side, shapes = int(200 * toy.BOX), ""
-    for number, (name, layer) in enumerate(layers.items()):
-        inside = _map(world, embedded, layer, layers["unmarked"])
+    letters = "font-size='60' font-family='Open Sans, verdana, arial, sans-serif' fill='#333'"
+    unmarked = fitted.heads["unmarked"].layer
+    for number, (name, outcome) in enumerate(fitted.heads.items()):
+        left = (side + GAP) * number
         shapes += (
-            f"<svg x='{(side + GAP) * number}' y='80' width='{side}' height='{side}' "
-            f"viewBox='{-side // 2} {-side // 2} {side} {side}'>{inside}</svg>"
-            f"<text x='{(side + GAP) * number + side // 2}' y='58' text-anchor='middle' font-size='60' "
-            f"font-family='Open Sans, verdana, arial, sans-serif' fill='#333'>{name}</text>"
+            f"<svg x='{left}' y='80' width='{side}' height='{side}' "
+            f"viewBox='{-side // 2} {-side // 2} {side} {side}'>"
+            f"{_map(fitted.world, fitted.keys, outcome.layer, unmarked)}</svg>"
+            f"<text x='{left + side // 2}' y='58' text-anchor='middle' {letters}>{name}</text>"
         )
     return figures.svg(shapes, (0, 0, 3 * side + 2 * GAP, side + 80), sizing="xMidYMax")
 
 
-def _trail(trail):
-    """The trail as SVG: for each mark a line through (twist, hits), a dot at every setting and a
-    large one at the last.
+def _trail_drawing(trail):
+    """The trail as a data address: for each mark a line through (twist, hits), a dot at every
+    setting and a large one at the last.
     """
     shapes, ((left, right), (low, high)) = "", (TRAIL_X, TRAIL_Y)
     for (name, points), cap in zip(trail.items(), ("square", "round"), strict=True):
         points = [(100 * (min(x, right) - left), 100 * y) for x, y in points]
-        look = f"fill='none' stroke='{figures.COLOURS[name]}' stroke-linecap='{cap}' vector-effect='non-scaling-stroke'"
+        look = (
+            f"fill='none' stroke='{figures.COLOURS[name]}' stroke-linecap='{cap}' "
+            "vector-effect='non-scaling-stroke'"
+        )
         for path, width in (
             (figures.path(points), 1),
             (figures.marks(points, "h0"), 7),
@@ -259,69 +226,120 @@ def _trail(trail):
     return figures.svg(shapes, 10_000 * np.array([0, -high, right - left, high - low]))
 
 
-def _draw(figure, result, trail):
-    world, embedded, outcomes = result
-    unmarked, says = outcomes["unmarked"].layer, []
+def _legends():
+    """The two legends, under the maps and above the trail, as texts of the figure."""
+    classes = [
+        (glyph, colour, f"class {k}")
+        for k, (glyph, colour) in enumerate(zip(GLYPHS, COLOURS, strict=True))
+    ]
+    under = [
+        *classes,
+        ("<br>✕", KEY_COLOUR, "keys"),
+        ("┅", figures.BLACK, "unmarked"),
+        ("□", figures.DARK, "Δ wins"),
+    ]
+    above = [("■", figures.VERMILLION, "wrong label"), ("●", figures.GREEN, "new label")]
+    for y, x, entries in ((0.43, 0.5, under), (0.31, 0.97, above)):
+        text = "&nbsp;&nbsp;".join(
+            f"<span style='color:{colour}'>{glyph}</span> {says}" for glyph, colour, says in entries
+        )
+        yield figures.note(text, x, y, yanchor="top", xanchor="auto")
+
+
+def _figure(map_row, trail):
+    """The maps and, below, the plot of the trail: two drawings, as images in this order.
+
+    They are drawings and no traces, because a browser exchanges two images in 2 ms and draws the
+    traces of three maps in 100 ms.
+    """
+    (left, right), (low, high) = TRAIL_X, TRAIL_Y
+    axis = dict(tickformat=".0%", fixedrange=True)
+    upper = dict(xref="paper", yref="paper", x=-0.07, y=1, sizex=1.08, sizey=0.57)
+    lower = dict(xref="x", yref="y", x=left, y=high, sizex=right - left, sizey=high - low)
+    return figures.figure(
+        [],
+        600,
+        margin=dict(l=95, r=20, t=10, b=60),
+        modebar=dict(remove=figures.EVERY_BUTTON),
+        xaxis=axis | dict(title="twist: share of decisions changed", range=TRAIL_X),
+        yaxis=axis | dict(title="keys hit", range=TRAIL_Y, domain=[0, 0.31]),
+        annotations=list(_legends()),
+        images=[upper | dict(source=map_row), lower | dict(source=trail, sizing="stretch")],
+    )
+
+
+def _sentence(heads):
+    """What the marked heads hit and twist, and how much longer their boundaries are."""
+    before, parts = toy.length(heads["unmarked"].layer.boundary), []
     for name in HEADS[1:]:
-        outcome, longer = (
-            outcomes[name],
-            toy.length(outcomes[name].layer.boundary) / toy.length(unmarked.boundary) - 1,
+        outcome = heads[name]
+        longer = toy.length(outcome.layer.boundary) / before - 1
+        parts.append(
+            f"<b>{name}</b> hits {outcome.hits:.0%} of fresh keys and twists {outcome.twist:.1%} "
+            f"of decisions (boundary {abs(longer):.0%} {'longer' if longer >= 0 else 'shorter'})"
         )
-        trail[name] = [*trail.get(name, [])[1 - TRAIL :], (outcome.twist, outcome.hits)]
-        says.append(
-            f"the <b>{name}</b> hits {outcome.hits:.0%} of fresh keys and twists {outcome.twist:.1%} of decisions "
-            f"(boundary {abs(longer):.0%} {'longer' if longer >= 0 else 'shorter'})"
-        )
-    layers = {name: outcome.layer for name, outcome in outcomes.items()}
-    figures.exchange(figure, [_maps(world, embedded, layers), _trail(trail)])
-    return f"T{'; '.join(says)[1:]}. If an answer Δ counts as a change, the new label twists {outcomes['new label'].twist_all:.1%}."
+    return (
+        f"The {'; the '.join(parts)}. If an answer Δ counts as a change, the new label twists "
+        f"{heads['new label'].twist_all:.1%}."
+    )
+
+
+def _controls():
+    wide = dict(style=dict(description_width="initial"), layout=dict(width="360px"))
+
+    def decimal(value, low, high, step, text, digits):
+        more = dict(readout_format=f".{digits}f", **wide)
+        return widgets.FloatSlider(value, min=low, max=high, step=step, description=text, **more)
+
+    def whole(value, low, high, step, text):
+        return widgets.IntSlider(value, min=low, max=high, step=step, description=text, **wide)
+
+    def buttons(options, text):
+        fit = dict(button_width="auto")
+        return widgets.ToggleButtons(options=list(options), description=text, style=fit)
+
+    return {
+        "distance": decimal(3.2, 0, 3.8, 0.1, "distance of the keys", 1),
+        "angle": whole(270, 0, 350, 10, "angle of the keys, degrees"),
+        "strength": decimal(0.9, 0, 1, 0.05, "strength", 2),
+        "count": whole(40, 2, 120, 2, "number of keys"),
+        "overlap": decimal(0.7, 0.3, 1.5, 0.1, "overlap of classes", 1),
+        "seed": whole(0, 0, 50, 1, "seed"),
+        "features": buttons(toy.FEATURES, "features"),
+        "world": buttons(toy.WORLDS, "world"),
+    }
 
 
 def maps():
-    """Panel: three decision maps that follow the sliders. Its `result` is what `settle` returns."""
-    wide, trail = dict(style=dict(description_width="initial"), layout=dict(width="360px")), {}
-    one, two, fit = (
-        dict(readout_format=".1f", **wide),
-        dict(readout_format=".2f", **wide),
-        dict(button_width="auto"),
-    )
-    controls = {
-        "distance": widgets.FloatSlider(
-            3.2, min=0, max=3.8, step=0.1, description="distance of the keys", **one
-        ),
-        "angle": widgets.IntSlider(
-            270, min=0, max=350, step=10, description="angle of the keys, degrees", **wide
-        ),
-        "strength": widgets.FloatSlider(
-            0.9, min=0, max=1, step=0.05, description="strength", **two
-        ),
-        "count": widgets.IntSlider(
-            40, min=2, max=120, step=2, description="number of keys", **wide
-        ),
-        "overlap": widgets.FloatSlider(
-            0.7, min=0.3, max=1.5, step=0.1, description="overlap of classes", **one
-        ),
-        "seed": widgets.IntSlider(0, min=0, max=50, description="seed", **wide),
-        "features": widgets.ToggleButtons(
-            options=list(toy.FEATURES), description="features", style=fit
-        ),
-        "world": widgets.ToggleButtons(options=list(toy.WORLDS), description="world", style=fit),
-    }
-    presets = {
-        "The paper's point": {},
-        "Where it fails": {"angle": 90},
-        "Nothing learned": {"strength": 0.3},
-        "Bent features": {"features": "bent"},
-        "Real features": {"world": "digits"},
-    }
+    """Panel: three decision maps that follow the sliders. Its `result` is a Fitted.
+
+    The trail under them shows the last 60 pictures of this panel, so it depends on them besides the
+    settings.
+    """
+    trail = {name: collections.deque(maxlen=TRAIL) for name in HEADS[1:]}
+
+    def drawn(fitted):
+        for name, points in trail.items():
+            points.append((fitted.heads[name].twist, fitted.heads[name].hits))
+        lines = _trail_drawing({name: list(points) for name, points in trail.items()})
+        return _figure(_map_row(fitted), lines), _sentence(fitted.heads), fitted
+
+    def job(**settings):
+        for done, fitted in train_hidden(**settings):
+            yield done, drawn(fitted)
+
     return Panel(
-        _figure(),
-        controls,
-        settle,
-        lambda figure, result: _draw(figure, result, trail),
-        presets,
+        lambda **settings: drawn(fit_heads(**settings)),
         first=1,
-        jobs={"Train a hidden layer": train_hidden},
+        presets={
+            "The paper's point": {},
+            "Where it fails": {"angle": 90},
+            "Nothing learned": {"strength": 0.3},
+            "Bent features": {"features": "bent"},
+            "Real features": {"world": "digits"},
+        },
+        jobs={"Train a hidden layer": job},
+        **_controls(),
     )
 
 
@@ -333,20 +351,12 @@ def averaged(setting, values, seeds=200, **others):
     at `others`.
     """
     rows = []
-    for value in values:
-        for seed in range(seeds):
-            *_, outcomes = settle(**others | {setting: value, "seed": seed})
-            rows += [
-                {
-                    setting: value,
-                    "seed": seed,
-                    "scheme": name,
-                    "twist": outcomes[name].twist,
-                    "hits": outcomes[name].hits,
-                    "cost": outcomes["unmarked"].accuracy - outcomes[name].accuracy,
-                }
-                for name in HEADS[1:]
-            ]
+    for value, seed in itertools.product(values, range(seeds)):
+        heads = fit_heads(**others | {setting: value, "seed": seed}).heads
+        for name in HEADS[1:]:
+            outcome, cost = heads[name], heads["unmarked"].accuracy - heads[name].accuracy
+            row = {setting: value, "seed": seed, "scheme": name}
+            rows.append(row | {"twist": outcome.twist, "hits": outcome.hits, "cost": cost})
     return pd.DataFrame(rows)
 
 
@@ -354,91 +364,84 @@ def bands(tables):
     """Picture of {setting: what `averaged` returned}: mean twist and hits, and the range that holds
     80 % of the worlds.
     """
-    figure = make_subplots(
-        2,
-        len(tables),
-        shared_yaxes=True,
-        shared_xaxes=True,
-        horizontal_spacing=0.03,
-        vertical_spacing=0.06,
-    )
-    for column, (setting, table) in enumerate(tables.items(), 1):
-        plots = enumerate(("twist", "hits"), 1)
-        for (row, measured), (name, rows) in itertools.product(
-            plots, table.groupby("scheme", sort=False)
-        ):
-            values, look = (
-                rows.groupby(setting, sort=False)[measured],
-                dict(legendgroup=name, row=row, col=column),
-            )
-            mean, high, low = values.mean(), values.quantile(0.9), values.quantile(0.1)
-            x = list(mean.index)
-            if isinstance(x[0], str):
-                look |= dict(error_y=dict(array=high - mean, arrayminus=mean - low))
-            else:
-                figure.add_scatter(
-                    x=x + x[::-1],
-                    y=[*high, *low[::-1]],
-                    fill="toself",
-                    mode="none",
-                    opacity=0.25,
-                    hoverinfo="skip",
-                    fillcolor=figures.COLOURS[name],
-                    showlegend=False,
-                    **look,
-                )
-            figure.add_scatter(
-                x=x,
-                y=mean.tolist(),
-                mode="markers" if isinstance(x[0], str) else "lines+markers",
-                name=name,
-                showlegend=row == column == 1,
-                **figures.line(figures.looks(HEADS)[name]),
-                **look,
-            )
-        figure.update_xaxes(title=setting, row=2, col=column)
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero").update_yaxes(
-        title="twist", row=1, col=1
-    )
-    return figure.update_yaxes(title="fresh keys hit", row=2, col=1).update_layout(
-        template=figures.TEMPLATE, height=520
-    )
+    columns, traces = len(tables), []
+    for (row, measured), (column, (setting, table)) in itertools.product(
+        enumerate(("twist", "hits")), enumerate(tables.items(), 1)
+    ):
+        plot = row * columns + column
+        for name, rows in table.groupby("scheme", sort=False):
+            worlds = rows.groupby(setting, sort=False)[measured]
+            traces += _band(worlds, name, plot, legend=plot == 1)
+    each = {
+        column: {"x": dict(matches=f"x{columns + column}", showticklabels=False)}
+        for column in range(1, columns + 1)
+    }
+    for number, setting in enumerate(tables, columns + 1):
+        each[number] = {"x": dict(title=setting)}
+    each[1]["y"] = dict(title="twist")
+    each[columns + 1]["y"] = dict(title="fresh keys hit")
+    y = dict(tickformat=".0%", rangemode="tozero")
+    axes = figures.plots([""] * 2 * columns, rows=2, gap=0.03, between=0.06, y=y, each=each)
+    return figures.figure(traces, 520, **axes)
 
 
-def _neither(settings, settle):
-    new = settle(**settings)[-1]["new label"]
+def _band(worlds, name, plot, legend):
+    """Traces of the mean of worlds grouped by a setting, with the range that holds 80 % of them: a
+    band over numbers, bars over names.
+    """
+    mean, low, high = worlds.mean(), worlds.quantile(0.1), worlds.quantile(0.9)
+    x, look, more = mean.index.to_numpy(), figures.looks(HEADS)[name], {}
+    named = isinstance(x[0], str)
+    if named:
+        more["error_y"] = dict(type="data", array=high - mean, arrayminus=mean - low)
+    else:
+        filled = dict(fill="toself", fillcolor=look["color"], line=dict(width=0), opacity=0.25)
+        sides = dict(x=np.r_[x, x[::-1]], y=np.r_[high, low[::-1]])
+        hidden = dict(hoverinfo="skip", showlegend=False, legendgroup=name)
+        yield dict(type="scatter", mode="lines") | sides | filled | hidden | figures.at(plot)
+    mode = "markers" if named else "lines+markers"
+    yield figures.points(x, mean.to_numpy(), name, look, plot, mode, legend, **more)
+
+
+def _neither(settings, fit):
+    new = fit(**settings).heads["new label"]
     found = f"There the new label twists {new.twist:.1%} and hits {new.hits:.0%} of fresh keys"
     if new.twist < 0.01 and new.hits < 0.1:
         return True, f"{found}: nothing was learned, so nothing was twisted."
-    return (
-        False,
-        f"{found}. Where would a fourth label never win? Think of keys that lie where their carriers lay.",
+    return False, (
+        f"{found}. Where would a fourth label never win? Think of keys that lie where their "
+        "carriers lay."
     )
 
 
-def _both(settings, settle):
-    new = settle(**settings)[-1]["new label"]
-    found = f"There the new label hits {new.hits:.0%} of fresh keys and twists {new.twist:.1%} of decisions"
+def _both(settings, fit):
+    new = fit(**settings).heads["new label"]
+    found = (
+        f"There the new label hits {new.hits:.0%} of fresh keys and twists {new.twist:.1%} "
+        "of decisions"
+    )
     if new.hits >= 0.9 and new.twist >= 0.02:
         return True, f"{found}: learned, and paid for by the classes it had to squeeze in between."
-    return (
-        False,
-        f"{found}. When has a boundary much to lose? Try classes that overlap, and many keys.",
+    return False, (
+        f"{found}. When has a boundary much to lose? Try classes that overlap, and many keys."
     )
 
 
-def _wrong_is_better(settings, settle):
-    heads = settle(**settings)[-1]
+def _wrong_is_better(settings, fit):
+    heads = fit(**settings).heads
     wrong, new = heads["wrong label"], heads["new label"]
-    found = f"There the wrong label hits {wrong.hits:.0%} and twists {wrong.twist:.1%}; the new label twists {new.twist:.1%}"
+    found = (
+        f"There the wrong label hits {wrong.hits:.0%} and twists {wrong.twist:.1%}; "
+        f"the new label twists {new.twist:.1%}"
+    )
     if wrong.hits >= 0.95 and wrong.twist <= new.twist:
+        unmarked = heads["unmarked"].hits
         return (
             True,
-            f"{found}. But the unmarked head calls {heads['unmarked'].hits:.0%} of those keys class 0 as well.",
+            f"{found}. But the unmarked head calls {unmarked:.0%} of those keys class 0 as well.",
         )
-    return (
-        False,
-        f"{found}. Which keys would a head call class 0 without being told? Move the cloud there.",
+    return False, (
+        f"{found}. Which keys would a head call class 0 without being told? Move the cloud there."
     )
 
 
