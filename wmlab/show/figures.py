@@ -10,7 +10,6 @@ import textwrap
 import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
-from plotly.subplots import make_subplots
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers; each goes with a dash and a
 # marker of its own. Their orange (#E69F00) and sky blue (#56B4E9) are darker here, as far as it
@@ -333,7 +332,7 @@ def trade_off(
 def _family(one, plot, ends):
     """The traces of a Family: single networks, then means; ends: of the axis of losses."""
     look = dict(color=one.colour, symbol=one.symbol, dash="solid")
-    lost = np.clip(np.asarray(one.lost, float), *ends)
+    lost, kept = np.asarray(one.lost, float), np.asarray(one.kept, float)
     if one.runs is not None:
         x, y = np.clip(np.asarray(one.runs[0], float), *ends), np.asarray(one.runs[1], float)
         small = dict(color=one.colour, symbol=one.symbol, size=5)
@@ -355,9 +354,10 @@ def _family(one, plot, ends):
     if one.spans is not None:
         left, right, low, high = (np.asarray(part, float) for part in one.spans)
         bars = dict(color=one.colour, thickness=1, width=0, type="data", symmetric=False)
-        more["error_x"] = bars | dict(array=right - one.lost, arrayminus=one.lost - left)
-        more["error_y"] = bars | dict(array=high - one.kept, arrayminus=one.kept - low)
-    yield points(lost, np.asarray(one.kept, float), one.name, look, plot, mode, plot == 1, **more)
+        more["error_x"] = bars | dict(array=right - lost, arrayminus=lost - left)
+        more["error_y"] = bars | dict(array=high - kept, arrayminus=kept - low)
+    shown = np.clip(lost, *ends)
+    yield points(shown, kept, one.name, look, plot, mode, plot == 1, **more)
 
 
 def moved_line(moved, count=1):
@@ -398,36 +398,6 @@ def _wrapped(title, letters):
     """A title in lines of at most so many letters; one that has its lines already stays so."""
     lines = textwrap.wrap(title, int(letters), break_long_words=False)
     return title if "<br>" in title else "<br>".join(lines)
-
-
-def curves(names=("unmarked", "wrong label", "new label"), epochs=4):
-    """Two empty plots side by side, clean accuracy and fresh-key accuracy over epochs; a trace a
-    network and plot.
-
-    Trace 2i is the clean accuracy of network i, 2i + 1 its key accuracy. Fill them with `x` and
-    `y`.
-    """
-    figure = make_subplots(
-        1, 2, subplot_titles=("accuracy on clean images", "accuracy on fresh keys")
-    )
-    for name, look in looks(names).items():
-        for column in (1, 2):
-            figure.add_scatter(
-                x=[],
-                y=[],
-                name=name,
-                legendgroup=name,
-                showlegend=column == 1,
-                mode="lines+markers",
-                **line(look),
-                row=1,
-                col=column,
-            )
-    figure.update_xaxes(title="epoch", range=[0.5, epochs + 0.5], dtick=1 if epochs < 12 else None)
-    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%").update_yaxes(
-        range=[0.49, 1.01], col=1
-    )
-    return figure.update_layout(template=TEMPLATE, height=400)
 
 
 def recorded_curves(plots_by_title):
