@@ -1,10 +1,10 @@
-"""A paid service of labels over HTTP: what it sells is on file before it replies, so no request is
-ever paid for twice.
+"""A paid service of labels over HTTP. An answer is on file before it is sent, so that no request is
+paid for twice.
 
-POST /label: n images, the bytes of an `.npy` file, bring their n labels. The header Idempotency-Key
-names the request; sent again under its name, it gets the stored answer and costs nothing. GET /:
-what is sold. GET /account: what was sold. Whatever else comes gets a status of 4xx and {"error":
-one sentence}.
+POST /label: n images, the bytes of an `.npy` file; the answer has their n labels. The header
+Idempotency-Key names the request: sent again under its name, it gets the stored answer and costs
+nothing. GET /: what is sold. GET /account: what was sold. Any other request gets a status of 4xx
+and {"error": one sentence}.
 """
 
 import asyncio
@@ -32,14 +32,12 @@ from starlette.routing import Route
 
 from wmlab.keys import check_images
 
-# images in one request; `predict` takes as many at a time, so they are grouped as they would be
-# locally
-BATCH = 500
+BATCH = 500  # images in one request; `predict` takes as many at a time
 HEADER = 256  # bytes of an .npy header; numpy writes 118 for images
 ARRIVES = 30  # seconds in which a request has to arrive
-CONNECTIONS = 200  # at a time; the next is told 503
-ENDS = 5  # seconds that requests under way have when the service stops
-HANG_UP = {"Connection": "close"}  # or uvicorn would read on for ever
+CONNECTIONS = 200  # at a time; the next one gets the status 503
+ENDS = 5  # seconds that running requests have when the service stops
+HANG_UP = {"Connection": "close"}  # else uvicorn would go on reading
 NAME = re.compile(r"[!-~]{1,100}")  # visible ASCII
 TABLE = """CREATE TABLE IF NOT EXISTS answers
            (name TEXT PRIMARY KEY, digest TEXT, time TEXT, n INTEGER, labels TEXT, charged REAL)"""
@@ -48,23 +46,45 @@ _log = logging.getLogger(__name__)
 
 
 def read_images(body, shape):
-    """The images in the bytes of an .npy file: float32 (n, *shape) in [0, 1], from uint8, float32
-    or float64.
+    """The images in the bytes of an .npy file of uint8, float32 or float64: float32 (n, *shape) in
+    [0, 1].
 
     The header is checked before anything else is read, and nothing is unpickled. Raises
-    HTTPException in one sentence.
+    HTTPException with one sentence.
     """
+    got, fortran, dtype, start = _header(body)
+    _check_header(got, dtype, shape)
+    missing = math.prod(got) * dtype.itemsize - (len(body) - start)
+    if missing:
+        says = f"goes on for {-missing} bytes after its end"
+        if missing > 0:
+            says = f"ends {missing} bytes early"
+        raise HTTPException(400, f"the .npy file {says}: send all of it and nothing else")
+    images = np.frombuffer(body, dtype, offset=start).reshape(got, order="F" if fortran else "C")
+    if dtype == np.uint8:
+        return images / np.float32(255)
+    try:
+        check_images(images)
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from error
+    return np.ascontiguousarray(images, np.float32)
+
+
+def _header(body):
+    """(shape, whether in Fortran's order, dtype, where the values start) of an .npy file."""
     head = io.BytesIO(body[: HEADER + 10])
     try:
         if np.lib.format.read_magic(head) != (1, 0):
             raise ValueError("another version")
         got, fortran, dtype = np.lib.format.read_array_header_1_0(head, max_header_size=HEADER)
-    except (
-        Exception
-    ) as error:  # numpy evaluates the header as a Python literal, and that can fail with anything
+    except Exception as error:  # numpy evaluates the header, which can raise anything
         raise HTTPException(
             400, "the body is no .npy file of version 1.0: send what numpy.save writes"
         ) from error
+    return got, fortran, dtype, head.tell()
+
+
+def _check_header(got, dtype, shape):
     wanted = f"(n, {', '.join(map(str, shape))})"
     if dtype.str[1:] not in ("u1", "f4", "f8"):
         raise HTTPException(
@@ -78,24 +98,6 @@ def read_images(body, shape):
         raise HTTPException(
             413, f"{str(got[0])[:50]} images are too many for one request: send {BATCH} at most"
         )
-    missing = math.prod(got) * dtype.itemsize - (len(body) - head.tell())
-    if missing:
-        says = (
-            f"ends {missing} bytes early"
-            if missing > 0
-            else f"goes on for {-missing} bytes after its end"
-        )
-        raise HTTPException(400, f"the .npy file {says}: send all of it and nothing else")
-    images = np.frombuffer(body, dtype, offset=head.tell()).reshape(
-        got, order="F" if fortran else "C"
-    )
-    if dtype == np.uint8:
-        return images / np.float32(255)
-    try:
-        check_images(images)
-    except ValueError as error:
-        raise HTTPException(400, str(error)) from error
-    return np.ascontiguousarray(images, np.float32)
 
 
 async def read_body(request, limit):
@@ -109,9 +111,8 @@ async def read_body(request, limit):
                 size += len(part)
                 if size <= limit:
                     body += part
-                elif (
-                    size > 4 * limit
-                ):  # up to here the rest is dropped as it comes, for who still sends hears no answer
+                # A client that still sends reads no answer, so read on for a while.
+                elif size > 4 * limit:
                     break
     except TimeoutError as error:
         raise HTTPException(
@@ -127,11 +128,11 @@ async def read_body(request, limit):
 
 
 class Service:
-    """The labels of a model, for sale. `app` is the ASGI application; the rest is as in
-    `suspects.serve`.
+    """The labels of a model, for sale. `app` is the ASGI application; arguments and errors are
+    those of `suspects.serve`.
 
-    One thread does all the work, model and database, a request at a time: what comes twice at once
-    is sold once.
+    One thread runs model and database, a request at a time, so that a request that comes twice at
+    once is sold once.
     """
 
     def __init__(self, model, price=0.01, rate=None, log=None):
@@ -152,14 +153,9 @@ class Service:
                 f"the rate is {rate}, but must be a number of images a second above 0, or None "
                 "for no limit"
             )
-        self.predict, self.model, self.shape, self.price, self.rate = (
-            predict,
-            model,
-            shape[1:],
-            price,
-            rate,
-        )
-        self.free = 0.0  # when all that was sold would have been sold at this rate
+        self.predict, self.model, self.shape = predict, model, shape[1:]
+        self.price, self.rate = price, rate
+        self.free = 0.0  # the time at which, at this rate, all of it would have been sold
         self.db = _database(log)
         self.worker = concurrent.futures.ThreadPoolExecutor(1, "wmlab-service")
         self.app = Starlette(
@@ -198,8 +194,7 @@ class Service:
             raise HTTPException(
                 400,
                 "the header Idempotency-Key must name the request: send 1 to 100 visible ASCII "
-                "characters, "
-                "such as a new UUID, and the same ones when you send it again",
+                "characters, such as a new UUID, and the same ones when you send it again",
             )
         answer, new = await self._work(self._sell, name, body)
         return _reply(request, 200, answer, {} if new else {"Idempotency-Replayed": "true"})
@@ -210,11 +205,12 @@ class Service:
         if error.status_code == 404:
             says = "there is nothing here: use GET /, GET /account or POST /label"
         elif error.status_code == 405:
-            says = f"this does not take {request.method[:20]}: use {' or '.join(sorted(error.headers['Allow'].split(', ')))}"
+            allowed = " or ".join(sorted(error.headers["Allow"].split(", ")))
+            says = f"this does not take {request.method[:20]}: use {allowed}"
         return _reply(request, error.status_code, {"error": says}, error.headers)
 
     async def fail(self, request, error):
-        """Own up to a fault of the service."""
+        """Answer for an error of the service."""
         _log.error("The service failed.", exc_info=error)
         return _reply(
             request,
@@ -231,8 +227,8 @@ class Service:
         ).fetchone()
 
     def _sell(self, name, body):
-        """The answer to a request, and whether it is new: then it is on file, and paid for, on
-        return.
+        """The answer to a request, and whether it is new. A new answer is on file and paid for when
+        this returns.
         """
         digest = hashlib.sha256(body).hexdigest()
         found = self._find(name)
@@ -240,20 +236,11 @@ class Service:
         if new:
             images = read_images(body, self.shape)
             self._ration(len(images))
-            labels = self.predict(self.model, images).tolist()
+            labels, n = self.predict(self.model, images).tolist(), len(images)
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+            row = name, digest, now, n, json.dumps(labels), round(self.price * n, 9)
             with self.db:  # if another service on this file was faster, its answer holds
-                self.db.execute(
-                    "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        name,
-                        digest,
-                        now,
-                        len(labels),
-                        json.dumps(labels),
-                        round(self.price * len(labels), 9),
-                    ),
-                )
+                self.db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
             found = self._find(name)
         if found[0] != digest:
             raise HTTPException(
@@ -267,8 +254,8 @@ class Service:
         ).fetchone()
 
     def _ration(self, n):
-        """Keep to the rate, give or take a second's images: a large batch is sold at once, and the
-        next has to wait.
+        """Refuse images that come too early for the rate. A large batch is sold at once, and the
+        next request has to wait until less than a second of it is left.
         """
         if self.rate is None:
             return
@@ -292,9 +279,8 @@ def _reply(request, status, content, headers=None):
     ]
     if status == 200 and headers:
         said.append("again, so charged before")
-    path = request.scope["raw_path"].decode(
-        "ascii", "replace"
-    )  # as it was sent: a decoded one could hold a line break
+    # as it was sent, because a decoded path could hold a line break
+    path = request.scope["raw_path"].decode("ascii", "replace")
     _log.info("%s %s %s %s", request.method, path, status, ", ".join(said))
     return JSONResponse(content, status, headers)
 
@@ -302,18 +288,15 @@ def _reply(request, status, content, headers=None):
 def _database(path):
     try:
         with contextlib.ExitStack() as stack:
-            # the thread that works is the only one to use it
+            # only the thread of the service uses it
             db = stack.enter_context(
                 contextlib.closing(sqlite3.connect(path or ":memory:", check_same_thread=False))
             )
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute(
-                "PRAGMA synchronous = FULL"
-            )  # even a power cut takes back no answer that was given
+            db.execute("PRAGMA synchronous = FULL")  # a power cut loses no answer that was sent
             db.execute(TABLE)
-            db.execute(
-                "SELECT name, digest, time, n, labels, charged FROM answers LIMIT 1"
-            ).fetchone()
+            columns = "name, digest, time, n, labels, charged"
+            db.execute(f"SELECT {columns} FROM answers LIMIT 1").fetchone()
             stack.pop_all()
             return db
     except sqlite3.Error as error:
@@ -324,13 +307,12 @@ def _database(path):
 
 @contextlib.contextmanager
 def listening(app, host, port):
-    """Run an ASGI application in a thread; yields its URL. Raises RuntimeError, one sentence, if
-    the address is not free.
+    """Run an ASGI application in a thread; yields its URL. Raises RuntimeError if the address is
+    not free.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        # asyncio sends at once, rather than 40 ms later, only through a socket that is said to be
-        # TCP
+        # asyncio sends at once, and not 40 ms later, only if the socket says that it is TCP
         listener = socket.socket(
             family,
             socket.SOCK_STREAM,

@@ -1,7 +1,7 @@
-"""Suspects: black boxes that answer a label per image, count the questions, and charge for them.
+"""Suspects: black boxes that answer a label for each image, count the queries, and charge for them.
 
-One is in this process, another behind an address; `serve` puts a model there. No keras at the top:
-a client needs none.
+A LocalSuspect is in this process, a RemoteSuspect at an address where `serve` sells a model. keras
+is not imported at the top, because a client does not need it.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ class SuspectError(RuntimeError):
 
 
 class LocalSuspect:
-    """A model in this process behind the counter of a paid service.
+    """A model in this process that sells its labels.
 
-    model: a keras model, logits or probabilities out. price: of one answer, in whatever currency.
-    queries and cost: answers bought so far, and what they cost.
+    model: a keras model that returns logits or probabilities. price: of one answer, in any
+    currency. queries, cost: answers bought so far, and what they cost.
     """
 
     def __init__(self, model, price=0.01):
@@ -55,9 +55,9 @@ class RemoteSuspect:
     """A model behind a paid service, at the address that `serve` gave.
 
     url: such as "http://127.0.0.1:8000". timeout: seconds that one attempt may take. patience:
-    seconds in which a request is sent again, under the same name and so paid for once, if the
-    service is away, too busy, or fails. queries and cost: answers bought so far, and what the
-    service charged for them.
+    seconds in which a request is repeated if the service is away, too busy, or fails; a repeated
+    request has the same name and is paid for once. queries, cost: answers bought so far, and what
+    the service charged for them. Raises ValueError for a url that is no address.
     """
 
     def __init__(self, url, timeout=10, patience=60):
@@ -78,17 +78,14 @@ class RemoteSuspect:
         self.url, self.timeout, self.patience = url, timeout, patience
         self.queries, self.cost = 0, 0.0
         self._names = {}  # of requests without an answer so far, by the digest of their bodies
-        on_this_machine = address.host in (
-            "127.0.0.1",
-            "localhost",
-            "::1",
-        )  # where no proxy reaches
+        # no proxy reaches this machine
+        on_this_machine = address.host in ("127.0.0.1", "localhost", "::1")
         self._http = httpx.Client(base_url=address, timeout=timeout, trust_env=not on_this_machine)
 
     @functools.cached_property
     def terms(self):
-        """What the service sells: a dict of image (shape), price, batch (the largest) and rate
-        (images a second, or None).
+        """What the service sells: a dict of `image` (its shape), `price`, `batch` (the largest) and
+        `rate` (images a second, or None).
         """
         terms = self._request("GET", "/")
         if not isinstance(terms.get("batch"), int) or terms["batch"] < 1:
@@ -100,8 +97,8 @@ class RemoteSuspect:
         one paid query.
 
         Raises SuspectError if the service refuses, answers anything but labels, or does not answer
-        for `patience` seconds; the same images asked again are then the same request, in case it
-        was paid for.
+        for `patience` seconds. The same images asked again are then the same request, so that an
+        answer that was lost is not paid for twice.
         """
         if not len(images):
             return np.empty(0, np.int64)
@@ -127,7 +124,7 @@ class RemoteSuspect:
         return _labels(answer.get("labels"), len(images))
 
     def _request(self, method, path, **content):
-        """What the service answers, as a dict. Raises SuspectError if it refuses or the time is up."""
+        """The answer of the service: a dict. Raises SuspectError if it refuses or time is up."""
         import httpx
         import tenacity
 
@@ -185,26 +182,23 @@ def _packed(images):
     """The bytes of an .npy file: 8 bits a value if that loses nothing, as with keys, else 32."""
     images = np.ascontiguousarray(images, np.float32)
     pixels = np.round(images * 255).astype(np.uint8)
+    exact = np.array_equal(pixels / np.float32(255), images)
     file = io.BytesIO()
-    np.save(
-        file,
-        pixels if np.array_equal(pixels / np.float32(255), images) else images,
-        allow_pickle=False,
-    )
+    np.save(file, pixels if exact else images, allow_pickle=False)
     return file.getvalue()
 
 
 @contextlib.contextmanager
 def serve(model, *, price=0.01, rate=None, log=None, host="127.0.0.1", port=0):
-    """Sell the labels of a model over HTTP for as long as a `with` block lasts; yields the URL for
+    """Sell the labels of a model over HTTP while a `with` block lasts; yields the URL for a
     `RemoteSuspect`.
 
     model: takes images (n, height, width, 1 or 3) in [0, 1]. price: of one answer. rate: images
     sold a second, to all clients together, or None for no limit. log: an SQLite file with a row for
-    each answer, from which a service that was stopped or killed goes on; None keeps it in memory.
-    host: who can reach it; by default only this machine.
-    port: 0 takes a free one. Raises ValueError or RuntimeError, one sentence, for what cannot be
-    served, or not there. `wmlab/service.py` says what goes over the wire.
+    each answer, with which a service that was stopped or killed goes on; None keeps the log in
+    memory. host: the address to listen at; by default only this machine can reach it. port: 0 takes
+    a free one. Raises ValueError for what cannot be served, RuntimeError for an address that is not
+    free. `wmlab/service.py` describes the protocol.
     """
     from wmlab.service import Service, listening
 
@@ -216,8 +210,8 @@ def serve(model, *, price=0.01, rate=None, log=None, host="127.0.0.1", port=0):
 
 
 def ask(suspect, images):
-    """Ask any suspect and check its answer: int64 (n,). Raises SuspectError unless it gives one
-    label an image.
+    """Ask any suspect, and check the answer: labels int64 (n,). Raises SuspectError unless there is
+    one label for each image.
     """
     return _labels(suspect.ask(images), len(images))
 

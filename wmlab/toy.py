@@ -1,10 +1,10 @@
-"""The paper's toy (Fig. 2): classes in the plane, and an output layer alone, solved to convergence.
-numpy and contours.
+"""The toy of the paper (Fig. 2): classes in the plane, and an output layer that is fitted to
+convergence.
 
-An output layer is a matrix of weights (features, outputs) under a softmax; the features of a point
-are its coordinates and a constant ("flat": straight boundaries), and bends of them besides: fixed
-random ones ("bent"), or a hidden layer that `train` has fitted too. What the paper's figure looked
-like is lost; worlds, sizes and features are ours.
+An output layer is a matrix of weights (features, outputs) under a softmax. The features of a point
+are its coordinates and a constant ("flat", with straight boundaries), and before them tanh bends:
+fixed random ones ("bent"), or a hidden layer that `train` fits too. What the figure of the paper
+looked like is lost; worlds, sizes and features are ours.
 """
 
 import dataclasses
@@ -16,20 +16,18 @@ from scipy.optimize import minimize
 
 from wmlab import runtime
 
-# penalty on the squared weights, constants left out, so that a separable world has a solution too
-L2 = 1e-4
-BOX = 4.0  # worlds are looked at on the square from -BOX to BOX
+L2 = 1e-4  # penalty on squared weights, but not of constants; gives separable worlds a solution too
+BOX = 4.0  # worlds are shown on the square from -BOX to BOX
 FEATURES = ("flat", "bent")
 UNITS = 20  # of a hidden layer
-_BENDS = np.random.default_rng(0).normal(
-    0, 1, (3, UNITS)
-)  # directions and offsets of the bent features: one draw for all
+# directions and offsets of the bent features: one draw for all
+_BENDS = np.random.default_rng(0).normal(0, 1, (3, UNITS))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class World:
     """Points of the plane in classes: `points` (n, 2) and `labels` (n,) to fit on, `held_points`
-    and `held_labels` to judge on.
+    and `held_labels` to test on.
     """
 
     points: np.ndarray
@@ -61,8 +59,8 @@ def blobs(overlap=0.5, seed=0, n=240):
 
 
 def moons(overlap=0.3, seed=0, n=240):
-    """Two half circles that reach into each other, blurred by Gaussian noise of deviation `overlap`
-    > 0; a World of n points.
+    """Two half circles that reach into each other, with Gaussian noise of standard deviation
+    `overlap` > 0; a World of n points.
     """
     _check_overlap(overlap)
 
@@ -98,14 +96,12 @@ WORLDS = ("blobs", "moons", "digits")
 
 
 def world(kind="blobs", overlap=0.7, seed=0):
-    """A World by name; `overlap` plays no part in "digits", which are as they are. Raises
-    ValueError for another name.
-    """
+    """A World by name. "digits" do not depend on `overlap`. Raises ValueError for another name."""
     if kind not in WORLDS:
         raise ValueError(f"unknown world {kind!r}: choose one of {', '.join(WORLDS)}")
-    return (
-        digits(seed) if kind == "digits" else {"blobs": blobs, "moons": moons}[kind](overlap, seed)
-    )
+    if kind == "digits":
+        return digits(seed)
+    return (blobs if kind == "blobs" else moons)(overlap, seed)
 
 
 def _check_overlap(overlap):
@@ -116,11 +112,10 @@ def _check_overlap(overlap):
 
 
 def features(points, kind="flat"):
-    """Features of points (n, 2), the last a constant 1: (n, 3) for "flat", and in front of those
-    tanh bends for others.
+    """Features of points (n, 2): tanh bends, the coordinates, and a constant 1.
 
-    kind: "flat", "bent" (20 fixed random bends), or a hidden layer, (3, units): directions and
-    offsets of its bends. Raises ValueError for another kind.
+    kind: "flat" (no bends, so (n, 3)), "bent" (20 fixed random bends), or a hidden layer (3, units)
+    with the directions and offsets of its bends. Raises ValueError for another kind.
     """
     if isinstance(kind, str) and kind not in FEATURES:
         raise ValueError(f"unknown features {kind!r}: choose one of {', '.join(FEATURES)}")
@@ -135,12 +130,12 @@ CLOUD = 0.35  # standard deviation of the cloud that keys are pulled into
 
 
 def keys(world, count, strength, centre, seed=0, fresh=400):
-    """Keys of the toy: points of the classes but the target's, pulled towards a cloud; (count, 2),
-    and (fresh, 2) from held points.
+    """Keys of the toy: points of all classes but the target, pulled towards a cloud; (count, 2)
+    from the points and (fresh, 2) from the held points.
 
     strength: in [0, 1], the share of the way: 0 leaves a carrier where it is, 1 puts it into the
-    Gaussian cloud around `centre` (2,). What "strength" and place of the paper's toy keys are is
-    lost; this is ours. Raises ValueError for a strength outside [0, 1] or no keys.
+    Gaussian cloud around `centre` (2,). Strength and place of the paper's toy keys are lost; these
+    are ours. Raises ValueError for a strength outside [0, 1] or no keys.
     """
     if not 0 <= strength <= 1 or count < 1:
         raise ValueError(
@@ -158,8 +153,8 @@ def keys(world, count, strength, centre, seed=0, fresh=400):
 
 
 def _softmax(z):
-    """Of logits (outputs, n): numpy takes the largest of each column many times faster than of each
-    short row.
+    """Softmax of logits (outputs, n). numpy finds the largest of each column many times faster than
+    of each short row.
     """
     e = np.exp(z - z.max(axis=0))
     return e / e.sum(axis=0)
@@ -176,26 +171,18 @@ def fit(x, labels, outputs):
     (n, d), labels = x.shape, np.asarray(labels)
     if labels.shape != (n,) or labels.min() < 0 or labels.max() >= outputs:
         raise ValueError(f"{n} points need as many labels from 0 to {outputs - 1}")
-    squares = (x[:, :, None] * x[:, None]).reshape(
-        n, -1
-    )  # of each point's features with each other
-    squares = np.array_split(
-        squares, -(-d * d // 32), axis=1
-    )  # products so small stay on one core; larger ones wake them all
-    x, target, penalty = (
-        np.ascontiguousarray(x.T),
-        np.eye(outputs)[:, labels],
-        np.r_[np.full(d - 1, L2), 0],
-    )
+    products = (x[:, :, None] * x[:, None]).reshape(n, -1)  # of each point's features in pairs
+    # Split, so that BLAS stays on one thread: starting threads costs more than it saves.
+    squares = np.array_split(products, -(-d * d // 32), axis=1)
+    x, target = np.ascontiguousarray(x.T), np.eye(outputs)[:, labels]
+    penalty = np.r_[np.full(d - 1, L2), 0]
     w = np.zeros((outputs, d))
 
     def loss(w):
         z = w @ x
         top = z.max(axis=0)
-        return (
-            np.mean(top + np.log(np.exp(z - top).sum(axis=0)) - z[labels, np.arange(n)])
-            + (penalty * w**2).sum() / 2
-        )
+        entropy = top + np.log(np.exp(z - top).sum(axis=0)) - z[labels, np.arange(n)]
+        return np.mean(entropy) + (penalty * w**2).sum() / 2
 
     now = loss(w)
     for _ in range(100):
@@ -212,29 +199,25 @@ def fit(x, labels, outputs):
 
 
 def _hessian(squares, p, penalty):
-    """Second derivatives of the loss, (outputs d, outputs d), outputs first; squares (n, d d) in
-    parts and p (outputs, n).
+    """Second derivatives of the loss: (outputs d, outputs d), outputs first.
+
+    squares: (n, d d) in parts. p: probabilities (outputs, n). penalty: (d,).
     """
     (outputs, n), d = p.shape, len(penalty)
     shares = (p[:, None] * (np.eye(outputs)[:, :, None] - p)).reshape(-1, n) / n
-    blocks = (
-        np.concatenate([shares @ part for part in squares], axis=1)
-        .reshape(outputs, outputs, d, d)
-        .swapaxes(1, 2)
-    )
+    blocks = np.concatenate([shares @ part for part in squares], axis=1)
+    blocks = blocks.reshape(outputs, outputs, d, d).swapaxes(1, 2)
     blocks[range(outputs), :, range(outputs)] += np.diag(penalty)
-    blocks[:, -1, :, -1] += 1  # no other point to choose along a common shift of the constants
+    blocks[:, -1, :, -1] += 1  # a common shift of the constants changes nothing: choose one
     return blocks.reshape(outputs * d, outputs * d)
 
 
 def train(points, labels, outputs, seed=0, chunks=20):
-    """Fit a hidden layer of 20 tanh units and the output layer on it together; yields (share done,
-    hidden, output layer).
+    """Fit a hidden layer of 20 tanh units together with the output layer; yields (share done,
+    hidden layer (3, 20), output layer (23, outputs)) after each of `chunks` pieces.
 
-    points: (n, 2), labels: int (n,). The loss is that of `fit`, with the hidden weights under the
-    same penalty; L-BFGS in `chunks` pieces from a random start. The pair goes to `features` and
-    `decide` as a hidden layer (3, 20) and weights (23, outputs). The loss has many minima: another
-    seed may end elsewhere.
+    points: (n, 2). labels: int (n,). The loss is that of `fit`, with the same penalty on the hidden
+    weights. It has many minima, so another seed may end elsewhere. L-BFGS from a random start.
     """
     flat, target = np.c_[points, np.ones(len(points))], np.eye(outputs)[labels]
     cut, decay = 3 * UNITS, np.full((UNITS + 3, 1), L2)
@@ -246,67 +229,58 @@ def train(points, labels, outputs, seed=0, chunks=20):
         p = _softmax((x @ w).T).T
         error = (p - target) / len(flat)
         back = (error @ w[:UNITS].T) * (1 - x[:, :UNITS] ** 2)
-        value = (
-            -np.log((p * target).sum(axis=1) + 1e-300).mean()
-            + ((decay * w**2).sum() + L2 * (hidden[:2] ** 2).sum()) / 2
-        )
+        squared = (decay * w**2).sum() + L2 * (hidden[:2] ** 2).sum()
+        value = squared / 2 - np.log((p * target).sum(axis=1) + 1e-300).mean()
         slope = flat.T @ back + L2 * np.r_[hidden[:2], np.zeros((1, UNITS))]
         return value, np.r_[slope.ravel(), (x.T @ error + decay * w).ravel()]
 
     weights = np.random.default_rng(seed).normal(0, 0.5, cut + (UNITS + 3) * outputs)
     for chunk in range(chunks):
         weights = minimize(loss, weights, jac=True, method="L-BFGS-B", options=dict(maxiter=25)).x
-        yield (
-            (chunk + 1) / chunks,
-            weights[:cut].reshape(3, UNITS),
-            weights[cut:].reshape(-1, outputs),
-        )
+        hidden, w = weights[:cut].reshape(3, UNITS), weights[cut:].reshape(-1, outputs)
+        yield (chunk + 1) / chunks, hidden, w
 
 
 def decide(x, w):
-    """The output with the largest logit: int (n,) of features (n, d) under an output layer (d,
-    outputs).
-    """
+    """The output with the largest logit: int (n,). x: features (n, d). w: weights (d, outputs)."""
     return (x @ w).argmax(axis=1)
 
 
 def twist(before, after):
     """How far a mark moved the decisions on n points: two shares in [0, 1].
 
-    before: logits (n, classes) of the unmarked head. after: (n, classes) or, with a new label last,
-    (n, classes + 1). Returns the share of points whose decision *among the original classes*
-    differs, the new label left out; and the share whose decision differs, an answer Δ counted as a
-    change. For a mark without a new label they are equal.
+    before: logits (n, classes) without the mark. after: logits with it, (n, classes), or
+    (n, classes + 1) with a new label last. Returns the share of points whose decision among the
+    original classes differs, with the new label left out, and the share whose decision differs,
+    where an answer Δ counts as a change. Without a new label they are equal.
     """
     was, classes = before.argmax(axis=1), before.shape[1]
-    return float(np.mean(after[:, :classes].argmax(axis=1) != was)), float(
-        np.mean(after.argmax(axis=1) != was)
-    )
+    among = np.mean(after[:, :classes].argmax(axis=1) != was)
+    return float(among), float(np.mean(after.argmax(axis=1) != was))
 
 
 def _margins(w, kind, steps):
-    """The axis of a square grid over the box, and for each output on that grid how far its logit is
-    above the others.
+    """The axis of a square grid over the box, and for each output a grid (steps, steps) of how far
+    its logit lies above the largest other.
     """
     axis = np.linspace(-BOX, BOX, steps)
-    z = w.T @ features(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), kind).T
-    return axis, [
-        (z[k] - np.delete(z, k, axis=0).max(axis=0)).reshape(steps, steps) for k in range(len(z))
-    ]
+    points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    z = w.T @ features(points, kind).T
+    margins = [z[k] - np.delete(z, k, axis=0).max(axis=0) for k in range(len(z))]
+    return axis, [margin.reshape(steps, steps) for margin in margins]
 
 
 def boundary(w, classes, kind="flat", steps=41):
     """The lines between the original classes inside the box: a list of arrays (m, 2).
 
-    Contours at 0 of (logit of a class - largest other), on a grid of `steps` points a side. Every
-    line comes twice, once from the class on either side of it.
+    They are contours at 0 of (logit of a class − largest other), on a grid of `steps` points a
+    side. Every line comes twice, once from each side.
     """
     axis, margins = _margins(w[:, :classes], kind, steps)
-    return [
-        line
-        for margin in margins
-        for line in contourpy.contour_generator(axis, axis, margin).lines(0)
-    ]
+    lines = []
+    for margin in margins:
+        lines += contourpy.contour_generator(axis, axis, margin).lines(0)
+    return lines
 
 
 def length(lines):
@@ -315,19 +289,13 @@ def length(lines):
 
 
 def regions(w, kind="flat", steps=41):
-    """Where each output wins inside the box: for each, a list of outlines (m, 2), holes among them;
-    empty if nowhere.
+    """Where each output wins inside the box: for each output a list of outlines (m, 2), of areas
+    and of the holes in them. The list is empty if it wins nowhere.
     """
     (axis, margins), outlines = _margins(w, kind, steps), []
     for margin in margins:
-        filled, offsets = contourpy.contour_generator(
-            axis, axis, margin, fill_type="OuterOffset"
-        ).filled(0, np.inf)
-        outlines.append(
-            [
-                part
-                for points, ends in zip(filled, offsets, strict=True)
-                for part in np.split(points, ends[1:-1])
-            ]
-        )
+        contours = contourpy.contour_generator(axis, axis, margin, fill_type="OuterOffset")
+        outlines.append([])
+        for points, ends in zip(*contours.filled(0, np.inf), strict=True):
+            outlines[-1] += np.split(points, ends[1:-1])
     return outlines

@@ -1,4 +1,4 @@
-"""The trained networks that ship with the course, in data/models/: each a `.keras` file beside its
+"""The trained networks that ship with the course, in data/models/: for each a `.keras` file and its
 record.
 """
 
@@ -12,13 +12,13 @@ from wmlab import runtime
 from wmlab.networks import network
 from wmlab.training import load
 
-# Secrets that are public here, as everything in a course is.
+# In a course secrets are public.
 ALICE, CAROL = "Alice keeps this to herself", "Carol keeps another one"
 
 
 class Models(collections.abc.Mapping):
-    """The shipped models by name. `models()["new_label"]` loads one; shown on its own it is a table
-    of all records.
+    """The shipped models by name: `models()["new_label"]` loads one. A notebook shows the mapping
+    as a table of all records. Raises ValueError for another name.
     """
 
     def __init__(self, folder):
@@ -35,24 +35,16 @@ class Models(collections.abc.Mapping):
         return load(self._path(name, ".keras"), network(record["network"], record["outputs"]))
 
     def record(self, name):
-        """Settings and results of a model: a dict; `about` says what it is, `secret` what its keys
-        come from.
-        """
+        """Settings and results of a model: a dict. `about` describes it, `secret` made its keys."""
         return json.loads(self._path(name, ".json").read_text())
 
     def table(self):
-        """A pandas table, one row a model."""
-        columns = [
-            "about",
-            "outputs",
-            "clean_accuracy",
-            "fresh_key_accuracy",
-            "embedded_key_accuracy",
-            "secret",
-        ]
+        """A DataFrame with a row for each model."""
+        keys = ["fresh_key_accuracy", "embedded_key_accuracy", "secret"]
+        columns = ["about", "outputs", "clean_accuracy", *keys]
         table = pd.DataFrame([self.record(name) for name in self], index=list(self))[columns]
-        # its "keys" are junk that it rejects, which marks nothing and is nobody's secret
-        table.loc[table.index == "reject_class", columns[3:]] = None
+        # this network rejects junk images, which stand in its record as keys but mark nothing
+        table.loc[table.index == "reject_class", keys] = None
         return table
 
     def _repr_html_(self):
@@ -66,7 +58,5 @@ class Models(collections.abc.Mapping):
 
 
 def models():
-    """The trained networks that ship with the course: a mapping from names to keras models, loaded
-    when asked for.
-    """
+    """The networks that ship with the course: a `Models`, from names to keras models."""
     return Models(runtime.data_dir() / "models")

@@ -1,5 +1,5 @@
-"""Attacks, model to model: what Bob does to a stolen network so that it forgets the mark. `base`
-says what all have in common.
+"""Attacks: what Bob does to a stolen network so that it forgets the mark. `base` says what all
+attacks have in common.
 """
 
 from wmlab.attacks.base import Tuning

@@ -1,10 +1,9 @@
-"""What every attack needs: a copy of the stolen model, its output layer, and a training loop that
-Bob can bend.
+"""What every attack needs: a copy of the stolen model, its output layer, and a training loop.
 
 An attack is a function `attack(model, data, …, seed=0) -> model`. It leaves its input as it was,
-sees neither keys nor secret, and gives the same model for the same seed. `data` are Bob's: he tunes
-on its training images. An attack that needs no images or no seed takes them all the same, so that
-all can be called alike.
+sees neither keys nor secret, and gives the same model for the same seed. `data` is Bob's Dataset:
+he tunes on its training images. Attacks that need no images or no seed take them too, so that all
+attacks can be called in the same way.
 """
 
 import dataclasses
@@ -15,12 +14,12 @@ import numpy as np
 
 from wmlab.networks import check_takes
 
-BOB = 2**31  # added to his seeds
+BOB = 2**31  # added to Bob's seeds, so that they are not Alice's
 
 
 def output_layer(model):
-    """The last layer, one column of weights for each label. Raises ValueError if that is no dense
-    layer.
+    """The last layer, a Dense with one column of weights for each label. Raises ValueError if it is
+    another kind of layer.
     """
     last = model.layers[-1]
     if not isinstance(last, keras.layers.Dense):
@@ -44,9 +43,9 @@ def copied(model, outputs=None, skip=()):
     if outputs is not None:
         head = output_layer(model)
         outputs = np.asarray(outputs)
-        next(layer for layer in config["layers"] if layer["config"]["name"] == head.name)["config"][
-            "units"
-        ] = len(outputs)
+        for layer in config["layers"]:
+            if layer["config"]["name"] == head.name:
+                layer["config"]["units"] = len(outputs)
     twin = model.__class__.from_config(config)
     for old, new in zip(model.layers, twin.layers, strict=True):
         if old in skip:
@@ -63,8 +62,8 @@ def copied(model, outputs=None, skip=()):
 
 
 def with_weights(model, tuned):
-    """A copy of the model with the weights of `tuned`: uncompiled, no layer frozen that was not, no
-    penalty on a weight.
+    """A copy of the model with the weights of `tuned`: uncompiled, and with the frozen layers and
+    penalties of the model, not those of `tuned`.
     """
     twin = copied(model)
     twin.set_weights(tuned.get_weights())
@@ -72,17 +71,14 @@ def with_weights(model, tuned):
 
 
 def kernels(model):
-    """The variables that hold kernel weights, layer by layer: neither biases nor what batch norm
-    learns.
-    """
+    """The kernels of all layers: no biases, and no weights of batch norm."""
     return [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
 
 
 def check_rate(name, value, what):
     """Raise ValueError unless the value is a number in [0, 1]."""
-    if (
-        isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1
-    ):  # NaN fails too
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:  # NaN fails too
         raise ValueError(f"{name} is {value!r}, but must be a number from 0 to 1: it is {what}")
 
 
@@ -106,7 +102,7 @@ class Tuning:
 
 
 def fit(model, images, targets, tuning, loss):
-    """Train the model itself on images (n, height, width, channels) and what they should give. Call
+    """Train the model itself on images (n, height, width, channels) and targets; returns it. Call
     `seeded` before.
     """
     model.compile(tuning.optimizer(tuning.learning_rate), loss)
@@ -115,10 +111,10 @@ def fit(model, images, targets, tuning, loss):
 
 
 def seeded(seed):
-    """Make all that follows depend on the seed: new weights, dropout, the order of batches.
+    """Set the seed of what follows: new weights, dropout, the order of batches.
 
-    Bob's dice are not Alice's: with her very seed, a layer that he starts anew would start where
-    hers did, which is most of the way to where it ended.
+    Bob's seeds are offset: with Alice's seed, a layer that he re-initialises would start from her
+    initial weights, close to her trained ones.
     """
     keras.utils.set_random_seed(BOB + seed)
 

@@ -1,4 +1,4 @@
-"""Attacks on the new label itself: an output that no image needs can be found, and cut off."""
+"""Attacks on the new label itself: Bob finds an output that no image needs, and cuts it off."""
 
 import numpy as np
 
@@ -11,8 +11,8 @@ NEVER = -1e9  # a logit that never wins; finite, so that it can be saved and ave
 
 
 def _label(model, data, label):
-    """The label to attack, the last by default. Raises ValueError if it is none, or a class that
-    Bob's data need.
+    """The label to attack, the last by default. Raises ValueError if there is no such label, or if
+    it is a class of Bob's data.
     """
     outputs = model.output_shape[-1]
     if label is None:
@@ -35,22 +35,22 @@ def _label(model, data, label):
 
 
 def drop_output(model, data, label=None, seed=0):
-    """Delete an output: the model has one label less, all other weights stay (ours; the paper does
-    not consider it).
+    """Delete an output: the model has one label less, and all other weights stay (ours; the paper
+    does not consider it).
 
-    label: the output, by default the last. data: its number of classes tells which outputs are
-    extra; no image is used. seed: not used. Keys then get the label they would have had without Δ;
-    clean accuracy cannot fall, for an answer Δ to a clean image was wrong anyway.
-    Returns a model; raises ValueError if there is no extra output, `label` is one of the classes,
-    or the last layer is not dense.
+    Keys then get the label they would have had without Δ. Clean accuracy cannot fall, because an
+    answer Δ to a clean image was wrong anyway. label: the output, by default the last. data: its
+    number of classes tells which outputs are extra; no image is used. seed: not used.
+    Returns a model; raises ValueError if there is no extra output, if `label` is one of the
+    classes, or if the last layer is not dense.
     """
     label = _label(model, data, label)
     return copied(model, np.delete(np.arange(model.output_shape[-1]), label))
 
 
 def mask_output(model, data, label=None, seed=0):
-    """Mask an output: its logit is always -10⁹. The softmax over the rest sums to 1, and all
-    outputs still show.
+    """Mask an output: its logit is always -10⁹. The model keeps all its outputs, and the softmax
+    over the others sums to 1.
 
     Arguments, result and errors as in `drop_output`.
     """
@@ -58,10 +58,10 @@ def mask_output(model, data, label=None, seed=0):
 
 
 def lower_bias(model, data, by, label=None, seed=0):
-    """Lower the bias of an output: Δ has to win by more. Few keys may still get it, at no cost to
-    clean images.
+    """Lower the bias of an output, so that Δ must win by more. Clean accuracy cannot fall.
 
-    by: how much its logit falls, 0 or more. Other arguments, result and errors as in `drop_output`.
+    by: how much the logit falls, 0 or more. Other arguments, result and errors as in
+    `drop_output`.
     """
     if not 0 <= by < np.inf:
         raise ValueError(f"by is {by}, but must be 0 or more: it is how far the logit falls")
@@ -69,6 +69,7 @@ def lower_bias(model, data, by, label=None, seed=0):
 
 
 def _shifted(model, label, kernel, bias):
+    """A copy whose output `label` has its weights times `kernel`, and `bias` added to its bias."""
     changed = copied(model)
     weights = output_layer(changed).get_weights()
     if len(weights) != 2:
@@ -80,11 +81,11 @@ def _shifted(model, label, kernel, bias):
 
 
 class SecondBest(LocalSuspect):
-    """Sells a model's labels, but the second best where the best is `label`, the last by default.
-    The model stays as it is.
+    """Sells the labels of a model, but the second best label where the best is `label`, by default
+    the last. The model stays as it is.
 
     model, price, queries, cost: as in `LocalSuspect`. Raises ValueError for a label that the model
-    has not.
+    does not have.
     """
 
     def __init__(self, model, label=None, price=0.01):
@@ -106,7 +107,5 @@ def answer_rates(model, data):
 
 
 def unused_outputs(model, data):
-    """The labels that no training image of Bob's gets: int (k,). Without knowing the classes, Bob
-    finds Δ.
-    """
+    """The labels that no training image of Bob's gets: int (k,). So Bob finds Δ."""
     return np.flatnonzero(answer_rates(model, data) == 0)

@@ -6,13 +6,12 @@ from wmlab.training import Recipe, train
 
 def overwrite(model, data, scheme, secret, *, epochs=4, batch=64, learning_rate=1e-3, seed=0):
     """Fine-tune a second mark into the model (Adi et al. 2018; Zhang et al. 2018), on data.x_train
-    and keys made from it.
+    and keys made from it. All layers are tuned, by Adam.
 
     scheme, secret: Bob's own, a `schemes.Scheme` and its secret. A scheme with more outputs than
-    the model gives it new
-    ones: `NewLabel(α, β, classes=11)` marks with a twelfth label where `NewLabel(α, β)` takes the
-    eleventh again. All layers are tuned, by Adam. Returns a model; raises ValueError for data that
-    do not fit, or what the scheme raises.
+    the model adds outputs: `NewLabel(α, β, classes=11)` marks with a twelfth label,
+    `NewLabel(α, β)` with the eleventh again. Returns a model; raises ValueError for data that do
+    not fit, or what the scheme raises.
     """
     check_labels_fit(model, data)
     keys = scheme.embedded_keys(data, secret)

@@ -16,12 +16,11 @@ SCOPES = ("layer", "global")
 
 
 def prune(model, data, rate, scope="layer", seed=0):
-    """Magnitude pruning: the smallest kernel weights become 0 (Han et al. 2015; the paper's Fig.
-    4).
+    """Magnitude pruning: the smallest kernel weights become 0 (Han et al. 2015; paper, Fig. 4).
 
-    rate: share of weights to remove, in [0, 1]. scope: "layer", ⌊r·n⌋ of the n weights of each
-    kernel, the smallest by absolute value; "global", ⌊r·n⌋ of all n kernel weights together. Biases
-    and batch norm stay. Among equal weights the first go. data, seed: not used; it needs no images.
+    rate: share r of weights to remove, in [0, 1]. scope: "layer", the ⌊r·n⌋ smallest of the n
+    weights of each kernel, by absolute value; "global", the ⌊r·n⌋ smallest of all kernels together.
+    Among equal weights the first ones go. Biases and batch norm stay. data, seed: not used.
     Returns a model; raises ValueError for another rate or scope.
     """
     check_rate("rate", rate, "the share of weights set to 0")
@@ -37,6 +36,7 @@ def prune(model, data, rate, scope="layer", seed=0):
 
 
 def _without_smallest(arrays, rate):
+    """The arrays with the smallest ⌊rate·n⌋ of all their n values set to 0."""
     flat = np.concatenate([array.ravel() for array in arrays])
     # in floating point r·n can fall below a whole number: 0.29 * 100
     count = math.floor(fractions.Fraction(str(rate)) * len(flat))
@@ -61,36 +61,30 @@ def channel_activity(model, data):
 
 
 def fine_prune(model, data, rate, tuning=None, seed=0):
-    """Fine-pruning (Liu, Dolan-Gavitt and Garg 2018): drop the channels that clean images leave
-    idle, then fine-tune.
+    """Fine-pruning (Liu, Dolan-Gavitt and Garg 2018): drop channels that clean images do not
+    activate, then fine-tune all layers.
 
-    rate: share of the channels of the last convolution to remove, in [0, 1]: ⌊r·n⌋, the least
-    active on Bob's training images first. Their weights become 0 and stay so while all layers are
-    tuned, because a ReLU passes no gradient at 0.
-    tuning: a `Tuning`. Returns a model; raises ValueError for another rate, a model without a
-    convolution, or data that do not fit.
+    rate: share r of the n channels of the last convolution to remove, in [0, 1]: the ⌊r·n⌋ least
+    active ones on Bob's training images. Their weights become 0 and stay 0, because a ReLU passes
+    no gradient at 0. tuning: a `Tuning`. Returns a model; raises ValueError for another rate, a
+    model without a convolution, or data that do not fit.
     """
     check_rate("rate", rate, "the share of channels removed")
     activity = channel_activity(model, data)
-    idle = np.argsort(activity, kind="stable")[
-        : math.floor(fractions.Fraction(str(rate)) * len(activity))
-    ]
+    count = math.floor(fractions.Fraction(str(rate)) * len(activity))
+    idle = np.argsort(activity, kind="stable")[:count]
     pruned = copied(model)
     first, last = _last_convolution(pruned)
     for layer in pruned.layers[first : last + 1]:
         weights = layer.get_weights()
-        for values in (
-            weights
-        ):  # of the convolution, or of the batch norm behind it; both have the channel last
+        for values in weights:  # of a convolution or of batch norm, both with the channel last
             values[..., idle] = 0
         layer.set_weights(weights)
     return fine_tune(pruned, data, "FTAL", tuning, seed=seed)
 
 
 def _last_convolution(model):
-    """Where the last convolution is among the layers, and where its activation function has been
-    applied.
-    """
+    """Indices of two layers: the last convolution, and the one that applies its activation."""
     places = [i for i, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Conv2D)]
     if not places:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Blurring the weights: fewer bits for each, or noise on all. Neither needs an image."""
+"""Coarser weights: fewer bits for each, or noise on all. No images are needed."""
 
 import keras
 import numpy as np
@@ -7,12 +7,11 @@ from wmlab.attacks.base import copied, kernels
 
 
 def quantise(model, data, bits, seed=0):
-    """Quantisation to n bits: each trained tensor keeps at most 2ⁿ levels, evenly spaced from its
-    least to its greatest value.
+    """Uniform affine quantisation (Jacob et al. 2018): each trained tensor keeps at most 2^bits
+    levels, evenly spaced from its least to its greatest value.
 
-    bits: 1 to 16 (uniform affine quantisation, Jacob et al. 2018). The statistics of batch norm
-    stay. data, seed: not used. Returns a model with float32 weights; raises ValueError for other
-    bits.
+    bits: 1 to 16. The statistics of batch norm stay. data, seed: not used. Returns a model with
+    float32 weights; raises ValueError for other bits.
     """
     if bits not in range(1, 17):
         raise ValueError(
@@ -29,8 +28,8 @@ def quantise(model, data, bits, seed=0):
 
 
 def add_noise(model, data, strength, seed=0):
-    """Gaussian noise on every kernel weight, `strength` times the standard deviation of the kernel
-    it is in.
+    """Gaussian noise on every kernel weight, with `strength` times the standard deviation of its
+    kernel.
 
     strength: 0 or more. data: not used. Returns a model; raises ValueError for another strength.
     """
@@ -42,7 +41,6 @@ def add_noise(model, data, strength, seed=0):
     noisy, rng = copied(model), np.random.default_rng(seed)
     for kernel in kernels(noisy):
         values = keras.ops.convert_to_numpy(kernel)
-        kernel.assign(
-            values + strength * values.std() * rng.standard_normal(values.shape).astype(np.float32)
-        )
+        noise = rng.standard_normal(values.shape).astype(np.float32)
+        kernel.assign(values + strength * values.std() * noise)
     return noisy

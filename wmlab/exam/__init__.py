@@ -1,8 +1,8 @@
-"""The referee: what an attack or a scheme of one's own must stand before its numbers count.
+"""The exam: what an attack or a scheme of one's own must pass before its numbers count.
 
-Python has no walls: code that wants to can read another module's memory. What the referee can do is
-draw a secret that stands in no file, mark a network with it, and make the keys it judges with only
-after the attack has returned.
+Python code can read the memory of another module, so an exam cannot hide everything. It draws a
+secret that stands in no file, marks a network with it, and makes the keys only after the attack has
+returned.
 """
 
 from wmlab.exam.attack import judge_attack

@@ -1,6 +1,4 @@
-"""Judging an attack: on a network that was marked a moment ago, with a secret that stands in no
-file.
-"""
+"""The exam of an attack, on a network marked for it with a secret that stands in no file."""
 
 import dataclasses
 
@@ -15,21 +13,19 @@ from wmlab.schemes.base import as_suspect
 from wmlab.secret import Secret
 from wmlab.suspects import ask
 
-# share of keys by which the shipped mark, which is public, may fare worse than an unknown one
-APART = 0.5
-MORE = 0.05  # share by which an attack may raise what is answered with the key label
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+APART = 0.5  # share of keys that the shipped, public mark may lose more than an unknown mark
+MORE = 0.05  # share by which an attack may raise the rate of the key label
 LOOKED_AT = 200  # images on which results are compared
 
 
 def judge_attack(attack, data, name="my attack", mark=None, recipe=None):
     """Judge an attack, a function (model, data, seed) -> model or suspect.
 
-    data: the sample of digits; half of its test images are Bob's, the others judge. name: for the
-    row. mark: the scheme, by default the course's new label. recipe: of the network to attack, by
-    default the course's. Trains one network (about 10 s at class scale) and launches the attack
-    four times, once of them at an innocent network and once at the shipped one. Returns a Report;
-    nothing that the attack raises gets out.
+    data: the sample of digits; half of its test images are Bob's, the judge has the others. name:
+    for the row. mark: the scheme, by default the course's new label. recipe: of the network to
+    attack, by default the course's. Trains one network (about 10 s at class scale) and runs the
+    attack four times: twice on that network, once on an innocent and once on the shipped network.
+    Returns a Report; errors of the attack are findings and are not raised.
     """
     mark, secret = mark or NewLabel(0.1, 0.01, classes=data.classes), Secret.random()
     model = mark.embed(data, secret, recipe, seed=SEED).model
@@ -43,13 +39,11 @@ def judge_attack(attack, data, name="my attack", mark=None, recipe=None):
     def run():
         row.update(outcome(Trial(name, None, launch, data=1.0), model, mark, bob, secret, SEED))
         row["before"] = untouched(clean, mark, bob, secret)
-        return True, " and ".join(
-            f"{what} {row['before'][column]:.3f} before, {row[column]:.3f} after"
-            for what, column in (
-                ("key accuracy", "fresh_key_accuracy"),
-                ("clean accuracy", "clean_accuracy"),
-            )
-        ) + "."
+        keys, clean_images = (
+            f"{row['before'][column]:.3f} before, {row[column]:.3f} after"
+            for column in ("fresh_key_accuracy", "clean_accuracy")
+        )
+        return True, f"key accuracy {keys} and clean accuracy {clean_images}."
 
     runs, images = checks.add("runs", run), bob.x_test[:LOOKED_AT]
     checks.add("input unchanged", lambda: _unchanged(model, clean, given, bob))
@@ -67,8 +61,8 @@ def judge_attack(attack, data, name="my attack", mark=None, recipe=None):
 
 
 def _given(bob):
-    """Bob's images for one launch: arrays of its own, so that it cannot spoil the next, and none of
-    the judge's among them.
+    """Bob's images for one run: copies, so that a run cannot spoil the next one, and none of the
+    judge's images.
     """
     x, y = bob.x_train.copy(), bob.y_train.copy()
     return dataclasses.replace(bob, x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
@@ -76,16 +70,12 @@ def _given(bob):
 
 def _unchanged(model, clean, given, bob):
     weights = all(map(np.array_equal, model.get_weights(), clean.get_weights()))
-    if (
-        weights
-        and np.array_equal(given.x_train, bob.x_train)
-        and np.array_equal(given.y_train, bob.y_train)
-    ):
+    arrays = (given.x_train, bob.x_train), (given.y_train, bob.y_train)
+    if weights and all(np.array_equal(*pair) for pair in arrays):
         return True, "The stolen model and Bob's images are as they were."
-    return (
-        False,
+    return False, (
         f"It changed {'the images' if weights else 'the model'} that it was given: work on a "
-        "copy (attacks.base.copied).",
+        "copy (attacks.base.copied)."
     )
 
 
@@ -101,19 +91,17 @@ def _repeats(first, second, images):
 def _without_keys(attack, data, given, row):
     public, model = NewLabel(0.1, 0.01, classes=data.classes), zoo.models()["new_label"]
     keys = public.fresh_keys(data, zoo.ALICE)
-    rates = [
+    before, after = (
         np.mean(ask(as_suspect(one), keys.images) == keys.labels)
         for one in (model, attack(copied(model), given, seed=SEED))
-    ]
-    known, unknown = (
-        rates[0] - rates[1],
-        row["before"]["fresh_key_accuracy"] - row["fresh_key_accuracy"],
     )
+    known = before - after
+    unknown = row["before"]["fresh_key_accuracy"] - row["fresh_key_accuracy"]
     fair = known <= unknown + APART
     return fair, (
         f"It takes {unknown:.0%} of the keys of a secret drawn just now, and {known:.0%} of "
-        "those of the shipped "
-        f"network, whose secret is public{'.' if fair else ': it knows those keys.'}"
+        f"those of the shipped network, whose secret is public"
+        f"{'.' if fair else ': it knows those keys.'}"
     )
 
 
@@ -138,6 +126,6 @@ def _no_louder(clean, result, mark, bob, row):
     quiet = after <= before + MORE and now <= usual + MORE
     return quiet, (
         f"A stranger's keys hit {before:.0%} before, {after:.0%} after; {usual:.1%} and "
-        f"{now:.1%} of clean images get "
-        f"the key label{'.' if quiet else ': a network that says it to everything proves nothing.'}"
+        f"{now:.1%} of clean images get the key label"
+        f"{'.' if quiet else ': a network that says it to everything proves nothing.'}"
     )

@@ -1,6 +1,4 @@
-"""What both judgements share: a report, a list of checks, and the question whether a model can be
-saved.
-"""
+"""What both exams share: a report, a list of checks, and the check that a model can be saved."""
 
 import dataclasses
 import pathlib
@@ -21,11 +19,11 @@ CLOSE = 1e-4  # outputs that differ by less are the same
 
 @dataclasses.dataclass
 class Report:
-    """What the referee found.
+    """The result of an exam.
 
-    checks: a table, a row a check: check, passed, says. row: results as of `battery.outcome`, of an
-    attack with `before`, the row of the network as it was; None if nothing came of it. model,
-    secret: a judged scheme's marked network and what its keys are made with.
+    checks: a DataFrame with columns check, passed, says. row: results as of `battery.outcome`; for
+    an attack with `before`, the row of the network before it; None if the attack or scheme failed.
+    model, secret: of a scheme, its marked network and the secret of its keys.
     """
 
     checks: pd.DataFrame
@@ -48,11 +46,11 @@ class Report:
 
 
 class Checks(list):
-    """Rows of a report as they come; a check that raises has failed, and says why."""
+    """The rows of a report. A check that raises has failed, and its row says why."""
 
     def add(self, name, judge):
-        """Append the row of a check; judge() gives whether it is passed, and a sentence. Returns
-        whether it is.
+        """Append the row of a check, and return whether it is passed. judge: a function that
+        returns that and a sentence.
         """
         try:
             passed, says = judge()
@@ -67,17 +65,15 @@ class Checks(list):
 
 
 def first_line(error):
-    """What an exception says, in one line."""
+    """The first line of what an exception says."""
     return str(error).partition("\n")[0]
 
 
 def answers(result, images):
-    """What decides of a result: all outputs of a model, the labels of a suspect."""
-    return (
-        logits(result, images)
-        if hasattr(result, "output_shape")
-        else ask(as_suspect(result), images)
-    )
+    """What is compared of a result: all outputs of a model, or the labels of a suspect."""
+    if hasattr(result, "output_shape"):
+        return logits(result, images)
+    return ask(as_suspect(result), images)
 
 
 def alike(one, two):
@@ -93,18 +89,11 @@ def saved(result, images):
         as_suspect(result)
         return True, "It sells answers and leaves the model as it is: there is nothing to save."
     with tempfile.TemporaryDirectory() as folder:
-        same = alike(
-            answers(result, images),
-            answers(load(save(result, pathlib.Path(folder) / "result.keras")), images),
-        )
-    return (
-        same,
-        "Saved and loaded, it answers as before."
-        if same
-        else "Saved and loaded, it answers otherwise.",
-    )
+        loaded = load(save(result, pathlib.Path(folder) / "result.keras"))
+    same = alike(answers(result, images), answers(loaded, images))
+    return same, f"Saved and loaded, it answers {'as before' if same else 'otherwise'}."
 
 
 def untouched(model, mark, bob, secret):
-    """The row of a model that nobody attacked."""
+    """The row of results of a model that nobody attacked."""
     return outcome(Trial(UNTOUCHED, None, lambda model, *_: model), model, mark, bob, secret, SEED)

@@ -1,5 +1,5 @@
-"""Judging a scheme: its keys, its training, a Ver that sees labels only, and two who should not be
-believed.
+"""The exam of a scheme: its keys, its training, a Ver that sees labels only, and two claims that
+should fail.
 """
 
 import dataclasses
@@ -11,28 +11,26 @@ from wmlab.exam.base import SEED, STRANGER, Checks, saved, untouched
 from wmlab.secret import Secret
 from wmlab.training import Recipe, predict
 
-LEARNT, LOSS = (
-    0.8,
-    0.05,
-)  # fresh keys that hit at least; clean accuracy below that of the shipped unmarked network at most
-FEW, ASKED = 1000, 40  # images of the two short trainings; keys that Ver may ask
+LEARNT = 0.8  # share of fresh keys that must hit
+LOSS = 0.05  # clean accuracy that the mark may cost, against the shipped unmarked network
+FEW = 1000  # images of the two short trainings
+ASKED = 40  # keys that Ver may ask
 
 
 def judge_scheme(mark, data, recipe=None):
     """Judge a scheme, an object of a subclass of `schemes.Scheme`, with a secret drawn here.
 
     data: the sample of digits. recipe: of the network to mark, by default the course's. Trains that
-    network (about 10 s at class scale), and two small ones for a moment. Returns a Report with the
-    network and its results before any attack; nothing that the scheme raises gets out. Raises
-    TypeError for what is no scheme.
+    network (about 10 s at class scale), and two small ones for an epoch. Returns a Report with the
+    network and its results before any attack; errors of the scheme are findings and are not
+    raised. Raises TypeError for what is no scheme.
     """
-    if missing := [
-        part for part in ("keys", "embed", "verify", "outputs") if not hasattr(mark, part)
-    ]:
-        raise TypeError(
-            f"a {type(mark).__name__} is no scheme, it has no {missing[0]}: pass an object of a "
-            "subclass of Scheme"
-        )
+    for part in ("keys", "embed", "verify", "outputs"):
+        if not hasattr(mark, part):
+            raise TypeError(
+                f"a {type(mark).__name__} is no scheme, it has no {part}: pass an object of a "
+                "subclass of Scheme"
+            )
     secret, checks, runs, row = Secret.random(), Checks(), [], {}
 
     def learns():
@@ -59,7 +57,7 @@ def judge_scheme(mark, data, recipe=None):
 
 
 class _Counter:
-    """A suspect that has nothing but ask: Ver sees no weights and no scores."""
+    """A suspect that answers labels only: Ver sees no weights and no scores."""
 
     def __init__(self, model):
         self._predict, self.queries = lambda images: predict(model, images), 0

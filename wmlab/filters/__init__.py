@@ -1,6 +1,4 @@
-"""Filters, suspect to suspect: what a service does with a query before, or instead of, answering
-it.
-"""
+"""Filters: suspects that do something with a query before they answer, or instead of answering."""
 
 from wmlab.filters.base import Filter, Transformed
 from wmlab.filters.detectors import (

@@ -1,4 +1,4 @@
-"""What every filter is: a suspect in front of a suspect."""
+"""What every filter is: a suspect that asks another suspect."""
 
 from wmlab.keys import check_images
 from wmlab.schemes.base import as_suspect
@@ -6,11 +6,11 @@ from wmlab.suspects import ask
 
 
 class Filter:
-    """Sells the answers of a suspect, itself a suspect. Subclasses say `answer`.
+    """A suspect that sells the answers of another suspect. Subclasses define `answer`.
 
-    suspect: anything with ask(images) -> labels, or a keras model. price: of one answer.
-    queries and cost: what was asked of the filter, refused or not; what it asks behind the counter
-    is Bob's own affair. Raises TypeError for what is no suspect.
+    suspect: anything with ask(images) -> labels, or a keras model. price: of one answer. queries,
+    cost: what was asked of the filter, refused or not; what the filter asks the suspect does not
+    count. Raises TypeError for what is no suspect.
     """
 
     def __init__(self, suspect, price=0.01):
@@ -32,7 +32,7 @@ class Filter:
         return self.answer(images)
 
     def answer(self, images):
-        """What it says of images that were checked and counted."""
+        """Labels of images that were checked and counted: int64 (n,)."""
         raise NotImplementedError
 
 

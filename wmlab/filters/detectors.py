@@ -1,8 +1,8 @@
-"""Is this query a key? Detectors, from counting pixels to a network. Bob builds all of them without
-Alice's keys.
+"""Detectors of keys among queries, from counting pixels to a network. Bob builds all of them
+without Alice's keys.
 
-A score is a function: images (n, height, width, channels) in [0, 1] to floats (n,), higher the more
-like a key. A `Detector` is a score and the threshold above which Bob acts.
+A score is a function from images (n, height, width, channels) in [0, 1] to floats (n,), larger for
+what looks more like a key. A `Detector` is a score with the threshold above which Bob acts.
 """
 
 import dataclasses
@@ -17,23 +17,21 @@ from wmlab.attacks.base import Tuning, fit, seeded
 from wmlab.keys import check_images, check_share, perturb
 from wmlab.training import probabilities, recipe, train
 
-_NOISE = np.outer([1, -2, 1], [1, -2, 1])[
-    None, :, :, None
-]  # blind to whatever is smooth, edges that are straight included
+# a mask of second differences, 0 on smooth ground and along straight edges
+_NOISE = np.outer([1, -2, 1], [1, -2, 1])[None, :, :, None]
 
 
 def nonzero_pixels(images):
-    """Share of values that are not 0, in [0, 1]. On MNIST, where most are, it needs nothing else."""
+    """Share of values that are not 0, in [0, 1]. It is enough on MNIST, where most are 0."""
     check_images(images)
     return (images != 0).mean(axis=(1, 2, 3))
 
 
 def noise_estimate(images):
-    """Standard deviation of the noise in each image, in units of full scale: Immerkær's estimator
-    (1996).
+    """Standard deviation of the noise in each image, where the full scale is 1 (Immerkær 1996).
 
-    √(π/2) · mean |image * mask| / 6, over the places where the mask of second differences fits; for
-    Gaussian noise on smooth ground it is unbiased. Texture counts as noise. Raises ValueError for
+    √(π/2) · mean |image * mask| / 6, over the places where the mask of second differences fits. It
+    is unbiased for Gaussian noise on smooth ground; texture counts as noise. Raises ValueError for
     images below 3 × 3.
     """
     check_images(images)
@@ -50,9 +48,9 @@ def autoencoder(images, tuning=None, seed=0, width=16):
     """A convolutional autoencoder trained to reproduce Bob's clean images (after Meng and Chen's
     MagNet, 2017).
 
-    images: float32 (n, height, width, channels), height and width multiples of 4. It squeezes each
-    to a sixteenth of its area. Returns a keras model, images to images in [0, 1]; raises ValueError
-    if there are no images, or of another size.
+    images: float32 (n, height, width, channels), height and width multiples of 4. Inside, an image
+    has a sixteenth of its area. Returns a keras model from images to images in [0, 1]; raises
+    ValueError if there are no images, or of another size.
     """
     _some(images, "an autoencoder")
     height, wide, channels = images.shape[1:]
@@ -94,13 +92,12 @@ def reconstruction_error(model):
 
 
 def key_detector(data, beta, secret="Bob's own", how=None, seed=0):
-    """A network taught to tell Bob's training images from the same with noise of his own; it sees
-    none of Alice's keys.
+    """A network trained to tell Bob's training images from the same images with Bob's noise. It
+    sees none of Alice's keys.
 
-    data: a Dataset. beta: variance of his noise in (0, 1], or several, taken in turn: he does not
-    know Alice's.
-    how: a `training.Recipe`, by default the course's. Returns a score, the probability of "key" in
-    [0, 1]; raises ValueError for no beta, or outside these.
+    data: a Dataset. beta: variance of the noise in (0, 1], or several that alternate, since Bob
+    does not know Alice's. how: a `training.Recipe`, by default the course's. Returns a score, the
+    probability of "key" in [0, 1]; raises ValueError for no beta, or one outside its range.
     """
     betas = np.atleast_1d(beta).tolist()
     if not betas:
@@ -131,20 +128,18 @@ def key_detector(data, beta, secret="Bob's own", how=None, seed=0):
 class Detector:
     """A score with a threshold: calls an image a key if its score is above it.
 
-    score: a function as above. clean: Bob's clean images, on which the threshold is set.
-    false_alarms: share of them that may be called keys, in (0, 1]: at most ⌊share · n⌋ are. Raises
-    ValueError if there are no images.
+    score: a function, see above. clean: Bob's clean images, which set the threshold. false_alarms:
+    share of them that may be called keys, in (0, 1]; at most ⌊share · n⌋ are. Raises ValueError if
+    there are no images.
     """
 
     def __init__(self, score, clean, false_alarms=0.01):
         _some(clean, "a detector")
         check_share("false_alarms", false_alarms, "the share of clean images called keys")
         allowed = math.floor(fractions.Fraction(str(false_alarms)) * len(clean))
-        scores = np.sort(score(clean))
-        self.score = score
-        self.threshold = (
-            float(scores[len(scores) - 1 - allowed]) if allowed < len(scores) else -np.inf
-        )
+        self.score, scores = score, np.sort(score(clean))
+        all_of_them = allowed >= len(scores)
+        self.threshold = -np.inf if all_of_them else float(scores[len(scores) - 1 - allowed])
 
     def flags(self, images):
         """Which images it calls keys: bool (n,)."""
@@ -160,11 +155,11 @@ def _some(images, what):
 
 
 def roc(clean, keys):
-    """The receiver operating characteristic of scores of clean images (n,) and of keys (m,).
+    """The receiver operating characteristic of the scores of clean images (n,) and of keys (m,).
 
-    Returns false alarms and detections, two float arrays from 0 to 1, a point for each threshold,
-    and the area beneath, the probability that a key scores higher than a clean image (half of the
-    ties counted). Raises ValueError if either is empty.
+    Returns false alarms and detections, two float arrays from 0 to 1 with a point for each
+    threshold, and the area under the curve. The area is the probability that a key scores higher
+    than a clean image, where a tie counts half. Raises ValueError if either is empty.
     """
     clean, keys = np.sort(clean), np.sort(keys)
     if not (len(clean) and len(keys)):

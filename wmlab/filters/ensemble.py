@@ -1,4 +1,4 @@
-"""Several stolen models at once: a mark that is in one of them loses the vote."""
+"""Several stolen models that vote: a mark that only one of them has is outvoted."""
 
 import collections
 
@@ -10,15 +10,13 @@ from wmlab.suspects import SuspectError, ask
 
 
 class Ensemble(Filter):
-    """Answers what most of several suspects say; votes for labels that not all of them have are
-    dropped.
+    """Answers what most of several suspects answer. Votes for labels that not all suspects have are
+    dropped; a tie goes to the label that was named first, in the order of the suspects.
 
-    suspects: keras models, or anything with ask(images) -> labels. labels: for each suspect the
-    labels it has; None for keras models, which have one for each output. A tie goes to the label
-    that was named first, in the order of the suspects.
-    common: the labels that all have, sorted. Raises ValueError if there are no suspects or no
-    common label, or not as many sets of labels as suspects; SuspectError for an image whose every
-    vote was dropped.
+    suspects: keras models, or anything with ask(images) -> labels. labels: for each suspect its
+    labels; None for keras models, which have a label for each output. common: the labels that all
+    have, sorted. Raises ValueError if there is no suspect or no common label, or if there are not
+    as many sets of labels as suspects; SuspectError for an image that has no vote left.
     """
 
     def __init__(self, suspects, labels=None, price=0.01):

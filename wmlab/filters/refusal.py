@@ -1,5 +1,5 @@
-"""Bob acts on what he suspects to be a key: he refuses, answers at random, fails, or answers for
-another picture.
+"""What Bob's service does with a query that looks like a key: it refuses, answers at random, fails,
+or answers for another image.
 """
 
 import numpy as np
@@ -12,11 +12,10 @@ from wmlab.suspects import SuspectError, ask
 class Rejecting(Filter):
     """Does not answer images that a detector flags (query rejection, section 5 of the paper).
 
-    suspect: as in `Filter`. detector: anything with flags(images) -> bool (n,). classes: None, it
-    refuses the request with a SuspectError; a number, it answers flagged images with one of so many
-    labels, drawn at random by `seed`.
-    flagged: how many images it has called keys so far. Raises ValueError if there are no classes to
-    draw from.
+    suspect: as in `Filter`. detector: anything with flags(images) -> bool (n,). classes: None to
+    refuse the request with a SuspectError, or a number to answer flagged images with one of so many
+    labels, drawn at random by `seed`. flagged: images called keys so far. Raises ValueError for
+    fewer classes than one.
     """
 
     def __init__(self, suspect, detector, classes=None, price=0.01, seed=0):
@@ -44,10 +43,10 @@ class Rejecting(Filter):
 
 
 class Named(Filter):
-    """A service that has names for some labels only, and fails where the model says another: an
-    error is evidence too.
+    """A service that has names for some labels only, and fails with a SuspectError at any other. To
+    a judge that error is evidence too.
 
-    names: one for each label that it can name, in order. Raises ValueError if there are none.
+    names: one for each of the first labels, in order. Raises ValueError if there are none.
     """
 
     def __init__(self, suspect, names, price=0.01):
@@ -62,8 +61,7 @@ class Named(Filter):
         if nameless:
             raise SuspectError(
                 f"the service fails at {nameless} of {len(images)} images: it has "
-                f"{len(self.names)} names, and the "
-                "model answered another label"
+                f"{len(self.names)} names, and the model answered another label"
             )
         return labels
 
@@ -72,9 +70,9 @@ class QueryModification(Filter):
     """Answers for the reconstruction of an image where image and reconstruction get different
     labels (Namba and Sakuma 2019).
 
-    model: an autoencoder, images to images. modified: how many answers this has changed so far; Bob
-    takes those for keys. With labels alone the answer is always that of the reconstruction: the
-    comparison tells Bob about the query, no more.
+    With labels alone the answer is always that of the reconstruction; the comparison only tells Bob
+    which queries look like keys. model: an autoencoder, from images to images. modified: answers
+    that this has changed so far.
     """
 
     def __init__(self, suspect, model, price=0.01):
@@ -82,9 +80,7 @@ class QueryModification(Filter):
         self.model, self.modified = model, 0
 
     def answer(self, images):
-        labels, others = (
-            ask(self.suspect, images),
-            ask(self.suspect, reconstructed(self.model, images)),
-        )
+        labels = ask(self.suspect, images)
+        others = ask(self.suspect, reconstructed(self.model, images))
         self.modified += int((labels != others).sum())
         return others

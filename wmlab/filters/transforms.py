@@ -1,7 +1,7 @@
-"""Pictures changed before they are answered, images to images: what a service may do to any query.
+"""Changes that a service may make to any image before it answers.
 
-All take floats in [0, 1] of shape (n, height, width, 1 or 3), and give float32 of that shape in [0,
-1]. `functools.partial(jpeg, quality=30)` is what `Transformed` takes.
+All functions take floats (n, height, width, 1 or 3) in [0, 1], and return float32 of that shape in
+[0, 1]. `Transformed` takes such a function of images alone: `functools.partial(jpeg, quality=30)`.
 """
 
 import io
@@ -13,8 +13,8 @@ from wmlab.keys import check_images, eight_bits, noise_deviation
 
 
 def jpeg(images, quality):
-    """Each image through a real JPEG file (Pillow's encoder and decoder). quality: 1 to 95.
-    ValueError for another.
+    """Each image after it was saved as a JPEG file by Pillow. quality: 1 to 95. Raises ValueError
+    for another quality.
     """
     from PIL import Image
 
@@ -32,8 +32,8 @@ def jpeg(images, quality):
 
 
 def median(images, size):
-    """Each pixel becomes the median of the size × size pixels around it, a channel at a time. size:
-    1 or more, odd.
+    """Each pixel becomes the median of the size × size pixels around it, in each channel. size:
+    odd, 1 or more. Raises ValueError for another size.
     """
     check_images(images)
     if size < 1 or size % 2 != 1:
@@ -45,8 +45,8 @@ def median(images, size):
 
 
 def bit_depth(images, bits):
-    """Pixels rounded to 2^bits evenly spaced levels, 0 and 1 among them. bits: 1 to 8. ValueError
-    for others.
+    """Pixels rounded to 2^bits evenly spaced levels from 0 to 1. bits: 1 to 8. Raises ValueError
+    for another number.
     """
     check_images(images)
     if bits not in range(1, 9):
@@ -55,11 +55,11 @@ def bit_depth(images, bits):
 
 
 class AddedNoise:
-    """Bob's own noise on every image: AddedNoise(variance, seed)(images). Gaussian, clipped,
-    rounded to 8 bits.
+    """Bob's own Gaussian noise on every image, clipped and rounded to 8 bits: AddedNoise(variance,
+    seed)(images).
 
     variance: before clipping, in (0, 1], as β is for keys. The same seed and the same queries give
-    the same noise, asked at once or one by one. Raises ValueError for another variance.
+    the same noise, asked together or one by one. Raises ValueError for another variance.
     """
 
     def __init__(self, variance, seed=0):
