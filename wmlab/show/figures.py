@@ -532,18 +532,6 @@ def marks(points, mark):
     )
 
 
-def exchange(figure, images):
-    """Put data addresses into the images of a figure without traces, in their order, and let
-    nothing else be drawn anew.
-
-    It is the name "images[0].source" that lets plotly's browser side do so;
-    `layout.images[0].source = …` sends another.
-    """
-    figure.plotly_update(
-        {}, {f"images[{number}].source": image for number, image in enumerate(images)}
-    )
-
-
 def roles():
     """The four roles and what passes between them (after the paper's Fig. 1)."""
     boxes = {
