@@ -18,7 +18,7 @@ STATEMENTS = {
     "from wmlab.lessons import boundary_twist, expected_queries, fine_tuning, key_samples": None,
     "boundary_twist.maps()": None,
     "boundary_twist.bands({'strength': boundary_twist.averaged('strength', (0, 1), seeds=2)})": None,
-    "expected_queries.race(), expected_queries.settle(), expected_queries.batch()": None,
+    "expected_queries.race(), expected_queries.running_mean(), expected_queries.batch()": None,
     "expected_queries.compare(), expected_queries.notice()": None,
     "key_samples.look('s'), key_samples.noise('s')": None,
     "game = key_samples.Game('s'); game.guess('left')": None,
