@@ -21,6 +21,7 @@ from slices import needed, statements
 import wmlab.lessons
 from wmlab import runtime, training
 from wmlab.show import Panel
+from wmlab.show.picture import plain
 
 LESSONS = {
     path.stem: path
@@ -64,15 +65,12 @@ def places(control):
 
 def drawn(figure):
     """The numbers and texts of a figure's traces."""
-    return [
-        [np.asarray(part).tolist() for part in (trace.x, trace.y, trace.text)]
-        for trace in figure.data
-    ]
+    return [[trace.get(part) for part in ("x", "y", "text")] for trace in plain(figure)["data"]]
 
 
 def look(panel):
     """What a panel shows."""
-    return repr((drawn(panel.figure), panel.figure.layout, panel.caption.value))
+    return repr((drawn(panel.figure), plain(panel.figure["layout"]), panel.caption_text))
 
 
 def check(panel):
@@ -80,19 +78,16 @@ def check(panel):
     that fits together.
     """
     assert panel.error is None
-    said = re.sub("<[^>]*>", "", panel.caption.value)
+    said = re.sub("<[^>]*>", "", panel.caption_text)
     assert len(said.split()) > 3 and not re.search(r"\b(nan|None|inf)\b", said), said
-    go.Figure(
-        panel.figure.to_plotly_json()
-    )  # raises for any name or value that plotly does not know
-    for trace in panel.figure.data:
-        assert trace.type in ("scatter", "bar"), "say below what fits together in it"
-        x, y = np.asarray(trace.x), np.asarray(trace.y)
-        assert x.shape == y.shape and np.asarray(trace.text).shape in ((), x.shape), trace.name
-        assert y.dtype == object or np.isfinite(y).all(), f"{trace.name}: a gap is None"
-    assert any(np.size(trace.x) for trace in panel.figure.data) or any(
-        image.source for image in panel.figure.layout.images
-    )
+    figure = plain(panel.figure)
+    go.Figure(figure)  # raises for any name or value that plotly does not know
+    for trace in figure["data"]:
+        assert trace["type"] in ("scatter", "bar"), "say below what fits together in it"
+        x, y, text = (np.asarray(trace.get(part)) for part in ("x", "y", "text"))
+        assert x.shape == y.shape and text.shape in ((), x.shape), trace["name"]
+    points = [value for trace in figure["data"] for value in trace["y"] if value is not None]
+    assert points or any(image["source"] for image in figure["layout"].get("images", ()))
 
 
 def swept(panel, control):
