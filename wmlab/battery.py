@@ -1,6 +1,4 @@
-"""The battery: all attacks of a lesson, each at several strengths, on one model, and what is left
-of its mark.
-"""
+"""The battery: many attacks on one model, each at several strengths, and what they leave of it."""
 
 import dataclasses
 import functools
@@ -25,10 +23,13 @@ MODES = ("FTAL", "FTLL", "RTAL", "RTLL")
 class Trial:
     """One attack at one strength.
 
-    attack: its name in records and pictures. strength: rate, learning rate, bits, whatever the name
-    says; None if it has none.
-    launch: function (model, data, seed) -> model or suspect. epochs: of training it takes. data:
-    share of Bob's images it uses, in [0, 1]. extra: it needs an output more than classes.
+    Attributes:
+        attack: its name in records and pictures.
+        strength: rate, learning rate, bits, whatever the name says; None if it has none.
+        launch: function (model, data, seed) -> model or suspect.
+        epochs: of training that it takes.
+        data: share of Bob's images that it uses, in [0, 1].
+        extra: whether it needs a network with more outputs than classes.
     """
 
     attack: str
@@ -195,12 +196,12 @@ def trials(groups):
 
 
 def attacked(model, mark, data, secret, seed, groups):
-    """The rows (dicts, the fields of a record's `attacks`) of all trials of these groups on one
-    model.
+    """All trials of these groups on one model: a list of dicts, as of `outcome`.
 
-    The paper's setting: half of data's test images are Bob's, the other half judges
-    (`attacks.halves`). mark, secret: the owner's; for an unmarked model, those of a judge. Trials
-    that need an extra output are left out for a model without one.
+    In the paper's setting, where half of the test images are Bob's and the other half judges
+    (`attacks.halves`). Trials that need an extra output are left out for a model without one.
+
+    mark, secret: the owner's; for an unmarked model, those of a judge.
     """
     bob = attacks.halves(data, seed)
     return [
@@ -211,12 +212,13 @@ def attacked(model, mark, data, secret, seed, groups):
 
 
 def outcome(trial, model, mark, bob, secret, seed=0):
-    """The row of one trial: its price, and what the judging half, bob.x_test, and fresh keys made
-    from it say of the result.
+    """Launch one trial; measure the result on the judge's images, bob.x_test, and on fresh keys.
 
-    true_label_rate: share of the keys that get the label of their carriers. key_label_rate_clean:
-    of clean images outside the key label's class that get it; where it is high a verdict is worth
-    nothing. decision, queries: of the mark's own Ver, with at most 40 of those keys.
+    Returns a dict: attack, strength, epochs, images and seconds say what the attack was and took.
+    clean_accuracy and fresh_key_accuracy are shares in [0, 1]. key_label_rate_clean is the share of
+    clean images outside the key label's class that get the key label; where it is high, a verdict
+    is worth nothing. true_label_rate is the share of keys that get the label of their carriers.
+    decision and queries are those of the mark's own Ver, with at most 40 of these keys.
     """
     images = round(trial.data * len(bob.x_train))
     share = dataclasses.replace(

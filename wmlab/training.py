@@ -31,20 +31,25 @@ CHOICES = {  # what the fields of a Recipe that are words may say
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How to train. Raises ValueError for values that none of this allows.
+    """How to train.
 
-    network: its name, as in `networks.NETWORKS`. epochs, batch: whole numbers above 0.
-    learning_rate: above 0; under "muon" that of the kernels of convolutions.
-    schedule: of the learning rate over all epochs: "constant", "cosine" or "linear", the last two
-    down to 0.
-    until: "steps", all epochs; or "converged", as soon as the accuracy on the embedded keys is
-    0.99, `epochs` at most.
-    optimizer: "adam" or "muon" (`optimizers.Muon`). smoothing: of labels, in [0, 1): the share
-    spread over all of them.
-    augmentation: "none"; or "mirror and shift", mirror images in every second epoch, and shifts of
-    up to 2 pixels.
-    dtype: what layers compute in: "float32", "bfloat16", or "fastest", which is bfloat16 on a
-    processor or GPU that multiplies in it and float32 elsewhere. Weights are float32 in any case.
+    Attributes:
+        network: its name, as in `networks.NETWORKS`.
+        epochs, batch: whole numbers above 0.
+        learning_rate: above 0; under "muon" that of the kernels of convolutions.
+        schedule: of the learning rate over all epochs: "constant", or down to 0 by "cosine" or
+            "linear".
+        until: "steps", all epochs; or "converged", until the accuracy on the embedded keys is 0.99,
+            `epochs` at most.
+        optimizer: "adam" or "muon" (`optimizers.Muon`).
+        smoothing: of labels, in [0, 1): the share that is spread over all labels.
+        augmentation: "none"; or "mirror and shift": mirrored in every second epoch, and shifted by
+            up to 2 pixels.
+        dtype: what layers compute in: "float32", "bfloat16", or "fastest", which is bfloat16 on a
+            processor or GPU that multiplies in it and float32 elsewhere. Weights are float32.
+
+    Raises:
+        ValueError: another value than these.
     """
 
     network: str
@@ -61,9 +66,8 @@ class Recipe:
     def __post_init__(self):
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
-                raise ValueError(
-                    f"{field}={getattr(self, field)!r}: choose one of {', '.join(map(repr, choices))}"
-                )
+                words = ", ".join(map(repr, choices))
+                raise ValueError(f"{field}={getattr(self, field)!r}: choose one of {words}")
         if self.epochs < 1 or self.batch < 1 or not self.learning_rate > 0:
             raise ValueError(f"epochs, batch and learning rate must be positive: {self}")
         if not 0 <= self.smoothing < 1:
@@ -92,18 +96,18 @@ SLOW = Recipe("cifar_cnn", 20, 128, 2e-3, "cosine")  # of this network at the pa
 
 
 def recipe(dataset, scale=None, **changes):
-    """The course's recipe for a data set by name, at the current scale or another, with some fields
-    changed.
+    """The course's recipe for a data set by name, at the current scale or another, with changes.
 
-    To convergence (until="converged") it runs 100 epochs at most, at a constant rate, as the number
-    is not known before. Raises ValueError for a data set that has none.
+    With until="converged" it is 100 epochs at most at a constant rate, since nobody knows before
+    how many it takes. Raises ValueError for a data set that has no recipe.
 
     >>> recipe("mnist", "class", epochs=2).epochs
     2
     """
     if dataset not in KNOWN:
         raise ValueError(
-            f"there is no recipe for {dataset!r}: pass a training.Recipe, or choose one of {', '.join(KNOWN)}"
+            f"there is no recipe for {dataset!r}: pass a training.Recipe, or choose one of "
+            f"{', '.join(KNOWN)}"
         )
     if changes.get("until") == "converged":
         changes = {"epochs": 100, "schedule": "constant"} | changes
@@ -133,16 +137,17 @@ def optimizer(recipe, images):
 
 @contextlib.contextmanager
 def computing_in(dtype):
-    """Layers that are made inside compute in this dtype of a Recipe; yields "float32" or
-    "bfloat16", what it comes to here.
+    """Make layers inside this context compute in a Recipe's dtype.
 
-    Raises RuntimeError for bfloat16 on a machine that does not multiply in it.
+    Yields what that is on this machine, "float32" or "bfloat16". Raises RuntimeError for "bfloat16"
+    on a machine that does not multiply in it.
     """
     able = dtype != "float32" and runtime.multiplies_bfloat16()
     if dtype == "bfloat16" and not able:
         raise RuntimeError(
-            f"{runtime.device()} does not multiply in bfloat16 with keras on {keras.config.backend()}: take "
-            "dtype='float32', or 'fastest', which takes bfloat16 only where it can"
+            f"{runtime.device()} does not multiply in bfloat16 with keras on "
+            f"{keras.config.backend()}: take dtype='float32', or 'fastest', which takes bfloat16 "
+            "only where it can"
         )
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if able else before)
@@ -212,26 +217,19 @@ class _Batches(keras.utils.PyDataset):
 
     def __init__(self, images, labels, batch, seed, augmentation="none"):
         super().__init__()
-        self.images, self.labels, self.batch, self.seed, self.augmentation = (
-            images,
-            labels,
-            batch,
-            seed,
-            augmentation,
-        )
+        self.images, self.labels, self.batch = images, labels, batch
+        self.seed, self.augmentation = seed, augmentation
         self.shuffle(0)
 
     def shuffle(self, epoch):
         self.epoch, n = epoch, len(self.images)
         self.order = np.random.default_rng([self.seed, epoch]).permutation(n)
         if self.augmentation != "none":
-            half = (
-                np.random.default_rng([self.seed, 0, 1]).permutation(n) % 2
-            )  # each image alternates with its mirror image
+            # each image alternates with its mirror image
+            half = np.random.default_rng([self.seed, 0, 1]).permutation(n) % 2
             self.mirrored = half == epoch % 2
-            self.shifts = np.random.default_rng([self.seed, epoch, 2]).integers(
-                -SHIFT, SHIFT + 1, (n, 2)
-            )
+            rng = np.random.default_rng([self.seed, epoch, 2])
+            self.shifts = rng.integers(-SHIFT, SHIFT + 1, (n, 2))
 
     def __len__(self):
         return math.ceil(len(self.images) / self.batch)
@@ -245,11 +243,10 @@ class _Batches(keras.utils.PyDataset):
 
 
 def moved(images, shifts, mirrored):
-    """Images (n, height, width, channels) moved by whole pixels, borders reflected, some of them
-    mirrored left to right.
+    """Images shifted by whole pixels, with reflected borders, and some mirrored left to right.
 
-    shifts: int (n, 2), rows down and columns to the right, smaller than the image. mirrored: bool
-    (n,).
+    images: (n, height, width, channels). shifts: int (n, 2), rows down and columns to the right,
+    smaller than the image. mirrored: bool (n,).
     """
 
     def places(size, by):  # where each pixel of each image comes from
@@ -385,15 +382,16 @@ def _fit(model, data, recipe, keys, fresh, decoys, seed, name, on_epoch):
 
 
 def save(model, path):
-    """Save a model as `.keras`, without its optimizer; the old file survives a failure. Returns the
-    path.
+    """Save a model as `.keras` without its optimizer; return the path.
+
+    The file is written to the side and moved into place: after a failure the old one is as it was.
+    Raises ValueError for another suffix, OSError on a full disk.
     """
     path = pathlib.Path(path)
     if path.suffix != ".keras":
         raise ValueError(f"{path.name} must end in .keras: models are saved in Keras' own format")
-    bare = model.__class__.from_config(
-        model.get_config()
-    )  # not compiled, so no optimizer triples the file
+    # an uncompiled copy: an optimizer would make the file three times as large
+    bare = model.__class__.from_config(model.get_config())
     bare.set_weights(model.get_weights())
     path.parent.mkdir(parents=True, exist_ok=True)
     with runtime.writing(path) as part:
@@ -402,11 +400,11 @@ def save(model, path):
 
 
 def load(path, model=None):
-    """A model from a `.keras` file, in safe mode: no code in the file runs.
+    """A model from a `.keras` file. Code in the file does not run.
 
-    model: an untrained network of the same layers; it then gets the weights, and nothing else of
-    the file is used, so that a file written by a newer Keras can be read. Raises ValueError, naming
-    the file, if it is no such model.
+    model: an untrained network of the same layers, to load the weights into. Nothing else of the
+    file is then used, so a file of a newer Keras can be read. Raises ValueError, naming the file,
+    if it is no such model.
     """
     try:
         if model is None:
@@ -415,9 +413,8 @@ def load(path, model=None):
         return model
     except MemoryError:
         raise
-    except (
-        Exception
-    ) as error:  # a flipped bit can surface as anything, from zlib.error to NotImplementedError
+    # a flipped bit can raise anything, from zlib.error to NotImplementedError
+    except Exception as error:
         what = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(
             f"{path} cannot be read as a Keras model ({what}): make or copy it anew"

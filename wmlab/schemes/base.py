@@ -1,6 +1,4 @@
-"""What every scheme has in common: KsGen, TrEmb and Ver around two decisions, the key label and the
-number of outputs.
-"""
+"""What schemes have in common: KsGen, TrEmb and Ver, given a key label and a number of outputs."""
 
 import dataclasses
 
@@ -25,13 +23,17 @@ FRESH = 2000  # keys a fresh-key accuracy is measured on, at most
 
 @dataclasses.dataclass(frozen=True)
 class Scheme:
-    """A way to mark a classifier. Subclasses set `name` and say `key_label`, `outputs` and
-    `verify`.
+    """A way to mark a classifier. A subclass sets `name`, `key_label`, `outputs` and `verify`.
 
-    alpha: share of the training images made into keys, in (0, 1]. beta, kind, reading: the
-    perturbation, see `keys.perturb`. classes: number of classes of the data. target: the class that
-    lends no carriers (None: carriers of every class). decoys: number of images with wrong patterns
-    under their true label, for kind "fixed" alone.
+    Attributes:
+        alpha: share of the training images that are made into keys, in (0, 1].
+        beta, kind, reading: the perturbation, see `keys.perturb`.
+        classes: number of classes of the data.
+        target: the class that lends no carriers; None for carriers of every class.
+        decoys: number of images with wrong patterns under their true label; for kind "fixed" alone.
+
+    Raises:
+        ValueError: a value outside these ranges.
     """
 
     alpha: float
@@ -67,8 +69,8 @@ class Scheme:
         raise NotImplementedError
 
     def carriers(self, images, labels, n=None):
-        """The first n of the images that may lend keys (all by default): those outside the target
-        class; with labels.
+        """The first n of the images that may lend keys, those outside the target class: (images,
+        labels); all of them by default.
 
         Raises TypeError or ValueError for images outside [0, 1], labels that are no classes, or n
         below 1.
@@ -103,8 +105,8 @@ class Scheme:
         return self.keys(*self.carriers(data.x_test, data.y_test, n), secret, stream)
 
     def noisy_accuracy(self, model, data):
-        """Accuracy on clean test images with noise as strong as the keys', but nobody's: the true
-        label is the right one.
+        """Share of test images that get their true label when they carry noise as strong as that of
+        the keys, but nobody's. In [0, 1].
         """
         noisy = self.keys(*self.carriers(data.x_test, data.y_test, FRESH), "anyone", "noise")
         return hit_rate(model, noisy.images, noisy.carrier_labels)
@@ -142,7 +144,8 @@ class Scheme:
     def _material(self, data, secret):
         if data.classes != self.classes:
             raise ValueError(
-                f"{data.name} has {data.classes} classes, this scheme is for {self.classes}: set classes"
+                f"{data.name} has {data.classes} classes, this scheme is for {self.classes}: "
+                "set classes"
             )
         return self._made(data, secret)
 
@@ -223,6 +226,7 @@ def as_suspect(suspect):
         return suspect
     if not hasattr(suspect, "output_shape"):
         raise TypeError(
-            f"a {type(suspect).__name__} is no suspect: pass a keras model, or an object with ask(images) -> labels"
+            f"a {type(suspect).__name__} is no suspect: pass a keras model, or an object with "
+            "ask(images) -> labels"
         )
     return LocalSuspect(suspect)
