@@ -16,8 +16,8 @@ PANELS = """
 const panels = [...document.querySelectorAll('.jp-Notebook .widget-vbox')]
     .filter(box => box.querySelector(':scope > .wmlab-picture + .wmlab-said'));
 const said = panel => panel.querySelector(':scope > .wmlab-said').textContent.trim();
-const shown = panel => [...panel.querySelectorAll('.wmlab-picture svg :is(path, image, text)')]
-    .map(part => [part.getAttribute('d') ?? part.href?.baseVal ?? part.textContent,
+const shown = panel => [...panel.querySelectorAll('svg :is(path, image, text), img')]
+    .map(part => [part.getAttribute('d') ?? part.href?.baseVal ?? part.src ?? part.textContent,
                   part.getAttribute('transform'), part.getAttribute('style')]).join();
 const seen = kind => panel => [...panel.querySelectorAll(kind)].filter(each => each.offsetParent);
 const sliders = seen('.widget-hslider .noUi-handle');
@@ -72,17 +72,6 @@ def moves(page, change, number=0):
     before = said(page, number), shown(page, number)
     change()
     until(lambda: said(page, number) != before[0] and shown(page, number) != before[1])
-
-
-def follows(page, change, number=0):
-    """Make a change; return whether the panel's picture follows it within 5 s."""
-    before = shown(page, number)
-    change()
-    try:
-        until(lambda: shown(page, number) != before, 5)
-    except AssertionError:
-        return False
-    return True
 
 
 def predict(page, index, prediction):

@@ -13,13 +13,13 @@ from hands import (
     click,
     count,
     drag,
-    follows,
     handle,
     moves,
     predict,
     press,
     run,
     said,
+    shown,
     slide,
     sound,
     until,
@@ -80,17 +80,19 @@ def stays_hidden(page, path):
 
 
 def follows_the_hand(page, number):
-    """A panel's picture follows a slider, or a button where it has none; its words are those of
-    the kernel, and each preset can be pressed.
+    """A panel's picture follows a slider to its other end, or the first choice that was not made
+    where it has no slider.
     """
+    before = shown(page, number)
     if page.js(PANELS + "return sliders(panels.at(arguments[0])).length", number):
-        keys = (Keys.ARROW_RIGHT, Keys.END, Keys.ARROW_LEFT, Keys.HOME)
-        changes = [lambda key=key: slide(page, key, number) for key in keys]
+        at = handle(page, number).get_attribute("aria-valuenow")
+        slide(page, Keys.END, number)
+        if handle(page, number).get_attribute("aria-valuenow") == at:
+            slide(page, Keys.HOME, number)
     else:
-        toggles = "return seen('.widget-toggle-buttons button')(panels.at(arguments[0]))"
-        buttons = page.js(PANELS + toggles, number)
-        changes = [lambda button=button: press(page, button) for button in buttons]
-    assert any(follows(page, change, number) for change in changes), said(page, number)
+        other = "seen('.widget-toggle-buttons button:not(.mod-active)')(panels.at(arguments[0]))[0]"
+        press(page, page.js(PANELS + f"return {other}", number))
+    until(lambda: shown(page, number) != before)
 
 
 def words_are_the_kernels(page):
