@@ -1,35 +1,54 @@
-"""Lesson 09: detectors of keys over β, the threshold that Bob can bear, and what a flag is worth
-where keys are rare.
-
-Lesson 09, continued: keys in front of a service that refuses, and what filters cost and leave, on
-record. Checks of notebook 09, evasion.
+"""Lesson 09, evasion: detectors of keys over β, what a flag is worth where keys are rare, keys in
+front of a service that refuses, and what filters cost and leave, on record.
 """
 
+import functools
 import math
+import typing
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-from plotly.subplots import make_subplots
 
 from wmlab import queries, stats
+from wmlab.attack_tables import DECOYS, UNTOUCHED
 from wmlab.filters.detectors import Detector, roc
 from wmlab.show import figures
-from wmlab.show.old_panel import Panel
+from wmlab.show.panel import Panel
 
 BETAS = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3.5e-3, 1e-2, 3e-2)
-ALARMS = (
-    0.001,
-    0.004,
-    0.01,
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-)  # shares of clean images that Bob can bear to see called keys
+# shares of clean images that Bob can bear to see called keys
+ALARMS = (0.001, 0.004, 0.01, 0.02, 0.05, 0.1, 0.2)
 RATES = (0.5, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # shares of queries that are keys
-WIDE = dict(style=dict(description_width="initial"), layout=dict(width="400px"))
+LIMIT = 40  # keys that Ver asks on record, at most
 BINS = 40
+MARKS = ("new label", "wrong label", DECOYS)
+FILTERS = {  # those on record, and what their strength is called
+    "JPEG": "quality",
+    "median": "size",
+    "bit depth": "bits",
+    "noise on queries": "variance",
+    "random answers to noisy images": None,
+}
+SIDES = {  # where their strengths stand in the map; those at its right end beside each other
+    "median": "bottom center",
+    "bit depth": "middle left",
+    "noise on queries": ["bottom center", "bottom left", "bottom right"],
+}
+LOOKS = (*figures.SPARE, figures.looks(["unmarked"])["unmarked"])
+WIDE = dict(style=dict(description_width="initial"), layout=dict(width="400px"))
+HERE = dict(color=figures.BLACK, dash="solid", symbol="circle-open")  # what the sliders say
+EDGE = dict(color=figures.BLACK, dash="dash", symbol="circle")  # a threshold
+
+
+class Flags(typing.NamedTuple):
+    """What a detector flags: its threshold, and which clean images and keys score above it, bool
+    (n,).
+    """
+
+    threshold: float
+    clean: np.ndarray
+    keys: np.ndarray
 
 
 def scored(detectors, aside, clean, keys):
@@ -39,65 +58,38 @@ def scored(detectors, aside, clean, keys):
     thresholds on, and others to judge them by, (n, height, width, channels) in [0, 1]. keys: {β:
     images}.
     """
-    sets = {"aside": aside, "clean": clean, **keys}
-    return {
-        name: {group: score(images) for group, images in sets.items()}
-        for name, score in detectors.items()
-    }
+    found, sets = {}, {"aside": aside, "clean": clean, **keys}
+    for name, score in detectors.items():
+        found[name] = {group: score(images) for group, images in sets.items()}
+    return found
 
 
 def flagged(scores, beta, alarms):
-    """What a detector with a threshold for at most `alarms` of the images set aside flags:
-    (threshold, of clean, of keys).
-
-    scores: those of one detector, of `scored`. The last two are bool (n,).
+    """The Flags of a threshold for at most `alarms` of the images set aside; scores: those of one
+    detector, of `scored`.
     """
     threshold = Detector(lambda images: scores["aside"], scores["aside"], alarms).threshold
-    return threshold, scores["clean"] > threshold, scores[beta] > threshold
+    return Flags(threshold, scores["clean"] > threshold, scores[beta] > threshold)
 
 
-def choice(value, values, text, name="{:g}".format):
+def _choice(value, values, text, name="{:g}".format):
     """A slider over the given values."""
-    return widgets.SelectionSlider(
-        options=[(name(v), v) for v in values], value=value, description=text, **WIDE
-    )
+    options = [(name(each), each) for each in values]
+    return widgets.SelectionSlider(options=options, value=value, description=text, **WIDE)
+
+
+def _buttons(options, text):
+    """A row of buttons to choose from."""
+    auto = dict(button_width="auto")
+    return widgets.ToggleButtons(options=list(options), description=text, style=auto)
 
 
 def _controls(scores):
     betas = [group for group in next(iter(scores.values())) if group not in ("aside", "clean")]
     return {
-        "beta": choice(betas[-2], betas, "β, strength of the keys"),
-        "alarms": choice(0.01, ALARMS, "false alarms Bob can bear", "{:.1%}".format),
-        "detector": widgets.ToggleButtons(
-            options=list(scores), description="detector", style=dict(button_width="auto")
-        ),
-    }
-
-
-def histograms(clean, keys):
-    """Shares of scores in `BINS` bins from the least of all to the largest: (middles, of clean, of
-    keys), float (BINS,).
-    """
-    edges = np.histogram_bin_edges(np.concatenate([clean, keys]), BINS)
-    shares = [np.histogram(scores, edges)[0] / len(scores) for scores in (clean, keys)]
-    return (edges[:-1] + edges[1:]) / 2, *shares
-
-
-def watched(scores, beta, alarms, detector):
-    """The state of `watch`: threshold, flags, histograms, and {detector: (false alarms, detections,
-    area)} of all.
-    """
-    threshold, clean, keys = flagged(scores[detector], beta, alarms)
-    return {
-        "beta": beta,
-        "alarms": alarms,
-        "detector": detector,
-        "threshold": threshold,
-        "false": clean,
-        "found": keys,
-        "bars": histograms(scores[detector]["clean"], scores[detector][beta]),
-        "aside": len(scores[detector]["aside"]),
-        "roc": {name: roc(of["clean"], of[beta]) for name, of in scores.items()},
+        "beta": _choice(betas[-2], betas, "β, strength of the keys"),
+        "alarms": _choice(0.01, ALARMS, "false alarms Bob can bear", "{:.1%}".format),
+        "detector": _buttons(scores, "detector"),
     }
 
 
@@ -105,107 +97,109 @@ def watch(scores):
     """Panel: the scores of clean images and keys with Bob's threshold, beside the ROC of every
     detector.
 
-    scores: of `scored`. Its `result` is what `watched` returns.
+    scores: of `scored`. Its `result` has threshold, false and found (shares of clean images and of
+    keys flagged) and areas, {detector: area below its ROC}.
     """
-    figure = make_subplots(
-        1,
-        2,
-        subplot_titles=("scores of the chosen detector", "ROC of all"),
-        column_widths=[0.55, 0.45],
-    )
-    for name, look, pattern in (("clean images", "unmarked", ""), ("keys", "new label", "/")):
-        figure.add_bar(
-            name=name,
-            marker=dict(color=figures.COLOURS[look], pattern_shape=pattern),
-            opacity=0.65,
-            row=1,
-            col=1,
-        )
-    figure.add_scatter(
-        mode="lines",
-        name="threshold",
-        line=dict(color=figures.BLACK, dash="dash", width=3),
-        row=1,
-        col=1,
-    )
-    for name, look in zip(scores, figures.SPARE, strict=False):
-        figure.add_scatter(mode="lines", name=name, line=figures.line(look)["line"], row=1, col=2)
-    figure.add_scatter(
-        mode="markers",
-        name="at the threshold",
-        row=1,
-        col=2,
-        marker=dict(color=figures.BLACK, symbol="circle-open", size=14, line_width=3),
-    )
-    figure.update_layout(
-        template=figures.TEMPLATE, height=480, barmode="overlay", bargap=0, margin=dict(b=130, t=40)
-    )
-    figure.add_annotation(
-        x=0.97,
-        y=0.05,
-        xref="x2",
-        yref="y2",
-        showarrow=False,
-        xanchor="right",
-        yanchor="bottom",
-        align="right",
-        bgcolor="rgba(255,255,255,0.8)",
-        text="",
-    )
-    figure.update_xaxes(title="score", col=1).update_yaxes(
-        title="share of images", tickformat=".0%", col=1
-    )
-    figure.update_xaxes(
-        title="false alarms:<br>clean images flagged", tickformat=".0%", range=[-0.02, 1.02], col=2
-    )
-    figure.update_yaxes(
-        title="keys flagged", tickformat=".0%", range=[-0.02, 1.02], side="right", col=2
-    )
 
-    def draw(figure, result):
-        middles, *shares = result["bars"]
-        traces = iter(figure.data)
-        for share in shares:
-            next(traces).update(x=middles, y=share, width=[middles[1] - middles[0]] * BINS)
-        top = max(map(max, shares))
-        next(traces).update(x=[result["threshold"]] * 2, y=[0, top])
-        for alarms, detections, _ in result["roc"].values():
-            next(traces).update(x=alarms, y=detections)
-        next(traces).update(x=[result["false"].mean()], y=[result["found"].mean()])
-        figure.layout.annotations[-1].text = "<br>".join(
-            f"{name}: area {area:.3f}" for name, (*_, area) in result["roc"].items()
-        )
-        area = result["roc"][result["detector"]][2]
-        return (
-            f"β = {result['beta']:g}, <b>{result['detector']}</b>: area {area:.3f}. A threshold for at most "
-            f"{result['alarms']:.1%} of Bob's {result['aside']} images flags {result['found'].mean():.1%} of the keys and "
-            f"{result['false'].mean():.1%} of {len(result['false'])} other clean images."
-        )
+    @functools.cache
+    def curves(beta):
+        """The ROC of every detector, {name: (false alarms, detections, area)}."""
+        return {name: roc(of["clean"], of[beta]) for name, of in scores.items()}
 
-    return Panel(figure, _controls(scores), lambda **at: watched(scores, **at), draw, first=1)
+    @functools.cache
+    def flags(detector, beta, alarms):
+        return flagged(scores[detector], beta, alarms)
+
+    @functools.cache
+    def drawn_bars(detector, beta):
+        return list(bars(scores[detector]["clean"], scores[detector][beta]))
+
+    def picture(beta, alarms, detector):
+        threshold, clean, keys = flags(detector, beta, alarms)
+        false, found = float(clean.mean()), float(keys.mean())
+        area_of, traces = {}, [*drawn_bars(detector, beta)]
+        x, top = np.full(2, threshold), max(trace["y"].max() for trace in traces)
+        traces.append(figures.points(x, np.array([0, top]), "threshold", EDGE, mode="lines"))
+        for look, (name, curve) in zip(LOOKS, curves(beta).items(), strict=False):
+            alarmed, detected, area_of[name] = curve
+            traces.append(figures.points(alarmed, detected, name, look, 2, mode="lines"))
+        traces.append(_here(false, found, "at the threshold", plot=2))
+        figure = figures.figure(traces, 480, **_axes_of_watch(area_of))
+        aside = len(scores[detector]["aside"])
+        said = (
+            f"β = {beta:g}, <b>{detector}</b>: area {area_of[detector]:.3f}. A threshold for at "
+            f"most {alarms:.1%} of Bob's {aside} images flags {found:.1%} of the keys and "
+            f"{false:.1%} of {len(clean)} other clean images."
+        )
+        return figure, said, dict(threshold=threshold, false=false, found=found, areas=area_of)
+
+    return Panel(picture, first=1, **_controls(scores))
+
+
+def _here(x, y, name, plot=1):
+    """A trace of one ring."""
+    marker = dict(color=figures.BLACK, symbol="circle-open", size=14, line=dict(width=3))
+    x, y = np.array([x], float), np.array([y], float)
+    return figures.points(x, y, name, HERE, plot, "markers", marker=marker)
+
+
+def bars(clean, keys):
+    """The traces of a histogram of scores in `BINS` bins from the least of all to the largest:
+    shares of clean images and of keys.
+    """
+    edges = np.histogram_bin_edges(np.concatenate([clean, keys]), BINS)
+    middles, width = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
+    looks = {"clean images": ("unmarked", ""), "keys": ("new label", "/")}
+    for (name, (look, shape)), scores in zip(looks.items(), (clean, keys), strict=True):
+        marker = dict(color=figures.COLOURS[look], pattern=dict(shape=shape))
+        share = np.histogram(scores, edges)[0] / len(scores)
+        drawn = dict(type="bar", x=middles, y=share, width=width, name=name, marker=marker)
+        yield drawn | dict(opacity=0.65) | figures.at(1)
+
+
+def _axes_of_watch(area_of):
+    """The layout of `watch`; area_of: {detector: area below its ROC}."""
+    share = dict(tickformat=".0%", range=[-0.02, 1.02])
+    each = {
+        1: {"x": dict(title="score"), "y": dict(title="share of images", tickformat=".0%")},
+        2: {
+            "x": share | dict(title="false alarms:<br>clean images flagged"),
+            "y": share | dict(title="keys flagged", side="right"),
+        },
+    }
+    titles = ["scores of the chosen detector", "ROC of all"]
+    layout = figures.plots(titles, gap=0.1, widths=[0.55, 0.45], each=each, shared_y=False)
+    text = "<br>".join(f"{name}: area {area:.3f}" for name, area in area_of.items())
+    corner = dict(xref="x2", yref="y2", xanchor="right", yanchor="bottom", align="right")
+    layout["annotations"].append(
+        figures.note(text, 0.97, 0.05, bgcolor="rgba(255,255,255,0.8)", **corner)
+    )
+    return layout | dict(barmode="overlay", bargap=0, margin=dict(b=130, t=64))
 
 
 def areas(found):
-    """Area below the ROC over β, a line each detector: found {name: areas in [0, 1], one for each
-    of `BETAS`}.
+    """Figure: area below the ROC over β, a line each detector.
+
+    found: {name: areas in [0, 1], one for each of `BETAS`}.
     """
-    figure = figures.blank(height=420, margin=dict(t=20, b=130))
-    for name, look in zip(
-        found, [*figures.SPARE, *figures.looks(["unmarked"]).values()], strict=False
-    ):
-        figure.add_scatter(
-            x=BETAS, y=found[name], name=name, mode="lines+markers", **figures.line(look)
-        )
-    figure.add_hline(
-        y=0.5, line=dict(color=figures.COLOURS["grey"], dash="dot"), annotation_text="guessing"
+    traces = [
+        figures.points(BETAS, found[name], name, look)
+        for name, look in zip(found, LOOKS, strict=False)
+    ]
+    layout = dict(
+        xaxis=_log("β, strength of the keys", BETAS),
+        yaxis=dict(title="area below the ROC", range=[0.42, 1.03]),
+        shapes=[figures.level(0.5)],
+        annotations=[figures.note("guessing", 1, 0.5, xref="x domain", yref="y", xanchor="right")],
     )
-    figure.update_xaxes(
-        title="β, strength of the keys",
-        type="log",
-        tickvals=BETAS,
-        ticktext=[f"{beta:g}" for beta in BETAS],
+    return figures.figure(traces, 420, margin=dict(t=20, b=130), **layout)
+
+
+def _log(title, values, name="{:g}".format):
+    """A logarithmic axis with a tick at each of the values."""
+    return dict(
+        title=title, type="log", tickvals=list(values), ticktext=[name(value) for value in values]
     )
-    return figure.update_yaxes(title="area below the ROC", range=[0.42, 1.03])
 
 
 def precision(found, false, rate):
@@ -220,121 +214,123 @@ def precision(found, false, rate):
         return keys / (keys + others)
 
 
-def worth(scores, rate, detector, alarms, beta):
-    """The state of `rare`: {detector: (found, false, low, high)}, the ends those of a 95 % interval
-    for the false alarms.
+class Rates(typing.NamedTuple):
+    """Shares of keys (found) and of clean images (false) that a detector flags; low and high are
+    the ends of the 95 % interval for the false alarms.
     """
+
+    found: float
+    false: float
+    low: float
+    high: float
+
+
+def rates_of(scores, alarms, beta):
+    """The Rates of every detector, {name: Rates}; scores: of `scored`."""
     rates = {}
     for name, of in scores.items():
-        _, false, found = flagged(of, beta, alarms)
-        rates[name] = (
-            float(found.mean()),
-            float(false.mean()),
-            *stats.clopper_pearson(int(false.sum()), len(false)),
-        )
-    return {"rate": rate, "detector": detector, "alarms": alarms, "beta": beta, "rates": rates}
+        flags = flagged(of, beta, alarms)
+        ends = stats.clopper_pearson(int(flags.clean.sum()), len(flags.clean))
+        rates[name] = Rates(float(flags.keys.mean()), float(flags.clean.mean()), *ends)
+    return rates
+
+
+def one_in(rate):
+    """A small share in words."""
+    return f"1 in {1 / rate:,.0f}"
 
 
 def rare(scores):
     """Panel: precision over the share of queries that are keys, a line each detector, a band for
     what is not known of one.
 
-    scores: of `scored`. Its `result` is what `worth` returns.
+    scores: of `scored`. Its `result` is what `rates_of` returns.
     """
-    grid, controls = np.geomspace(min(RATES), max(RATES), 61), _controls(scores)
-    figure = figures.blank(height=460, margin=dict(t=20, b=120))
-    figure.add_scatter(
-        mode="lines",
-        fill="toself",
-        line_width=0,
-        fillcolor=figures.COLOURS["grey"],
-        opacity=0.3,
-        hoverinfo="skip",
-        name=f"what {len(next(iter(scores.values()))['clean'])} clean images leave open",
-    )
-    for name, look in zip(scores, figures.SPARE, strict=False):
-        figure.add_scatter(mode="lines", name=name, line=figures.line(look)["line"])
-    figure.add_scatter(
-        mode="markers",
-        name="here",
-        marker=dict(color=figures.BLACK, symbol="circle-open", size=14, line_width=3),
-    )
-    ticks = [f"1 in {1 / rate:,.0f}" for rate in RATES]
-    figure.update_xaxes(title="queries that are keys", type="log", tickvals=RATES, ticktext=ticks)
-    figure.update_yaxes(
-        title="precision: flagged<br>queries that are keys", tickformat=".0%", range=[-0.03, 1.05]
-    )
-    controls = {
-        "rate": choice(0.01, RATES, "queries that are keys", lambda rate: f"1 in {1 / rate:,.0f}"),
-        **controls,
-    }
+    grid = np.geomspace(min(RATES), max(RATES), 61)
+    clean = len(next(iter(scores.values()))["clean"])
 
-    def draw(figure, result):
-        traces, (found, false, low, high) = iter(figure.data), result["rates"][result["detector"]]
-        band = np.concatenate([precision(found, high, grid), precision(found, low, grid)[::-1]])
-        next(traces).update(x=np.concatenate([grid, grid[::-1]]), y=_known(band))
-        for of_keys, of_clean, *_ in result["rates"].values():
-            next(traces).update(x=grid, y=_known(precision(of_keys, of_clean, grid)))
-        here = precision(found, false, result["rate"])
-        next(traces).update(x=[result["rate"]], y=_known([here]))
-        queries = max(10_000, round(1 / result["rate"]))
-        keys, others = queries * result["rate"] * found, queries * (1 - result["rate"]) * false
-        says = "nothing is flagged"
-        if found or false:
-            ends = ", ".join(f"{precision(found, end, result['rate']):.1%}" for end in (high, low))
-            says = f"a flag is right in {here:.1%} of cases [{ends}]"
-        return (
-            f"<b>{result['detector']}</b>, β = {result['beta']:g}: of {queries:,} queries {queries * result['rate']:,.0f} "
-            f"are keys; Bob flags {keys:,.1f} of them and {others:,.0f} clean images: {says}."
+    @functools.cache
+    def rates_at(alarms, beta):
+        return rates_of(scores, alarms, beta)
+
+    def picture(rate, beta, alarms, detector):
+        rates = rates_at(alarms, beta)
+        at = rates[detector]
+        worst, best = (precision(at.found, end, grid) for end in (at.high, at.low))
+        band = dict(
+            type="scatter",
+            x=np.r_[grid, grid[::-1]],
+            y=np.r_[worst, best[::-1]],
+            name=f"what {clean} clean images leave open",
+            mode="lines",
+            fill="toself",
+            line=dict(width=0),
+            fillcolor=figures.COLOURS["grey"],
+            opacity=0.3,
+            hoverinfo="skip",
         )
+        lines = [
+            figures.points(grid, precision(of.found, of.false, grid), name, look, mode="lines")
+            for look, (name, of) in zip(LOOKS, rates.items(), strict=False)
+        ]
+        here = _here(rate, precision(at.found, at.false, rate), "here")
+        y = dict(
+            title="precision: flagged<br>queries that are keys",
+            tickformat=".0%",
+            range=[-0.03, 1.05],
+        )
+        layout = dict(xaxis=_log("queries that are keys", RATES, one_in), yaxis=y)
+        figure = figures.figure([band, *lines, here], 460, margin=dict(t=20, b=120), **layout)
+        return figure, f"<b>{detector}</b>, β = {beta:g}: {worth(at, rate)}", rates
 
-    return Panel(figure, controls, lambda **at: worth(scores, **at), draw, first=1)
+    rate = _choice(0.01, RATES, "queries that are keys", one_in)
+    return Panel(picture, first=1, rate=rate, **_controls(scores))
 
 
-def _known(values):
-    return [None if np.isnan(value) else float(value) for value in values]  # JSON knows no NaN
-
-
-FAMILIES = {
-    "JPEG": "quality",
-    "median": "size",
-    "bit depth": "bits",
-    "noise on queries": "variance",
-    "random answers to noisy images": None,
-}  # the filters on record, and what their strength is called
-LIMIT = 40  # keys that Ver asks on record, at most
+def worth(at, rate):
+    """What a flag is worth, in words; at: Rates. rate: share of queries that are keys."""
+    asked = max(10_000, round(1 / rate))
+    keys, others = asked * rate * at.found, asked * (1 - rate) * at.false
+    says = "nothing is flagged"
+    if at.found or at.false:
+        right, low, high = (
+            precision(at.found, false, rate) for false in (at.false, at.high, at.low)
+        )
+        says = f"a flag is right in {right:.1%} of cases [{low:.1%}, {high:.1%}]"
+    return (
+        f"of {asked:,} queries {asked * rate:,.0f} are keys; Bob flags {keys:,.1f} of them and "
+        f"{others:,.0f} clean images: {says}."
+    )
 
 
 def asked(scores, hits, detector, alarms, keys):
-    """What Alice meets at each β behind a detector that refuses: {"hit" | "answered" | "both" |
-    "chance" | "mean": float (n,)}.
+    """What Alice meets at each β behind a detector that refuses, a table by β.
 
-    scores: of `evasion.scored`. hits: {β: bool (n,)}, whether the model, unguarded, gives each of
-    the same keys its label. Chance of a first hit within so many keys, and mean number of queries
-    up to it or to the last, refused ones counted.
+    Columns: hit and answered (shares of the keys), both, chance (of a first hit within so many
+    keys) and mean (number of queries up to it or to the last, refused ones counted).
+    scores: of `scored`. hits: {β: bool (n,)}, whether the model, unguarded, gives each of the same
+    keys its label.
     """
-    rows = []
+    rows = {}
     for beta, hit in hits.items():
-        refused = flagged(scores[detector], beta, alarms)[2]
+        refused = flagged(scores[detector], beta, alarms).keys
         both = float(np.mean(hit & ~refused))
-        rows.append(
-            (
-                hit.mean(),
-                1 - refused.mean(),
-                both,
-                1 - (1 - both) ** keys,
-                queries.expected(both, keys),
-            )
-        )
-    return {
-        "beta": list(hits),
-        "detector": detector,
-        "alarms": alarms,
-        "keys": keys,
-        **dict(
-            zip(("hit", "answered", "both", "chance", "mean"), np.array(rows, float).T, strict=True)
-        ),
-    }
+        rows[beta] = {
+            "hit": hit.mean(),
+            "answered": 1 - refused.mean(),
+            "both": both,
+            "chance": 1 - (1 - both) ** keys,
+            "mean": queries.expected(both, keys),
+        }
+    return pd.DataFrame(rows).T.rename_axis("beta")
+
+
+ASKED = {  # columns of `asked`: the plot, name and look of their lines
+    "answered": (1, "is answered", dict(color=figures.COLOURS["grey"], dash="dash")),
+    "hit": (1, "would hit, were it answered", dict(color=figures.COLOURS["new label"], dash="dot")),
+    "both": (1, "is answered and hits", dict(color=figures.COLOURS["unmarked"], dash="solid")),
+    "chance": (2, "one of them hits", dict(color=figures.COLOURS["wrong label"], dash="solid")),
+}
 
 
 def ask(scores, hits):
@@ -342,264 +338,177 @@ def ask(scores, hits):
 
     scores, hits: as in `asked`, which gives its `result`.
     """
-    figure = make_subplots(1, 2, subplot_titles=("one key", "all keys of a trial"))
-    lines = {
-        "answered": ("grey", "dash"),
-        "hit": ("new label", "dot"),
-        "both": ("unmarked", "solid"),
-    }
-    titles = {
-        "answered": "is answered",
-        "hit": "would hit, were it answered",
-        "both": "is answered and hits",
-    }
-    for name, (look, dash) in lines.items():
-        figure.add_scatter(
-            mode="lines+markers",
-            name=titles[name],
-            row=1,
-            col=1,
-            line=dict(color=figures.COLOURS[look], dash=dash, width=3),
-        )
-    figure.add_scatter(
-        mode="lines+markers",
-        name="one of them hits",
-        row=1,
-        col=2,
-        line=dict(color=figures.COLOURS["wrong label"], width=3),
-    )
-    figure.update_layout(template=figures.TEMPLATE, height=440, margin=dict(b=130, t=40))
     betas = list(hits)
-    figure.update_xaxes(
-        type="log",
-        title="β of the keys<br>that Alice asks with",
-        tickvals=betas,
-        tickangle=-60,
-        ticktext=[f"{beta:g}" for beta in betas],
-    )
-    figure.update_yaxes(tickformat=".0%", range=[-0.03, 1.05]).update_yaxes(
-        title="probability", col=1
-    )
-    figure.update_yaxes(side="right", col=2)
 
-    def draw(figure, result):
-        traces = iter(figure.data)
-        for name in lines:
-            next(traces).update(x=betas, y=result[name])
-        next(traces).update(x=betas, y=result["chance"])
-        best = int(np.argmax(result["both"]))
-        if not result["both"][best]:
-            return (
-                f"<b>{result['detector']}</b>, at most {result['alarms']:.1%} false alarms: no key of any strength is both "
-                "answered and hits. Alice has no proof here."
-            )
-        return (
-            f"<b>{result['detector']}</b>, at most {result['alarms']:.1%} false alarms: Alice's best keys have β = "
-            f"{betas[best]:g}: {result['answered'][best]:.1%} are answered, {result['both'][best]:.1%} answered and hits; "
-            f"{result['keys']} of them prove the mark with {result['chance'][best]:.1%}, "
-            f"at {result['mean'][best]:.1f} queries on average."
+    @functools.cache
+    def table_at(detector, alarms, keys):
+        return asked(scores, hits, detector, alarms, keys)
+
+    def picture(alarms, detector, keys):
+        table, traces = table_at(detector, alarms, keys), []
+        for column, (plot, name, look) in ASKED.items():
+            look = look | dict(symbol="circle")
+            traces.append(figures.points(betas, table[column].to_numpy(), name, look, plot))
+        axes = figures.plots(
+            ["one key", "all keys of a trial"],
+            gap=0.1,
+            shared_y=False,
+            x=_log("β of the keys<br>that Alice asks with", betas) | dict(tickangle=-60),
+            y=dict(tickformat=".0%", range=[-0.03, 1.05]),
+            each={1: {"y": dict(title="probability")}, 2: {"y": dict(side="right")}},
         )
+        figure = figures.figure(traces, 440, margin=dict(b=130, t=40), **axes)
+        said = f"<b>{detector}</b>, at most {alarms:.1%} false alarms: {best_keys(table, keys)}"
+        return figure, said, table
 
-    controls = {
-        "alarms": choice(0.01, ALARMS, "false alarms Bob can bear", "{:.1%}".format),
-        "detector": widgets.ToggleButtons(
-            options=list(scores), description="detector", style=dict(button_width="auto")
-        ),
-        "keys": widgets.IntSlider(LIMIT, min=1, max=200, description="|K|, most keys", **WIDE),
-    }
-    return Panel(figure, controls, lambda **at: asked(scores, hits, **at), draw, first=1)
-
-
-def prices(table):
-    """The rows of an attacks table that are filters or no attack, with `mark` (decoys told apart)
-    and `lost`: points of clean accuracy below that of the same network without a filter.
-    """
-    rows = table[table.attack.isin(["no attack", *FAMILIES])].copy()
-    rows["mark"] = rows.scheme.where(rows.decoys == 0, "decoys")
-    network = ["mark", "alpha", "beta", "seed"]
-    plain = rows[rows.attack == "no attack"].set_index(network).clean_accuracy
-    rows["lost"] = 100 * (
-        plain.reindex(pd.MultiIndex.from_frame(rows[network])).to_numpy() - rows.clean_accuracy
+    return Panel(
+        picture,
+        first=1,
+        alarms=_choice(0.01, ALARMS, "false alarms Bob can bear", "{:.1%}".format),
+        detector=_buttons(scores, "detector"),
+        keys=widgets.IntSlider(LIMIT, min=1, max=200, description="|K|, most keys", **WIDE),
     )
-    return rows.reset_index(drop=True)
 
 
-def title(attack, strength):
+def best_keys(table, keys):
+    """Which keys Alice should ask with, in words; table: of `asked`."""
+    beta = table.both.idxmax()
+    best = table.loc[beta]
+    if not best.both:
+        return "no key of any strength is both answered and hits. Alice has no proof here."
+    return (
+        f"Alice's best keys have β = {beta:g}: {best.answered:.1%} are answered, {best.both:.1%} "
+        f"answered and hits; {keys} of them prove the mark with {best.chance:.1%}, at "
+        f"{best['mean']:.1f} queries on average."
+    )
+
+
+def named(attack, strength):
     """A filter in words: "JPEG, quality 10"."""
-    return attack if np.isnan(strength) else f"{attack}, {FAMILIES[attack]} {strength:g}"
+    return attack if np.isnan(strength) else f"{attack}, {FILTERS[attack]} {strength:g}"
 
 
-def groups(rows):
-    """The rows of one mark by filter and strength: a list of (attack, strength, rows)."""
-    found = rows[rows.attack != "no attack"].groupby(
-        ["attack", "strength"], dropna=False, sort=False
-    )
-    return [(attack, strength, these) for (attack, strength), these in found]
+def settings_of(table):
+    """The filters in a table of attacks: a list of (attack, strength, rows)."""
+    rows = table[table.attack.isin(list(FILTERS))]
+    by = rows.groupby(["attack", "strength"], dropna=False, sort=False)
+    return [(attack, strength, each) for (attack, strength), each in by]
 
 
-def within(rows, loss):
+def within(table, loss):
     """The filters that cost at most `loss` points on average, least key accuracy first: a list of
-    (title, rows).
+    (name, rows).
     """
     cheap = [
-        (title(attack, strength), these)
-        for attack, strength, these in groups(rows)
-        if these.lost.mean() <= loss
+        (named(attack, strength), rows)
+        for attack, strength, rows in settings_of(table)
+        if rows.lost.mean() <= loss
     ]
     return sorted(cheap, key=lambda each: each[1].fresh_key_accuracy.mean())
 
 
-def wide(points):
-    """Points of accuracy on an axis that has room for small ones and large ones: their inverse
-    hyperbolic sine.
+def families(table):
+    """The filters in a table of attacks on one mark, for the trade-off map: a list of
+    figures.Family, with 95 % intervals where every strength has six networks or more.
     """
-    return np.arcsinh(np.asarray(points, float))
+    found = []
+    for name, look in zip(FILTERS, LOOKS, strict=True):
+        every = [
+            (strength, rows) for attack, strength, rows in settings_of(table) if attack == name
+        ]
+        if not every:
+            continue
+        columns = ("lost", "fresh_key_accuracy")
+        lost, kept = (
+            np.array([stats.interval(rows[column]) for _, rows in every]).T for column in columns
+        )
+        enough = all(len(rows) >= stats.FEW for _, rows in every)
+        runs = pd.concat([rows for _, rows in every])
+        labels = [
+            f"{named(name, strength)}: {cost:.1f} points, {left:.1%} of keys hit"
+            for (strength, _), cost, left in zip(every, lost[0], kept[0], strict=True)
+        ]
+        more = dict(
+            labels=labels,
+            texts=["" if np.isnan(strength) else f"{strength:g}" for strength, _ in every],
+            runs=(runs.lost, runs.fresh_key_accuracy),
+            spans=(*lost[1:], *kept[1:]) if enough else None,
+            joined=True,
+            side=SIDES.get(name, "middle right"),
+        )
+        found.append(figures.Family(name, look["color"], look["symbol"], lost[0], kept[0], **more))
+    return found
 
 
 def filtered(tables):
     """Panel: every filter on record, clean accuracy lost against key accuracy left, and the loss
-    that Bob can bear.
+    that Bob can bear, a line to drag.
 
-    tables: {title: attacks table of `records.load`}. A dot is a network, a mark the mean of one
-    strength, with 95 % intervals from six networks on. Its `result` has loss, mark and rows.
+    tables: {title: table of `attack_tables`}. Small dots are networks, large ones the means of a
+    strength. Its `result` is what `within` returns.
     """
-    rows = {name: prices(table) for name, table in tables.items()}
     marks = [
-        mark
-        for mark in ("new label", "wrong label", "decoys")
-        if any((each["mark"] == mark).any() for each in rows.values())
+        mark for mark in MARKS if any((table.scheme == mark).any() for table in tables.values())
     ]
-    figure, ticks = (
-        figures.blank(height=520, margin=dict(t=20, b=130)),
-        (-2, -1, 0, 1, 2, 5, 10, 20, 50, 90),
+    most = 20  # points; filters that cost more stand at the end of the map
+
+    @functools.cache
+    def rows_of(title, mark):
+        return tables[title][tables[title].scheme == mark]
+
+    drawn = functools.cache(lambda title, mark: families(rows_of(title, mark)))
+    cheap = functools.cache(lambda title, mark, loss: within(rows_of(title, mark), loss))
+
+    def picture(loss, mark, of):
+        look = dict(height=520, farthest=most, y_title="fresh keys that still hit")
+        figure = figures.trade_off({mark: drawn(of, mark)}, loss, **look)
+        found = cheap(of, mark, loss)
+        return figure, sentence(found, loss), found
+
+    def dragged(moved):
+        """A line that was dragged moves the slider, to the nearest half point."""
+        x = figures.moved_line(moved)
+        return None if x is None else {"loss": float(np.clip(round(2 * x) / 2, 0, most))}
+
+    return Panel(
+        picture,
+        first=1,
+        dragged=dragged,
+        loss=widgets.FloatSlider(
+            2, min=0, max=most, step=0.5, description="points Bob can bear to lose", **WIDE
+        ),
+        mark=_buttons(marks, "mark"),
+        of=_buttons(tables, "on record"),
     )
-    for name, look, where in zip(
-        FAMILIES,
-        [*figures.SPARE, *figures.looks(["unmarked"]).values()],
-        ("middle right", "bottom center", "middle left", "top center", "top center"),
-        strict=True,
-    ):
-        drawn = dict(color=look["color"], symbol=look["symbol"])
-        figure.add_scatter(
-            mode="markers",
-            opacity=0.4,
-            showlegend=False,
-            hoverinfo="skip",
-            marker=drawn | {"size": 6},
-        )
-        figure.add_scatter(
-            mode="markers+lines+text",
-            name=name,
-            textposition=where,
-            cliponaxis=False,
-            marker=drawn | {"size": 13},
-            line=dict(color=look["color"], width=1),
-        )
-    figure.add_vline(x=0, line=dict(color=figures.BLACK, dash="dash", width=2))
-    figure.add_vrect(x0=-9, x1=0, fillcolor=figures.COLOURS["grey"], opacity=0.15, line_width=0)
-    figure.update_xaxes(
-        title="clean accuracy lost, points",
-        tickvals=wide(ticks),
-        ticktext=ticks,
-        range=wide([-3, 130]),
-    )
-    figure.update_yaxes(title="fresh keys that still hit", tickformat=".0%", range=[-0.09, 1.1])
-
-    def draw(figure, result):
-        traces, of = iter(figure.data), result["rows"]
-        for name in FAMILIES:
-            these = [(strength, each) for attack, strength, each in groups(of) if attack == name]
-            dots = of[of.attack == name]
-            next(traces).update(x=wide(dots.lost), y=dots.fresh_key_accuracy.to_numpy())
-            enough = all(len(each) >= stats.FEW for _, each in these)
-            x, y = (
-                [stats.interval(each[column]) for _, each in these]
-                for column in ("lost", "fresh_key_accuracy")
-            )
-            x, y = wide(np.reshape(x, (-1, 3))), np.reshape(y, (-1, 3))
-            bars = {
-                axis: dict(
-                    array=(v[:, 2] - v[:, 0]).tolist(),
-                    arrayminus=(v[:, 0] - v[:, 1]).tolist(),
-                    thickness=1.5,
-                )
-                if enough
-                else dict(array=[], arrayminus=[])
-                for axis, v in (("error_x", x), ("error_y", y))
-            }
-            next(traces).update(
-                x=x[:, 0],
-                y=y[:, 0],
-                text=["" if np.isnan(s) else f"{s:g}" for s, _ in these],
-                hovertext=[title(name, s) for s, _ in these],
-                **bars,
-            )
-        line, region = figure.layout.shapes
-        line.x0 = line.x1 = region.x1 = float(wide(result["loss"]))
-        return says(of, result["loss"])
-
-    controls = {
-        "loss": widgets.FloatSlider(
-            2, min=0, max=20, step=0.5, description="points Bob can bear to lose", **WIDE
-        ),
-        "mark": widgets.ToggleButtons(
-            options=marks, description="mark", style=dict(button_width="auto")
-        ),
-        "of": widgets.ToggleButtons(
-            options=list(tables), description="on record", style=dict(button_width="auto")
-        ),
-    }
-
-    def compute(loss, mark, of):
-        return {"loss": loss, "mark": mark, "rows": rows[of][rows[of]["mark"] == mark]}
-
-    return Panel(figure, controls, compute, draw, first=1)
 
 
-def says(rows, loss):
-    """What the records of one mark say at a loss that Bob can bear, in words."""
-    cheap = within(rows, loss)
+def sentence(cheap, loss):
+    """What the filters within a loss leave of a mark, in words; cheap: of `within`."""
     if not cheap:
         return f"No filter on record costs {loss:g} points or less."
     name, best = cheap[0]
     marked, n = (best.decision == "marked").sum(), len(best)
     return (
-        f"Within {loss:g} points: <b>{name}</b> leaves the fewest keys, {_about(best.fresh_key_accuracy, '{:.1%}')}, at "
-        f"{_about(best.lost, '{:.1f}')} points; Ver with {LIMIT} keys still says “marked” for {marked} of {n} "
-        f"network{'' if n == 1 else 's'}."
+        f"Within {loss:g} points: <b>{name}</b> leaves the fewest keys: "
+        f"{stats.told(best.fresh_key_accuracy)} hit, at a loss of "
+        f"{stats.told(best.lost, 'points')}; Ver with {LIMIT} keys still says “marked” for "
+        f"{marked} of {n} network{'' if n == 1 else 's'}."
     )
 
 
-def _about(values, form):
-    """The mean of runs, with a 95 % interval from six on, with the least and the largest of fewer,
-    alone if it is one.
-    """
-    mean, low, high = stats.interval(values)
-    if len(values) == 1:
-        return form.format(mean)
-    if len(values) < stats.FEW:
-        low, high = min(values), max(values)
-    brackets = "[{}, {}]" if len(values) >= stats.FEW else "({} to {})"
-    return f"{form.format(mean)} " + brackets.format(form.format(low), form.format(high))
-
-
 def bill(table, mark):
-    """What every filter costs Bob and what it leaves of one mark ("new label", "wrong label" or
-    "decoys"), a row each.
+    """What every filter costs Bob and what it leaves of one mark (of MARKS), a row each.
 
-    Means over the networks on record; in brackets 95 % intervals from six of them on, else in
-    parentheses the extremes.
+    table: of `attack_tables`. Means over the networks on record, with 95 % intervals from six of
+    them on.
     """
-    of, rows = prices(table), {}
-    of = of[of["mark"] == mark]
-    for attack, strength, each in [
-        ("no filter", np.nan, of[of.attack == "no attack"]),
-        *groups(of),
-    ]:
-        rows[title(attack, strength)] = {
+    of, rows = table[table.scheme == mark], {}
+    none = ("no filter", np.nan, of[of.attack == UNTOUCHED])
+    for attack, strength, each in [none, *settings_of(of)]:
+        rows[named(attack, strength)] = {
             "networks": len(each),
-            "clean accuracy lost, points": _about(each.lost, "{:.1f}"),
-            "keys that hit": _about(each.fresh_key_accuracy, "{:.1%}"),
+            "clean accuracy lost": stats.told(each.lost, "points"),
+            "keys that hit": stats.told(each.fresh_key_accuracy),
             "mean queries of Ver": f"{each.queries.mean():.1f}",
             "Ver says marked": f"{(each.decision == 'marked').sum()} of {len(each)}",
             "clean images with the key label": f"{each.key_label_rate_clean.mean():.1%}",
@@ -608,64 +517,61 @@ def bill(table, mark):
 
 
 def _threshold(answer, scores, share):
-    import numpy as np
-
     answer, scores = float(answer), np.asarray(scores)
-    allowed = math.floor(share * len(scores) + 1e-9)
-    flagged = int((scores > answer).sum())
     if math.isnan(answer):
         return False, "Hand in one number, a score."
-    if flagged > allowed:
-        return (
-            False,
-            f"It flags {flagged} of {len(scores)} clean images, and Bob can bear {allowed}. Raise it.",
-        )
-    if flagged < int((scores > np.sort(scores)[-1 - allowed]).sum()):
+    allowed = math.floor(share * len(scores) + 1e-9)
+    above = int((scores > answer).sum())
+    most = int((scores > np.sort(scores)[-1 - allowed]).sum())  # with ties, fewer than allowed
+    if above > allowed:
         return False, (
-            f"It flags {flagged} of {len(scores)}. Bob can bear {allowed}, and each step up lets keys pass: sort the "
-            "scores and count from the end."
+            f"It flags {above} of {len(scores)} clean images, and Bob can bear {allowed}. Raise it."
+        )
+    if above < most:
+        return False, (
+            f"It flags {above} of {len(scores)}. Bob can bear {allowed}, and each step up lets "
+            "keys pass: sort the scores and count from the end."
         )
     bound = 1 - 0.05 ** (1 / len(scores))
     return True, (
-        f"{flagged} of {len(scores)} lie above it. That is what happened to these images; even 0 of {len(scores)} would "
-        f"only say: below {bound:.1%}, with 95 %."
+        f"{above} of {len(scores)} lie above it. That is what happened to these images; even 0 of "
+        f"{len(scores)} would only say: below {bound:.1%}, with 95 %."
     )
 
 
 def _precision(answer):
-    right = 1e-4 / (1e-4 + 0.01 * (1 - 1e-4))
+    right = precision(1, 0.01, 1e-4)
     if math.isclose(answer, right, rel_tol=2e-2):
-        return (
-            True,
-            "1 key and 100 clean images: 99 of 100 refusals hit a customer, although the detector misses nothing.",
+        return True, (
+            "1 key and 100 clean images: 99 of 100 refusals hit a customer, although the detector "
+            "misses nothing."
         )
     if math.isclose(answer, 0.99, abs_tol=5e-3):
         return False, (
-            "99 % of clean images pass, but that is not asked. (If you mean 0.99 percent: hand in a share.) Take 10,000 "
-            "queries: who is flagged?"
+            "99 % of clean images pass, but that is not asked. (If you mean 0.99 percent: hand in "
+            "a share.) Take 10,000 queries: who is flagged?"
         )
-    return (
-        False,
-        "Take 10,000 queries. How many keys are flagged, how many clean images? Divide the one by both.",
+    return False, (
+        "Take 10,000 queries. How many keys are flagged, how many clean images? Divide the number "
+        "of keys by the sum of both."
     )
 
 
 def _queries(answer):
     if math.isclose(answer, 1 / 0.18, rel_tol=1e-2):
-        return (
-            True,
-            "A query hits with 0.2 · 0.9 = 0.18, so the first hit takes 1/0.18 = 5.6 on average: refusal costs time.",
+        return True, (
+            "A query hits with 0.2 · 0.9 = 0.18, so the first hit takes 1/0.18 = 5.6 on average: "
+            "refusal costs time."
         )
     if math.isclose(answer, 1 / 0.9, rel_tol=1e-2):
         return False, "That counts the answered ones alone. Refused queries are paid for too."
     if math.isclose(answer, 1 / 0.72, rel_tol=1e-2):
-        return (
-            False,
-            "You took 80 % for the share that is answered; it is the share that is refused.",
+        return False, (
+            "You took 80 % for the share that is answered; it is the share that is refused."
         )
-    return (
-        False,
-        "With which probability is a query both answered and a hit? The mean number up to the first is one over that.",
+    return False, (
+        "With which probability is a query both answered and a hit? The mean number up to the "
+        "first is one over that."
     )
 
 
