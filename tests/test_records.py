@@ -36,9 +36,8 @@ def record(**changes):
     shares = {"alpha": 0.1, "beta": 0.01, "learning_rate": 0.001, "clean_accuracy": 0.9812}
     shares |= {"fresh_key_accuracy": 1 / 3, "embedded_key_accuracy": 0.99, "noisy_accuracy": 0.95}
     epoch = {"loss": 0.5, "clean_accuracy": 0.9, "fresh_key_accuracy": 0.1, "seconds": 0.7}
-    history = [
-        epoch | {"epoch": number, "embedded_key_accuracy": float("nan")} for number in (1, 2)
-    ]
+    epoch["embedded_key_accuracy"] = float("nan")
+    history = [epoch | {"epoch": 1}, epoch | {"epoch": 2, "loss": float("inf")}]
     rest = {"decay": False, "key_label_rate_clean": 0.0, "errors": "7:9 12:10 999:0"}
     rest |= {"decision": "marked", "seconds": 1.5, "device": "a CPU", "versions": "keras 3, b"}
     made = text | counts | shares | rest | {"history": history}
@@ -103,6 +102,7 @@ def test_a_file_comes_back_from_the_tables_as_it_was(places):
     assert "NaN" not in text and json.loads(text) == records.read_file(path)
     assert records.merge("toy", *places) == {path.stem}
     stored = json.loads(text)
+    assert [row["loss"] for row in stored["history"]] == [0.5, None]
     about = {"run": path.stem} | {key: made[key] for key in records.ABOUT}
     for end, (part, _) in TABLES.items():
         rows = records.read_table(places[0] / f"toy{end}.csv")

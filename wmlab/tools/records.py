@@ -60,7 +60,7 @@ def _matches(pattern):
     return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
-RULES = {  # what a field must be: (in words, the check, the fields, whether None will do)
+RULES = {  # what a field must be, in words: (the check, the fields, whether None will do)
     "text": (
         _matches(r"(?s).+"),
         "experiment dataset scheme kind reading network until device versions attack",
@@ -92,13 +92,8 @@ _RULE = {
     for words, (fits, fields, optional) in RULES.items()
     for field in fields.split()
 }
-_TEXT = {  # fields whose cell in a table is the text itself
-    field
-    for words in RULES
-    if words
-    not in ("a whole number, 0 or more", "a number from 0 to 1", "a number", "True or False")
-    for field in RULES[words][1].split()
-}
+# Kinds of fields whose cells in a table are read as JSON; those of others are the text itself.
+_JSON = ("a whole number, 0 or more", "a number from 0 to 1", "a number", "True or False")
 
 
 def check(row, columns, where):
@@ -159,17 +154,19 @@ def write(record, runs):
     missing or wrong, OSError on a full disk.
     """
     for part in ("history", "attacks"):
-        if part in record:  # JSON has no NaN: what was not measured is null
-            rows = [
-                {key: None if value != value else value for key, value in row.items()}
-                for row in record[part]
-            ]
-            record = record | {part: rows}
+        if part in record:
+            record = record | {part: [_without_nan(row) for row in record[part]]}
     tables_of(record, "this record")
     path = pathlib.Path(runs) / record["experiment"] / f"{name(record)}.json"
     with writing(path) as part:
         part.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
     return path
+
+
+def _without_nan(row):
+    """JSON has neither NaN nor infinity: what was not measured, or diverged, is None."""
+    lost = {key for key, x in row.items() if isinstance(x, float) and not math.isfinite(x)}
+    return row | dict.fromkeys(lost)
 
 
 def read_file(path):
@@ -227,7 +224,7 @@ def read_table(path):
 def _value(field, text):
     if not text:
         return None
-    if field in _TEXT:
+    if field not in _RULE or _RULE[field][0] not in _JSON:
         return text
     try:
         return json.loads(text.lower())
