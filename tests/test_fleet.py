@@ -10,7 +10,6 @@ import dataclasses
 import math
 import multiprocessing
 import os
-import types
 
 import keras
 import numpy as np
@@ -110,7 +109,7 @@ def alone(data, members, recipe, rates=None):
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """Whatever is compiled in this module is compiled once, and in haste, which takes half as long."""
+    """What is compiled in this module is compiled once, and without optimising: twice as fast."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(
             "XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"

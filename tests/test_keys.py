@@ -57,32 +57,33 @@ def assert_same_law(ours, oracle):
     assert stats.chi2_contingency(counts[:, counts.sum(axis=0) >= 10]).pvalue > 1e-5
 
 
-@pytest.mark.parametrize("level", [0, 0.02, 0.5, 0.97, 1])
-@pytest.mark.parametrize(
-    "beta, reading, variance",
-    [
-        (0.0035, "variance", 0.0035),
-        (0.01, "variance", 0.01),
-        (0.2, "variance", 0.2),
-        (0.05, "deviation", 0.0025),
-        (0.3, "deviation", 0.09),
-    ],
-)
-@pytest.mark.parametrize("kind", ["fresh", "fixed"])
-def test_noise_has_the_law_of_scikit_image(level, beta, reading, variance, kind):
-    clean = grey(1, level, (500, 300, 1)) if kind == "fixed" else grey(200, level)
-    keys = perturb(clean, SECRET, "embed", beta, kind, reading)
-    oracle = random_noise(clean.astype(np.float64), mode="gaussian", var=variance, clip=True, rng=1)
-    assert_same_law(keys, oracle)
+def test_noise_has_the_law_of_scikit_image():
+    for level in [0, 0.02, 0.5, 0.97, 1]:
+        for beta, reading, variance in [
+            (0.0035, "variance", 0.0035),
+            (0.01, "variance", 0.01),
+            (0.2, "variance", 0.2),
+            (0.05, "deviation", 0.0025),
+            (0.3, "deviation", 0.09),
+        ]:
+            for kind in ["fresh", "fixed"]:
+                clean = grey(1, level, (500, 300, 1)) if kind == "fixed" else grey(200, level)
+                keys = perturb(clean, SECRET, "embed", beta, kind, reading)
+                oracle = random_noise(
+                    clean.astype(np.float64), mode="gaussian", var=variance, clip=True, rng=1
+                )
+                assert_same_law(keys, oracle)
 
 
-@pytest.mark.parametrize("beta", [0.0035, 0.01])
-def test_clipping_a_black_pixel_halves_the_noise_and_lifts_its_mean(beta):
-    keys = steps(perturb(grey(300, 0), SECRET, "embed", beta)) / 255
-    sigma, n = math.sqrt(beta), keys.size
-    mean, variance = sigma / math.sqrt(2 * math.pi), beta * (0.5 - 0.5 / math.pi)
-    assert abs(keys.mean() - mean) * math.sqrt(n / variance) <= 4.5
-    assert abs(np.mean(keys == 0) - stats.norm.cdf(0.5 / 255 / sigma)) * math.sqrt(n) / 0.5 <= 4.5
+def test_clipping_a_black_pixel_halves_the_noise_and_lifts_its_mean():
+    for beta in [0.0035, 0.01]:
+        keys = steps(perturb(grey(300, 0), SECRET, "embed", beta)) / 255
+        sigma, n = math.sqrt(beta), keys.size
+        mean, variance = sigma / math.sqrt(2 * math.pi), beta * (0.5 - 0.5 / math.pi)
+        assert abs(keys.mean() - mean) * math.sqrt(n / variance) <= 4.5
+        assert (
+            abs(np.mean(keys == 0) - stats.norm.cdf(0.5 / 255 / sigma)) * math.sqrt(n) / 0.5 <= 4.5
+        )
 
 
 def test_noise_deviation_is_the_root_of_a_variance():
@@ -91,16 +92,18 @@ def test_noise_deviation_is_the_root_of_a_variance():
     assert noise_deviation(1) == 1
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_keys_are_eight_bit_images_of_the_same_shape(kind, shape):
-    clean = np.random.default_rng(0).random((20, *shape), np.float32)
-    before = clean.copy()
-    keys = make_keys(clean, LABELS[:20], SECRET, "embed", key_label=10, beta=0.3, kind=kind)
-    assert keys.images.shape == clean.shape and keys.images.dtype == np.float32
-    assert np.array_equal(keys.images, steps(keys.images).astype(np.float32) / np.float32(255))
-    assert 0 <= keys.images.min() and keys.images.max() <= 1
-    assert np.array_equal(clean, before), "the images handed in were changed"
+def test_keys_are_eight_bit_images_of_the_same_shape():
+    for shape in SHAPES.values():
+        for kind in KINDS:
+            clean = np.random.default_rng(0).random((20, *shape), np.float32)
+            before = clean.copy()
+            keys = make_keys(clean, LABELS[:20], SECRET, "embed", key_label=10, beta=0.3, kind=kind)
+            assert keys.images.shape == clean.shape and keys.images.dtype == np.float32
+            assert np.array_equal(
+                keys.images, steps(keys.images).astype(np.float32) / np.float32(255)
+            )
+            assert 0 <= keys.images.min() and keys.images.max() <= 1
+            assert np.array_equal(clean, before), "the images handed in were changed"
 
 
 @given(st.lists(st.floats(-2, 3, width=32), min_size=1, max_size=50))
@@ -110,18 +113,15 @@ def test_eight_bits_is_the_nearest_step(values):
     assert (np.abs(steps_exact - 255 * np.clip(values, 0, 1)) <= 0.5 + 1e-4).all()
 
 
-@pytest.mark.parametrize(
-    "kind, digest",
-    [
+def test_same_secret_same_bytes_on_every_machine():
+    for kind, digest in [
         ("fresh", "95308b068b084af608afe562eafc4f662744283be3f0c8bc96e26001977c6163"),
         ("fixed", "5b086eabaaa37f6546b88fadff97dd916755d948eb278289ffe9b7b1611b3ee2"),
         ("content", "0b628a16799774e4ba9382fd5984d7a04837b4d363816de456679ba8409435b0"),
         ("unrelated", "bdcf4de3adf623198743c544ce85c2abd10bd3301c1140c7cdb4ec5d542b331f"),
-    ],
-)
-def test_same_secret_same_bytes_on_every_machine(kind, digest):
-    keys = make_keys(FIXED, LABELS[:6], SECRET, "embed", key_label=10, beta=0.0035, kind=kind)
-    assert keys.digest == digest
+    ]:
+        keys = make_keys(FIXED, LABELS[:6], SECRET, "embed", key_label=10, beta=0.0035, kind=kind)
+        assert keys.digest == digest
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -131,15 +131,18 @@ def test_more_keys_extend_the_earlier(kind, n):
     assert np.array_equal(some, perturb(FIXED, SECRET, "embed", 0.01, kind)[:n])
 
 
-@pytest.mark.parametrize(
-    "kind, by_stream", [("fresh", True), ("fixed", False), ("content", False), ("unrelated", True)]
-)
-def test_what_decides_a_perturbation(kind, by_stream):
-    clean = grey(30)
-    keys = perturb(clean, SECRET, "embed", 0.01, kind)
-    assert np.array_equal(keys, perturb(clean, Secret("correct horse"), "embed", 0.01, kind))
-    assert not np.array_equal(keys, perturb(clean, OTHER, "embed", 0.01, kind))
-    assert np.array_equal(keys, perturb(clean, SECRET, "verify", 0.01, kind)) is not by_stream
+def test_what_decides_a_perturbation():
+    for kind, by_stream in [
+        ("fresh", True),
+        ("fixed", False),
+        ("content", False),
+        ("unrelated", True),
+    ]:
+        clean = grey(30)
+        keys = perturb(clean, SECRET, "embed", 0.01, kind)
+        assert np.array_equal(keys, perturb(clean, Secret("correct horse"), "embed", 0.01, kind))
+        assert not np.array_equal(keys, perturb(clean, OTHER, "embed", 0.01, kind))
+        assert np.array_equal(keys, perturb(clean, SECRET, "verify", 0.01, kind)) is not by_stream
 
 
 def test_fixed_pattern_is_the_same_on_all_images():
@@ -149,35 +152,35 @@ def test_fixed_pattern_is_the_same_on_all_images():
     assert len(np.unique(difference)) > 20
 
 
-@pytest.mark.parametrize("stream", ["embed", "verify"])
-def test_fresh_noise_is_independent_from_image_to_image(stream):
-    clean = grey(40)
-    noise = steps(perturb(clean, SECRET, stream, 0.001)) - steps(clean)
-    flat = noise.reshape(40, -1)
-    z = np.corrcoef(flat)[np.triu_indices(40, 1)] * math.sqrt(flat.shape[1])
-    assert np.abs(z).max() <= 5.5  # the largest of 780
-    assert abs(z.mean()) * math.sqrt(len(z)) <= 4.5
-    other = (steps(perturb(clean, SECRET, "other", 0.001)) - steps(clean)).ravel()
-    assert abs(np.corrcoef(noise.ravel(), other)[0, 1]) * math.sqrt(noise.size) <= 4.5
+def test_fresh_noise_is_independent_from_image_to_image():
+    for stream in ["embed", "verify"]:
+        clean = grey(40)
+        noise = steps(perturb(clean, SECRET, stream, 0.001)) - steps(clean)
+        flat = noise.reshape(40, -1)
+        z = np.corrcoef(flat)[np.triu_indices(40, 1)] * math.sqrt(flat.shape[1])
+        assert np.abs(z).max() <= 5.5  # the largest of 780
+        assert abs(z.mean()) * math.sqrt(len(z)) <= 4.5
+        other = (steps(perturb(clean, SECRET, "other", 0.001)) - steps(clean)).ravel()
+        assert abs(np.corrcoef(noise.ravel(), other)[0, 1]) * math.sqrt(noise.size) <= 4.5
 
 
-@pytest.mark.parametrize("shape", [*SHAPES.values(), (5, 11, 1)], ids=[*SHAPES, "smallest"])
-@pytest.mark.parametrize("beta", [0.2, 1.0])
-def test_logo_can_be_read_and_the_rest_is_untouched(shape, beta):
-    clean = np.random.default_rng(0).integers(0, 200, (8, *shape)).astype(np.float32) / np.float32(
-        255
-    )
-    keys = perturb(clean, SECRET, "embed", beta, "content")
-    opacity = (keys - clean) / (1 - clean)
-    changed = opacity > beta / 2
-    assert (changed == changed[0, :, :, :1]).all(), "one place for all images and colours"
-    rows, columns = np.nonzero(changed[0, :, :, 0])
-    read = changed[0, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1, 0]
-    assert ["".join(".#"[int(pixel)] for pixel in row) for row in read] == LETTERS
-    assert (
-        np.abs(opacity[changed] - beta).max() <= 0.5 / 55 + 1e-5
-    )  # rounding to 8 bits, of what 55 steps or more are left
-    assert np.array_equal(keys[~changed], clean[~changed])
+def test_logo_can_be_read_and_the_rest_is_untouched():
+    for shape in [*SHAPES.values(), (5, 11, 1)]:
+        for beta in [0.2, 1.0]:
+            clean = np.random.default_rng(0).integers(0, 200, (8, *shape)).astype(
+                np.float32
+            ) / np.float32(255)
+            keys = perturb(clean, SECRET, "embed", beta, "content")
+            opacity = (keys - clean) / (1 - clean)
+            changed = opacity > beta / 2
+            assert (changed == changed[0, :, :, :1]).all(), "one place for all images and colours"
+            rows, columns = np.nonzero(changed[0, :, :, 0])
+            read = changed[0, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1, 0]
+            assert ["".join(".#"[int(pixel)] for pixel in row) for row in read] == LETTERS
+            assert (
+                np.abs(opacity[changed] - beta).max() <= 0.5 / 55 + 1e-5
+            )  # rounding to 8 bits, of what 55 steps or more are left
+            assert np.array_equal(keys[~changed], clean[~changed])
 
 
 @given(st.text("abcdef", min_size=1), st.integers(5, 9), st.integers(11, 16))
@@ -202,10 +205,12 @@ def test_secret_places_the_logo_anywhere():
     )
 
 
-@pytest.mark.parametrize("shape", [(4, 28, 1), (28, 10, 1)])
-def test_logo_needs_room(shape):
-    with pytest.raises(ValueError, match=f"at least 5 x 11 pixels, not {shape[0]} x {shape[1]}"):
-        perturb(grey(2, shape=shape), SECRET, "embed", 0.5, "content")
+def test_logo_needs_room():
+    for shape in [(4, 28, 1), (28, 10, 1)]:
+        with pytest.raises(
+            ValueError, match=f"at least 5 x 11 pixels, not {shape[0]} x {shape[1]}"
+        ):
+            perturb(grey(2, shape=shape), SECRET, "embed", 0.5, "content")
 
 
 def test_unrelated_keys_do_not_depend_on_the_carriers_or_on_beta():
@@ -274,19 +279,16 @@ def test_digest_changes_with_any_pixel(pixel):
     assert dataclasses.replace(keys, images=images).digest != keys.digest
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
+def test_digest_changes_with_label_order_and_shape():
+    for change in [
         {"key_label": 9},
         {"images": np.zeros((6, 28, 28, 1))},
         {"images": FIXED[:5]},
         {"images": FIXED.reshape(6, 14, 56, 1)},
         {"images": FIXED[::-1]},
-    ],
-)
-def test_digest_changes_with_label_order_and_shape(change):
-    keys = KeySet(FIXED, 10, LABELS[:6], "fresh", 0.01)
-    assert dataclasses.replace(keys, **change).digest != keys.digest
+    ]:
+        keys = KeySet(FIXED, 10, LABELS[:6], "fresh", 0.01)
+        assert dataclasses.replace(keys, **change).digest != keys.digest
 
 
 def test_digest_survives_a_round_trip_through_bytes():
@@ -335,10 +337,10 @@ def test_every_image_outside_the_target_class_is_as_likely_a_carrier():
     assert np.abs(z).max() <= 4.5
 
 
-@pytest.mark.parametrize("alpha", [0.001, 1 / 700])
-def test_an_alpha_of_no_key_is_refused(alpha):
-    with pytest.raises(ValueError, match="less than one key"):
-        choose_carriers(LABELS, alpha, SECRET)
+def test_an_alpha_of_no_key_is_refused():
+    for alpha in [0.001, 1 / 700]:
+        with pytest.raises(ValueError, match="less than one key"):
+            choose_carriers(LABELS, alpha, SECRET)
 
 
 def test_an_alpha_of_more_than_the_carriers_is_refused():
@@ -348,12 +350,12 @@ def test_an_alpha_of_more_than_the_carriers_is_refused():
         choose_carriers(LABELS, 0.91, SECRET, 0)
 
 
-@pytest.mark.parametrize("target", [10, -1, 7])
-def test_a_target_class_the_data_lacks_is_refused(target):
-    with pytest.raises(
-        ValueError, match=f"no image has the target class {target}: choose one of .*1, 2, 3"
-    ):
-        choose_carriers(LABELS[LABELS != 7], 0.1, SECRET, target)
+def test_a_target_class_the_data_lacks_is_refused():
+    for target in [10, -1, 7]:
+        with pytest.raises(
+            ValueError, match=f"no image has the target class {target}: choose one of .*1, 2, 3"
+        ):
+            choose_carriers(LABELS[LABELS != 7], 0.1, SECRET, target)
 
 
 def test_no_images_give_no_carriers():
@@ -361,26 +363,28 @@ def test_no_images_give_no_carriers():
         choose_carriers([], 0.5, SECRET)
 
 
-@pytest.mark.parametrize("reading, sigma", [("variance", 0.1), ("deviation", 0.01)])
-def test_decoys_are_distinct_images_under_true_labels_with_wrong_patterns(reading, sigma):
-    levels = np.linspace(0.35, 0.65, 60)  # each image has a level of its own, to be known again
-    clean = np.stack([grey(1, level)[0] for level in levels])
-    images, labels = make_decoys(clean, LABELS[:60], SECRET, 40, 0.01, reading)
-    assert images.shape == (40, 28, 28, 1) and images.dtype == np.float32 and len(labels) == 40
-    assert np.array_equal(images, eight_bits(images))
-    means = images.mean(axis=(1, 2, 3))
-    carriers = np.abs(means[:, None] - clean[:, 0, 0, 0]).argmin(axis=1) if sigma < 0.1 else None
-    noise = (images - means[:, None, None, None]).reshape(40, -1)
-    assert abs(noise.std() - sigma) / sigma < 0.03
-    pattern = perturb(grey(1), SECRET, "embed", 0.01, "fixed", reading).ravel() - 0.5
-    size = math.sqrt(noise.shape[1])
-    assert max(abs(np.corrcoef(decoy, pattern)[0, 1]) for decoy in noise) * size <= 4.5
-    assert (
-        np.abs(np.corrcoef(noise)[np.triu_indices(40, 1)]).max() * size <= 5.5
-    )  # the largest of 780
-    if carriers is not None:
-        assert len(set(carriers)) == 40, "an image was taken twice"
-        assert np.array_equal(labels, LABELS[carriers])
+def test_decoys_are_distinct_images_under_true_labels_with_wrong_patterns():
+    for reading, sigma in [("variance", 0.1), ("deviation", 0.01)]:
+        levels = np.linspace(0.35, 0.65, 60)  # each image has a level of its own, to be known again
+        clean = np.stack([grey(1, level)[0] for level in levels])
+        images, labels = make_decoys(clean, LABELS[:60], SECRET, 40, 0.01, reading)
+        assert images.shape == (40, 28, 28, 1) and images.dtype == np.float32 and len(labels) == 40
+        assert np.array_equal(images, eight_bits(images))
+        means = images.mean(axis=(1, 2, 3))
+        carriers = (
+            np.abs(means[:, None] - clean[:, 0, 0, 0]).argmin(axis=1) if sigma < 0.1 else None
+        )
+        noise = (images - means[:, None, None, None]).reshape(40, -1)
+        assert abs(noise.std() - sigma) / sigma < 0.03
+        pattern = perturb(grey(1), SECRET, "embed", 0.01, "fixed", reading).ravel() - 0.5
+        size = math.sqrt(noise.shape[1])
+        assert max(abs(np.corrcoef(decoy, pattern)[0, 1]) for decoy in noise) * size <= 4.5
+        assert (
+            np.abs(np.corrcoef(noise)[np.triu_indices(40, 1)]).max() * size <= 5.5
+        )  # the largest of 780
+        if carriers is not None:
+            assert len(set(carriers)) == 40, "an image was taken twice"
+            assert np.array_equal(labels, LABELS[carriers])
 
 
 def test_decoys_depend_on_the_secret_alone():
@@ -390,10 +394,10 @@ def test_decoys_depend_on_the_secret_alone():
     assert np.array_equal(one, two) and not np.array_equal(one, three)
 
 
-@pytest.mark.parametrize("count", [7, 0, -1])
-def test_too_many_or_no_decoys_are_refused(count):
-    with pytest.raises(ValueError, match=f"{count} decoys from 6 images"):
-        make_decoys(FIXED, LABELS[:6], SECRET, count, 0.01)
+def test_too_many_or_no_decoys_are_refused():
+    for count in [7, 0, -1]:
+        with pytest.raises(ValueError, match=f"{count} decoys from 6 images"):
+            make_decoys(FIXED, LABELS[:6], SECRET, count, 0.01)
 
 
 BAD_SHARES = [
@@ -410,36 +414,35 @@ BAD_SHARES = [
 ]
 
 
-@pytest.mark.parametrize("value, error", BAD_SHARES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_beta_outside_its_range_is_refused(value, error, kind):
-    with pytest.raises(error, match="^beta ") as caught:
-        make_keys(FIXED, LABELS[:6], SECRET, "embed", key_label=10, beta=value, kind=kind)
-    assert "\n" not in str(caught.value)
+def test_a_beta_outside_its_range_is_refused():
+    for value, error in BAD_SHARES:
+        for kind in KINDS:
+            with pytest.raises(error, match="^beta ") as caught:
+                make_keys(FIXED, LABELS[:6], SECRET, "embed", key_label=10, beta=value, kind=kind)
+            assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value, error", BAD_SHARES)
-def test_an_alpha_outside_its_range_is_refused(value, error):
-    with pytest.raises(error, match="^alpha "):
-        choose_carriers(LABELS, value, SECRET)
+def test_an_alpha_outside_its_range_is_refused():
+    for value, error in BAD_SHARES:
+        with pytest.raises(error, match="^alpha "):
+            choose_carriers(LABELS, value, SECRET)
 
 
-@pytest.mark.parametrize("value, error", BAD_SHARES)
-def test_a_decoys_beta_outside_its_range_is_refused(value, error):
-    with pytest.raises(error, match="^beta "):
-        make_decoys(FIXED, LABELS[:6], SECRET, 3, value)
+def test_a_decoys_beta_outside_its_range_is_refused():
+    for value, error in BAD_SHARES:
+        with pytest.raises(error, match="^beta "):
+            make_decoys(FIXED, LABELS[:6], SECRET, 3, value)
 
 
-@pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), np.int64(1), 1, 0.5])
-def test_any_number_in_range_is_a_beta(value):
-    assert make_keys(FIXED, LABELS[:6], SECRET, "embed", key_label=10, beta=value).beta == float(
-        value
-    )
+def test_any_number_in_range_is_a_beta():
+    for value in [np.float32(0.5), np.float64(0.5), np.int64(1), 1, 0.5]:
+        assert make_keys(
+            FIXED, LABELS[:6], SECRET, "embed", key_label=10, beta=value
+        ).beta == float(value)
 
 
-@pytest.mark.parametrize(
-    "change, sentence",
-    [
+def test_unknown_choices_are_refused():
+    for change, sentence in [
         (
             {"kind": "blur"},
             "unknown kind of key 'blur': choose one of fresh, fixed, content, unrelated",
@@ -449,11 +452,11 @@ def test_any_number_in_range_is_a_beta(value):
             "unknown reading of beta 'sigma': choose one of variance, deviation",
         ),
         ({"key_label": -1}, "the key label is -1"),
-    ],
-)
-def test_unknown_choices_are_refused(change, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        make_keys(FIXED, LABELS[:6], SECRET, "embed", **{"key_label": 10, "beta": 0.01} | change)
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            make_keys(
+                FIXED, LABELS[:6], SECRET, "embed", **{"key_label": 10, "beta": 0.01} | change
+            )
 
 
 BAD_IMAGES = [

@@ -17,9 +17,8 @@ class Answers:
         return self.answer
 
 
-@pytest.mark.parametrize(
-    "answer, count",
-    [
+def test_too_few_too_many_or_no_labels():
+    for answer, count in [
         (None, 0),
         ([], 0),
         ([1, 2], 2),
@@ -28,43 +27,43 @@ class Answers:
         ("123", 1),
         ([[1, 2, 3]], 3),
         (np.zeros((3, 10)), 30),
-    ],
-)
-def test_too_few_too_many_or_no_labels(answer, count):
-    with pytest.raises(
-        SuspectError, match=f"the suspect gave {count} labels for 3 images: it owes one a query"
-    ):
-        ask(Answers(answer), IMAGES)
+    ]:
+        with pytest.raises(
+            SuspectError, match=f"the suspect gave {count} labels for 3 images: it owes one a query"
+        ):
+            ask(Answers(answer), IMAGES)
 
 
-@pytest.mark.parametrize(
-    "answer, kind",
-    [
+def test_labels_are_whole_numbers():
+    for answer, kind in [
         ([1.0, 2.0, 3.0], "float64"),
         (np.ones(3, np.float32), "float32"),
         ([np.nan, 1, 2], "float64"),
         ([True, False, True], "bool"),
         ([None, None, None], "object"),
         (["1", "2", "3"], "<U1"),
-    ],
-)
-def test_labels_are_whole_numbers(answer, kind):
-    with pytest.raises(SuspectError, match=f"answered {kind} values, not whole-numbered labels"):
-        ask(Answers(answer), IMAGES)
+    ]:
+        with pytest.raises(
+            SuspectError, match=f"answered {kind} values, not whole-numbered labels"
+        ):
+            ask(Answers(answer), IMAGES)
 
 
-@pytest.mark.parametrize("answer", [[[1], [2, 3], [4]], [1, [2], 3]])
-def test_an_answer_of_uneven_lists(answer):
-    with pytest.raises(SuspectError, match="the suspect gave lists of uneven length"):
-        ask(Answers(answer), IMAGES)
+def test_an_answer_of_uneven_lists():
+    for answer in [[[1], [2, 3], [4]], [1, [2], 3]]:
+        with pytest.raises(SuspectError, match="the suspect gave lists of uneven length"):
+            ask(Answers(answer), IMAGES)
 
 
-@pytest.mark.parametrize(
-    "answer", [[1, 2, 3], (1, 2, 3), np.array([1, 2, 3], np.uint8), np.array([1, 2, 3], np.int32)]
-)
-def test_good_labels_come_back_as_they_are(answer):
-    labels = ask(Answers(answer), IMAGES)
-    assert labels.tolist() == [1, 2, 3] and labels.dtype == np.int64
+def test_good_labels_come_back_as_they_are():
+    for answer in [
+        [1, 2, 3],
+        (1, 2, 3),
+        np.array([1, 2, 3], np.uint8),
+        np.array([1, 2, 3], np.int32),
+    ]:
+        labels = ask(Answers(answer), IMAGES)
+        assert labels.tolist() == [1, 2, 3] and labels.dtype == np.int64
 
 
 @pytest.mark.trains
@@ -79,19 +78,16 @@ def test_local_suspect_answers_like_its_model_and_counts(trained, data):
     assert len(suspect.ask(data.x_test[:0])) == 0 and suspect.queries == 8
 
 
-@pytest.mark.parametrize(
-    "images",
-    [
+def test_what_is_no_image_is_neither_answered_nor_charged(trained):
+    for images in [
         np.zeros((1, 28, 28, 1), np.uint8),
         np.full((1, 28, 28, 1), 255.0),
         np.zeros((28, 28, 1), np.float32),
-    ],
-)
-def test_what_is_no_image_is_neither_answered_nor_charged(trained, images):
-    suspect = LocalSuspect(trained.model)
-    with pytest.raises((TypeError, ValueError), match="images must|pixels must"):
-        suspect.ask(images)
-    assert suspect.queries == 0
+    ]:
+        suspect = LocalSuspect(trained.model)
+        with pytest.raises((TypeError, ValueError), match="images must|pixels must"):
+            suspect.ask(images)
+        assert suspect.queries == 0
 
 
 def test_refused_answers_are_paid_for_all_the_same():
