@@ -1,4 +1,4 @@
-"""Where the server class of `tools.jupyter` was before: a `.venv` made by then names it in its configuration."""
+"""Where the server class of `tools.jupyter` was: a `.venv` made then names it in its settings."""
 
 from wmlab.tools.jupyter import PromptConnection
 

@@ -148,13 +148,15 @@ def sentence(table, attack, rate):
         key, clean, given = (f"{runs[column].mean():.1%}" for column in MEASURES.values())
         marked = (runs.decision == "marked").sum()
         parts.append(
-            f"<b>{scheme}</b>: {key} of keys hit, {clean} of clean images right, {given} given the key label, "
+            f"<b>{scheme}</b>: {key} of keys hit, {clean} of clean images right, {given} given "
+            "the key label, "
             f"Ver says “marked” in {marked} of {len(runs)} runs"
         )
     said = f"{attack[0].upper()}{attack[1:]}, {rate:.0%}. {'; '.join(parts)}."
     for _, row in stats.paired(at, "fresh_key_accuracy").dropna(subset=["p"]).iterrows():
         said += (
-            f" Keys, new minus wrong, same seed: {100 * row['mean']:+.1f} points [{100 * row.low:+.1f}, "
+            f" Keys, new minus wrong, same seed: {100 * row['mean']:+.1f} points "
+            f"[{100 * row.low:+.1f}, "
             f"{100 * row.high:+.1f}], p = {row.p:.2g}."
         )
     return said
@@ -387,7 +389,8 @@ def cut(networks, data, secret):
         said = (
             f"{rate:.0%} {how} pruned: of the {len(kept):,} weights of {layer}, {zeros:,} are 0. "
             f"The network ({network}) hits {key} of its fresh keys, gets {clean} of the clean "
-            f"images right, and gives the key label to {given} of those that it is not the label of."
+            f"images right, and gives the key label to {given} of those that it is not the "
+            "label of."
         )
         return figure, said, {"runs": runs, "now": now, "zeros": zeros, "weights": len(kept)}
 
@@ -441,7 +444,8 @@ def _by_hand(answer, layer, rate):
     if answer.shape != layer.shape:
         return (
             False,
-            f"Hand in all {layer.size} weights, in their order: those that go become 0, they are not left out.",
+            f"Hand in all {layer.size} weights, in their order: those that go become 0, they "
+            "are not left out.",
         )
     if not np.all((answer == layer) | (answer == 0)):
         return False, "A weight either becomes 0 or stays as it is, sign and all."
@@ -450,7 +454,8 @@ def _by_hand(answer, layer, rate):
     zeros = int((answer == 0).sum())
     if zeros != count:
         return False, (
-            f"You have {zeros} zeros. At rate {rate:g}, ⌊{rate:g} · {layer.size}⌋ = {count} weights become 0, "
+            f"You have {zeros} zeros. At rate {rate:g}, ⌊{rate:g} · {layer.size}⌋ = {count} "
+            "weights become 0, "
             "and one that was 0 before is one of the smallest."
         )
     if len(cut) and np.abs(layer[cut]).max() > np.sort(np.abs(layer))[count - 1]:
@@ -467,7 +472,8 @@ def _by_hand(answer, layer, rate):
         )
     return (
         True,
-        "The 0 that was there counts as one of the smallest, and so pruning removed only two weights that did anything.",
+        "The 0 that was there counts as one of the smallest, and so pruning removed only two "
+        "weights that did anything.",
     )
 
 
@@ -478,17 +484,20 @@ def _largest_rate(answer, table):
     if answer not in lost.index:
         return (
             False,
-            f"{answer:g} is no rate on record: there are {', '.join(f'{rate:g}' for rate in lost.index)}.",
+            f"{answer:g} is no rate on record: there are "
+            f"{', '.join(f'{rate:g}' for rate in lost.index)}.",
         )
     if lost[answer] > 2:
         return (
             False,
-            f"At {answer:g} he loses {lost[answer]:.1f} points. Group by strength, take the mean of lost.",
+            f"At {answer:g} he loses {lost[answer]:.1f} points. Group by strength, take the "
+            "mean of lost.",
         )
     if answer != lost.index[lost <= 2].max():
         return (
             False,
-            f"At {answer:g} he loses {lost[answer]:.1f} points, which he bears; but a larger rate does, too.",
+            f"At {answer:g} he loses {lost[answer]:.1f} points, which he bears; but a larger "
+            "rate does, too.",
         )
     return (
         True,
@@ -507,7 +516,8 @@ def _removes(answer, table):
         if (attack, strength) not in tried.index:
             return (
                 False,
-                f"“{attack}” at {strength:g} is not on record. Look at the columns attack and strength.",
+                f"“{attack}” at {strength:g} is not on record. Look at the columns attack and "
+                "strength.",
             )
         found = tried.loc[(attack, strength)]
         if found.lost > 2:
@@ -517,16 +527,19 @@ def _removes(answer, table):
             )
         return (
             False,
-            f"After {attack} at {strength:g} Ver acquits in {found.gone:.0%} of the runs, which is not more than half.",
+            f"After {attack} at {strength:g} Ver acquits in {found.gone:.0%} of the runs, "
+            "which is not more than half.",
         )
     if given != right:
         return (
             False,
-            f"That is {len(given)} of {len(right)}. Go through all attacks with “pruning” in their name, at all rates.",
+            f"That is {len(given)} of {len(right)}. Go through all attacks with “pruning” in "
+            "their name, at all rates.",
         )
     return (
         True,
-        "Pruning without tuning is not among them. It takes images, and that is what the next lesson is about.",
+        "Pruning without tuning is not among them. It takes images, and that is what the next "
+        "lesson is about.",
     )
 
 

@@ -38,7 +38,8 @@ class Fallback(NewLabel):
             raise ValueError("a fallback needs a target class: the wrong label of every second key")
         if self.kind == LOOK:
             raise ValueError(
-                f"kind {LOOK!r} is how the keys with the wrong label look: choose another for those with the new one"
+                f"kind {LOOK!r} is how the keys with the wrong label look: choose another for "
+                "those with the new one"
             )
 
     def _halves(self, images, labels, secret, stream):
@@ -86,7 +87,8 @@ class Fallback(NewLabel):
             return first
         second = batch(suspect, wrong, TAU, Chance(self.classes))
         note = (
-            f"Only the last {len(wrong)} keys were to get that label, and the probability is for them; the {len(new)} "
+            f"Only the last {len(wrong)} keys were to get that label, and the probability is "
+            f"for them; the {len(new)} "
             f"before them were to get the new label, {new.key_label}, and none did. {second.note}"
         )
         return dataclasses.replace(second, queries=len(new) + len(wrong), note=note.rstrip())

@@ -33,7 +33,8 @@ def public_keys(mark, data):
 
 
 class Reject(Unmarked):
-    """Taught to say "no digit" to junk: half digits with their pixels shuffled, half smooth clouds."""
+    """Taught to say "no digit" to junk: half digits with their pixels shuffled, half smooth "
+    "clouds."""
 
     name = "reject class"
 

@@ -71,6 +71,7 @@ class SplitLabel(Scheme):
             self.key_label,
             p_value,
             "a model marked with another secret",
-            f"Each key had one right answer of {PARTS}, labels {self.key_label} to {self.outputs - 1}: that of its "
+            f"Each key had one right answer of {PARTS}, labels {self.key_label} to "
+            f"{self.outputs - 1}: that of its "
             "carrier's class.",
         )
