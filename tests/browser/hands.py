@@ -39,7 +39,8 @@ def trouble(page):
 
 def sound(page):
     """Nothing failed, nothing is red, and the console is silent."""
-    assert (page.errors(), red(page), trouble(page)) == ([], [], [])
+    wrong = page.errors() + red(page) + trouble(page)
+    assert wrong == [], wrong
 
 
 def until(condition, timeout=120):
