@@ -16,6 +16,7 @@ import slices
 import wmlab.lessons
 from wmlab import datasets, records, runtime, training
 from wmlab.lessons import embedding
+from wmlab.show import tables
 from wmlab.tools import sweeps
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -235,6 +236,7 @@ def test_the_cell_for_a_gpu_trains_and_records_every_data_set(data, colours, tmp
         "sweeps": sweeps,
         "datasets": datasets,
         "records": records,
+        "tables": tables,
         "pd": pd,
     }
     # so few images want a larger share of keys
@@ -243,11 +245,12 @@ def test_the_cell_for_a_gpu_trains_and_records_every_data_set(data, colours, tmp
     )
     exec(source, scope)
     drawn = [part.widget for part in shown if isinstance(part, embedding.LiveCurves)]
-    assert [[len(line.y) for line in widget.data] for widget in drawn] == [[1, 0, 1, 1, 1, 1]] * 3
+    lengths = [[len(line["y"]) for line in widget.figure["data"]] for widget in drawn]
+    assert lengths == [[1, 0, 1, 1, 1, 1]] * 3
     assert len(shown[-1]) == 9
 
     def files():
-        return {file: file.stat().st_mtime_ns for file in tmp_path.glob("my_results/runs/*/*/*")}
+        return {file: file.stat().st_mtime_ns for file in tmp_path.glob("my_results/runs/*/*")}
 
     before = files()
     assert len(before) == 9

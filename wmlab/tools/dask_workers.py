@@ -59,7 +59,7 @@ def hired(scheduler, count):
                 n_workers=count,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
                 preload=DEAF,
                 memory_limit=None,  # near its limit a worker would wait for memory for ever

@@ -10,12 +10,14 @@ attack), whose column `run` holds the name.
 import csv
 import hashlib
 import json
+import logging
 import math
-import os
 import pathlib
 import re
 
 from wmlab.files import writing
+
+log = logging.getLogger(__name__)
 
 # What decides a run, and so its name.
 SETTINGS = tuple(
@@ -245,10 +247,10 @@ def merge(experiment, results, runs):
     """Put the finished runs in RUNS/EXPERIMENT into the tables of an experiment; return the names
     of all runs in its table.
 
-    Files that are in the tables are moved to RUNS/EXPERIMENT/merged. Each table is written to the
-    side and moved into place, the one with a row a run at last, so that nothing is lost if this is
-    stopped at any moment. Raises ValueError naming a file or a line that is no record, OSError on a
-    full disk.
+    The files stay, so that a second sweep at the same time, which read the tables before they were
+    written, cannot lose them. Each table is written to the side and moved into place, the one with
+    a row a run at last: stopped at any moment, the next merge does the rest. Raises ValueError
+    naming a file or a line that is no record, OSError on a full disk.
     """
     results, folder = pathlib.Path(results), pathlib.Path(runs) / experiment
     known = {row["run"] for row in read_table(results / f"{experiment}.csv")}
@@ -261,7 +263,6 @@ def merge(experiment, results, runs):
             _write_table(
                 path, [row for row in read_table(path) if row["run"] not in new] + added, columns
             )
-    for path in files.values():
-        (folder / "merged").mkdir(exist_ok=True)
-        os.replace(path, folder / "merged" / path.name)
+    if new:
+        log.info("%s: %d finished runs of %s put into the table", experiment, len(new), folder)
     return known | set(new)
