@@ -249,14 +249,16 @@ def test_the_picture_of_the_race(panels):
             x = [x for x in drawn[name]["x"] if x is not None]
             assert x == [n for n, got in enumerate(run["hits"], 1) if got == which]
             assert len(drawn[name]["x"]), "a trace without points is left out of the legend"
+            lanes = {layout["yaxis"]["ticktext"][3 - y] for y in drawn[name]["y"] if y is not None}
+            assert lanes <= {"answers"}
         for name, (bought, marked) in run["ends"].items():
             lane = drawn[name]
             assert list(lane["x"]) == [0, bought] and lane["y"][0] == lane["y"][1]
             assert layout["yaxis"]["ticktext"][3 - lane["y"][0]] == name
             assert lane["text"][1].strip() == f"{VERDICT[marked]}, {bought}"
             assert (lane["textposition"] == "middle right") == (bought <= 36), "or it won't fit"
-        lanes = ("hit", "miss", *lesson.JUDGES)
-        assert len({drawn[name]["marker"]["symbol"] for name in lanes}) == 5
+        names = ("hit", "miss", *lesson.JUDGES)
+        assert len({drawn[name]["marker"]["symbol"] for name in names}) == 5
         low, high = layout["yaxis2"]["range"]
         evidence, limits = drawn["evidence"], sorted(shape["y0"] for shape in layout["shapes"])
         assert np.allclose(evidence["y"], run["evidence"]) and evidence["yaxis"] == "y2"
