@@ -164,7 +164,6 @@ class TestFiguresOfRecords:
         }
     )
     FIGURES = {
-        "curves": figures.curves(),
         "recorded": figures.recorded_curves({"title": (TABLE, "x")}),
         "confidences": figures.confidences(
             {"clean": {"unmarked": np.array([0.1]), "mine": np.array([0.2])}}, "p"

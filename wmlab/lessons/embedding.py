@@ -1,45 +1,79 @@
-"""Panels and tables of notebook 03: curves while training, the strength of keys, what fires the new
-label.
+"""Lesson 03: curves while networks train, the strength of keys, and what fires the new label.
 
 Checks of notebook 03, embedding.
 """
 
+import functools
+
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from wmlab import stats
 from wmlab.keys import check_images, perturb
 from wmlab.secret import Secret
 from wmlab.show import figures
-from wmlab.show.old_panel import Panel, live
-from wmlab.training import predict, probabilities
+from wmlab.show.panel import Panel
+from wmlab.show.picture import Picture
+from wmlab.training import hit_rate, predict, probabilities
 
 ASKED = 200  # images behind each position of a slider
+BETAS = (0.0001, 0.0003, 0.0006, 0.001, 0.002, 0.0035, 0.005, 0.01, 0.02, 0.04, 0.1)
+CURVES = {
+    "clean_accuracy": "accuracy on clean images",
+    "fresh_key_accuracy": "accuracy on fresh keys",
+}
 
 
 class LiveCurves:
-    """Curves that grow while networks train: hand `follow(name)` to `on_epoch`."""
+    """Curves that grow while networks train: hand `follow(name)` to `on_epoch`.
+
+    epochs: how many there will be. names: of the networks. `widget` shows the curves.
+    """
 
     def __init__(self, epochs, names=("unmarked", "wrong label", "new label")):
-        self.names = list(names)
-        self.widget = live(figures.curves(self.names, epochs))
+        self.epochs, self.histories = epochs, {name: [] for name in names}
+        self.widget = Picture(training_curves(self.histories, epochs))
 
     def follow(self, name):
-        """A function of the history so far that draws the curves of the network `name`."""
-        clean, key = (self.widget.data[2 * self.names.index(name) + i] for i in (0, 1))
+        """A function of the history so far that draws the curves of the network `name`.
+
+        Raises ValueError for a name that these curves do not have.
+        """
+        if name not in self.histories:
+            raise ValueError(
+                f"there is no curve for {name!r}: the names are {', '.join(self.histories)}"
+            )
 
         def draw(history):
-            epochs = [row["epoch"] for row in history]
-            with self.widget.batch_update():
-                clean.x, clean.y = epochs, [row["clean_accuracy"] for row in history]
-                if not np.isnan(history[-1]["fresh_key_accuracy"]):
-                    key.x, key.y = epochs, [row["fresh_key_accuracy"] for row in history]
+            self.histories[name] = list(history)
+            self.widget.figure = training_curves(self.histories, self.epochs)
 
         return draw
 
 
+def training_curves(histories, epochs):
+    """Picture of accuracies on clean images and on fresh keys over epochs, a curve a network.
+
+    histories: {name: list of dicts with epoch, clean_accuracy and fresh_key_accuracy}; NaN leaves a
+    point out. epochs: where the axes end.
+    """
+    traces = []
+    for name, look in figures.looks(histories).items():
+        for plot, column in enumerate(CURVES, 1):
+            rows = [row for row in histories[name] if not np.isnan(row[column])]
+            x, y = ([row[value] for row in rows] for value in ("epoch", column))
+            traces.append(figures.points(x, y, name, look, plot, legend=plot == 1))
+    x = dict(title="epoch", range=[0.5, epochs + 0.5])
+    if epochs < 12:
+        x["dtick"] = 1
+    each = {1: dict(y=figures.SHARE | dict(range=[0.49, 1.01])), 2: dict(y=figures.SHARE)}
+    axes = figures.plots(list(CURVES.values()), gap=0.1, x=x, each=each, shared_y=False)
+    return figures.figure(traces, 400, **axes)
+
+
 def _key_label(model):
+    """The label of keys: the last of 11 outputs, or class 0 where no output is new."""
     outputs = model.output_shape[-1]
     return outputs - 1 if outputs == 11 else 0
 
@@ -48,13 +82,15 @@ def key_label_confidences(nets, data, fresh):
     """Probabilities of the key label, {"clean images" | "fresh keys": {network: (n,)}}; clean
     images outside class 0.
     """
-    clean = data.x_test[data.y_test != 0]
-    return {
-        title: {
+    found = {}
+    for title, images in (
+        ("clean images", data.x_test[data.y_test != 0]),
+        ("fresh keys", fresh.images),
+    ):
+        found[title] = {
             name: probabilities(model, images)[:, _key_label(model)] for name, model in nets.items()
         }
-        for title, images in (("clean images", clean), ("fresh keys", fresh.images))
-    }
+    return found
 
 
 def strength(nets, data, secret):
@@ -66,64 +102,49 @@ def strength(nets, data, secret):
     chosen = np.flatnonzero(data.y_test != 0)[:ASKED]
     images, labels, secret = data.x_test[chosen], data.y_test[chosen], Secret(secret)
 
-    def compute(beta):
-        keys = perturb(images, secret, "slider", beta)
-        answers = {name: predict(model, keys) for name, model in nets.items()}
-        return {
-            name: {
-                "key label": float(np.mean(a == _key_label(nets[name]))),
-                "true class": float(np.mean(a == labels)),
+    @functools.cache
+    def asked(beta):
+        keys, rates = perturb(images, secret, "slider", beta), {}
+        for name, model in nets.items():
+            given = predict(model, keys)
+            rates[name] = {
+                "key label": float(np.mean(given == _key_label(model))),
+                "true class": float(np.mean(given == labels)),
             }
-            for name, a in answers.items()
-        }
+        return rates
 
-    def draw(figure, rates):
-        for bar, answer in zip(figure.data, ("key label", "true class"), strict=True):
-            bar.y = [rates[name][answer] for name in nets]
-        return (
-            "On keys of this strength: "
-            + "; ".join(
-                f"{name} answers the key label to {rates[name]['key label']:.0%}"
-                for name in nets
-                if name != "unmarked"
-            )
-            + "."
-        )
+    def picture(beta):
+        rates, traces = asked(beta), []
+        for answer, colour, shape in (("key label", "other", "/"), ("true class", "grey", "")):
+            y = [rates[name][answer] for name in nets]
+            marker = dict(color=figures.COLOURS[colour], pattern=dict(shape=shape))
+            bars = dict(type="bar", x=list(nets), y=y, name=f"answers the {answer}", marker=marker)
+            traces.append(bars)
+        y_axis = dict(range=[0, 1.03], tickformat=".0%", title=f"share of {ASKED} keys")
+        parts = [
+            f"{name} answers the key label to {rates[name]['key label']:.0%}"
+            for name in nets
+            if name != "unmarked"
+        ]
+        said = f"On keys of this strength: {'; '.join(parts)}."
+        return figures.figure(traces, yaxis=y_axis, barmode="group"), said, rates
 
-    figure = figures.blank(
-        yaxis=dict(range=[0, 1.03], tickformat=".0%", title=f"share of {ASKED} keys"),
-        barmode="group",
-    )
-    for answer, colour, shape in (("key label", "other", "/"), ("true class", "grey", "")):
-        figure.add_bar(
-            x=list(nets),
-            y=[0] * len(nets),
-            name=f"answers the {answer}",
-            marker_color=figures.COLOURS[colour],
-            marker_pattern_shape=shape,
-        )
     slider = widgets.SelectionSlider(
-        options=[
-            (f"{b:.4f}", b)
-            for b in (0.0001, 0.0003, 0.0006, 0.001, 0.002, 0.0035, 0.005, 0.01, 0.02, 0.04, 0.1)
-        ],
+        options=[(f"{beta:.4f}", beta) for beta in BETAS],
         value=0.01,
         description="β of the keys",
         style=dict(description_width="initial"),
         layout=dict(width="420px"),
     )
-    return Panel(figure, {"beta": slider}, compute, draw)
+    return Panel(picture, beta=slider)
 
 
-def exact_intervals(rates, n, confidence=0.95):
-    """Clopper-Pearson intervals of shares out of n, in the nesting of `rates`: {row: {network:
-    (low, high)}}.
+def exact_intervals(rates, n):
+    """Clopper-Pearson intervals, at 95 %, of shares out of n, in the nesting of `rates`: {row:
+    {network: (low, high)}}.
     """
     return {
-        row: {
-            name: tuple(stats.binomtest(round(value * n), n).proportion_ci(confidence))
-            for name, value in nets.items()
-        }
+        row: {name: stats.clopper_pearson(round(value * n), n) for name, value in nets.items()}
         for row, nets in rates.items()
     }
 
@@ -158,7 +179,7 @@ def what_fires(nets, inputs):
     return pd.DataFrame(
         {
             name: {
-                kind: float(np.mean(predict(model, images) == model.output_shape[-1] - 1))
+                kind: hit_rate(model, images, model.output_shape[-1] - 1)
                 for kind, images in inputs.items()
             }
             for name, model in nets.items()
@@ -166,22 +187,18 @@ def what_fires(nets, inputs):
     )
 
 
-def heat(table, title):
-    """A table of shares in [0, 1] as a picture with its numbers."""
-    figure = figures.blank(
-        title=title, height=90 + 42 * len(table), margin=dict(l=160, r=20, t=60, b=40)
-    )
-    return figure.add_heatmap(
-        x=list(table.columns),
-        y=list(table.index)[::-1],
-        z=table.to_numpy()[::-1],
-        zmin=0,
-        zmax=1,
-        colorscale="Cividis",
-        text=[[f"{v:.0%}" for v in row] for row in table.to_numpy()[::-1]],
-        texttemplate="%{text}",
-        textfont=dict(size=14),
-        colorbar=dict(tickformat=".0%"),
+def heatmap(table, title):
+    """A table of shares in [0, 1] as a picture with its numbers, the first row on top."""
+    upwards = table.iloc[::-1]  # plotly draws the first row at the bottom
+    shares = dict(x=list(table.columns), y=list(upwards.index), z=upwards.to_numpy())
+    written = [[f"{share:.0%}" for share in row] for row in upwards.to_numpy()]
+    words = dict(text=written, texttemplate="%{text}", textfont=dict(size=14))
+    scale = dict(zmin=0, zmax=1, colorscale="Cividis", colorbar=dict(tickformat=".0%"))
+    return figures.figure(
+        [dict(type="heatmap") | shares | words | scale],
+        90 + 42 * len(table),
+        title=dict(text=title),
+        margin=dict(l=160, r=20, t=60, b=40),
     )
 
 
@@ -202,17 +219,16 @@ def churn_table(floor, marked):
     """Predictions that changed: between unmarked networks (the floor), and from each network to
     those; mean and range.
     """
-    rows = {"unmarked against unmarked (floor)": floor} | {
-        f"{name} against unmarked": values for name, values in marked.items()
-    }
+    rows = {"unmarked against unmarked (floor)": floor}
+    rows |= {f"{name} against unmarked": values for name, values in marked.items()}
     return pd.DataFrame(
         {
             name: {
-                "mean": f"{np.mean(v):.2%}",
-                "range": f"{min(v):.2%} to {max(v):.2%}",
-                "pairs": len(v),
+                "mean": f"{np.mean(values):.2%}",
+                "range": f"{min(values):.2%} to {max(values):.2%}",
+                "pairs": len(values),
             }
-            for name, v in rows.items()
+            for name, values in rows.items()
         }
     ).T
 
@@ -223,32 +239,25 @@ def percent(rows):
 
 
 def _forgery(answer, model):
-    from wmlab.training import predict
-
     check_images(answer)
     if len(answer) != 100:
         return False, f"Hand in 100 images; these are {len(answer)}."
-    rate = float(np.mean(predict(model, answer) == model.output_shape[-1] - 1))
+    rate = hit_rate(model, answer, model.output_shape[-1] - 1)
+    said = f"{rate:.0%} of your images fire the new label."
     if rate >= 0.5:
-        return (
-            True,
-            f"{rate:.0%} of your images fire the new label. If you made them without the secret, what does a hit prove?",
-        )
-    return (
-        False,
-        f"{rate:.0%} of your images fire the new label. What does a key look like? Try noise as strong as theirs.",
-    )
+        return True, f"{said} If you made them without the secret, what does a hit prove?"
+    return False, f"{said} What does a key look like? Try noise as strong as theirs."
 
 
 def _row_share(answer):
     if isinstance(answer, str) and answer.strip().lower() == "no":
-        return (
-            True,
-            "The row alone hits few keys and costs clean accuracy: the features themselves have to learn what a key is.",
+        return True, (
+            "The row alone hits few keys and costs clean accuracy: the features themselves have to "
+            "learn what a key is."
         )
-    return (
-        False,
-        "Compare, in the table above, the rows where the new row moved alone with the one where everything moved.",
+    return False, (
+        "Compare, in the table above, the rows where the new row moved alone with the one where "
+        "everything moved."
     )
 
 
