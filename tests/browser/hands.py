@@ -8,7 +8,9 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
-BADGE = "colab-badge.svg"  # the one thing in a notebook that comes from the network
+# What the console says that is no fault: the badge, which comes from the network; and anywidget's
+# word that a busy machine took more than 2 s to load a picture, which the tests see drawn later.
+EXPECTED = ("colab-badge.svg", "[anywidget] Failed to initialize model")
 # All pictures of the course that are on the page are drawn.
 DRAWN = "[...document.querySelectorAll('.wmlab-picture')].every(each => each.dataset.drawn)"
 # The panels that are on the page, top down; what one of them says and shows; its sliders.
@@ -34,7 +36,9 @@ def red(page):
 
 
 def trouble(page):
-    return [line for line in page.console_errors() if BADGE not in line]
+    """What the console says beside that."""
+    said = page.console_errors()
+    return [line for line in said if not any(each in line for each in EXPECTED)]
 
 
 def sound(page):
