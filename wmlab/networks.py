@@ -93,29 +93,19 @@ def fast_cnn(outputs, widths=(32, 128, 128), first="plain", name="fast_cnn"):
     widths: filters of the groups. first: "plain", 3 x 3 filters that are trained; or "whitening",
     2 x 2 filters that `whiten` computes from the training images and that are not trained.
     """
+    exact = dict(use_bias=False, dtype="float32")
+    start = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")  # ± 1/√fan-in
+    head = layers.Conv2D(24, 3, **exact, name="first")
     if first == "whitening":
-        head = layers.Conv2D(
-            24, 2, use_bias=False, trainable=False, dtype="float32", name="whitening"
-        )
-    else:
-        head = layers.Conv2D(24, 3, use_bias=False, dtype="float32", name="first")
+        head = layers.Conv2D(24, 2, **exact, name="whitening", trainable=False)
     groups = []
     for width in widths:
         for pooling in ([layers.MaxPooling2D()], []):
-            groups += [
-                layers.Conv2D(
-                    width,
-                    3,
-                    padding="same",
-                    use_bias=False,
-                    kernel_initializer=keras.initializers.VarianceScaling(
-                        1 / 3, "fan_in", "uniform"
-                    ),
-                ),
-                *pooling,
-                layers.BatchNormalization(momentum=0.6, epsilon=1e-5, scale=False),
-                layers.ReLU(),
-            ]
+            plain = dict(padding="same", use_bias=False, kernel_initializer=start.clone())
+            conv = layers.Conv2D(width, 3, **plain)
+            norm = layers.BatchNormalization(momentum=0.6, epsilon=1e-5, scale=False)
+            groups += [conv, *pooling, norm, layers.ReLU()]
+    output = layers.Dense(outputs, **exact, name="output", kernel_initializer=start.clone())
     model = keras.Sequential(
         [
             keras.Input((32, 32, 3)),
@@ -125,24 +115,28 @@ def fast_cnn(outputs, widths=(32, 128, 128), first="plain", name="fast_cnn"):
             *groups,
             layers.GlobalMaxPooling2D(),
             layers.Rescaling(1 / 9, dtype="float32"),
-            layers.Dense(
-                outputs,
-                use_bias=False,
-                dtype="float32",
-                name="output",
-                kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
-            ),
+            output,
         ],
         name=name,
     )
     for layer in groups:
         if isinstance(layer, layers.Conv2D):
-            kernel = keras.ops.convert_to_numpy(layer.kernel).copy()
-            same = range(min(kernel.shape[2:]))
-            kernel[..., same] = 0
-            kernel[1, 1, same, same] = 1
-            layer.kernel.assign(kernel)
+            _start_as_identity(layer)
     return model
+
+
+def _uniform():
+    """A new initializer for each layer: one that is used twice gives the same numbers again."""
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+
+
+def _start_as_identity(layer):
+    """Let the first filters of a convolution hand on its inputs, as many as there are."""
+    kernel = keras.ops.convert_to_numpy(layer.kernel).copy()
+    same = range(min(kernel.shape[2:]))
+    kernel[..., same] = 0
+    kernel[1, 1, same, same] = 1
+    layer.kernel.assign(kernel)
 
 
 def whiten(model, images):

@@ -88,9 +88,9 @@ def test_the_trade_off_map_draws_what_attacks_cost_and_a_line_to_move():
         assert area["x1"] == line["x0"] == line["x1"] == 2.0 and line["editable"]
         assert line["xref"] == ("x", "x2")[plot]
     assert shapes[0]["y1"] == 0.3 and shapes[2]["y1"] > 1
-    assert figures.moved_line({"shapes[3].x0": 4.5, "shapes[3].x1": 4.5}, 2) == 4.5
-    assert figures.moved_line({"shapes[1].x1": 1.0}, 2) == 1.0
-    assert figures.moved_line({"shapes[0].x1": 1.0}, 2) is None
+    dragged = figures.line_moves(30, 2)
+    assert dragged({"shapes[3].x0": 4.6, "shapes[3].x1": 4.6}) == {"loss": 4.5}
+    assert dragged({"shapes[1].x1": 99}) == {"loss": 30} and dragged({"shapes[0].x1": 1}) is None
 
 
 def test_confidences_are_shares_of_images_and_bars_show_value_and_interval():

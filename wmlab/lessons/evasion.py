@@ -465,15 +465,10 @@ def filtered(tables):
         found = cheap(of, mark, loss)
         return figure, sentence(found, loss), found
 
-    def dragged(moved):
-        """A line that was dragged moves the slider, to the nearest half point."""
-        x = figures.moved_line(moved)
-        return None if x is None else {"loss": float(np.clip(round(2 * x) / 2, 0, most))}
-
     return Panel(
         picture,
         first=1,
-        dragged=dragged,
+        dragged=figures.line_moves(most),
         loss=widgets.FloatSlider(
             2, min=0, max=most, step=0.5, description="points Bob can bear to lose", **WIDE
         ),

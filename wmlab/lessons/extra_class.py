@@ -388,11 +388,6 @@ def frontier(tables):
         figure["data"].append(stars(own))
         return figure, summary(every(on, mark), mark, loss), every(on, mark)
 
-    def dragged(moved):
-        """The line, dragged in the picture, moves the slider to the nearest half point."""
-        x = figures.moved_line(moved)
-        return None if x is None else {"loss": float(np.clip(round(2 * x) / 2, 0, MOST))}
-
     def add(row):
         lost = 100 * (row["before"]["clean_accuracy"] - row["clean_accuracy"])
         own.append({"attack": row["attack"], "lost": lost, "keys": row["fresh_key_accuracy"]})
@@ -402,7 +397,7 @@ def frontier(tables):
     panel = Panel(
         picture,
         first=2,
-        dragged=dragged,
+        dragged=figures.line_moves(MOST),
         loss=widgets.FloatSlider(
             2,
             min=0,

@@ -387,16 +387,11 @@ def frontier(tables):
         said = f"For at most {loss:g} points of clean accuracy, {' and '.join(parts)}."
         return figure, said, result
 
-    def dragged(moved):
-        """A line that was dragged moves the slider, to the nearest half point."""
-        x = figures.moved_line(moved, len(MARKS))
-        return None if x is None else {"loss": float(np.clip(round(2 * x) / 2, 0, MOST))}
-
     auto = dict(style=dict(button_width="auto"))
     return Panel(
         picture,
         first=2,
-        dragged=dragged,
+        dragged=figures.line_moves(MOST, len(MARKS)),
         loss=widgets.FloatSlider(
             value=2,
             min=0,

@@ -215,6 +215,24 @@ def removed(table, scheme, loss):
     return rows[(rows.lost <= loss) & (rows.acquitted > rows.runs / 2)]
 
 
+def families(table, scheme):
+    """What the map draws of a scheme: a `figures.Family` an attack, small dots for runs."""
+    found, means = [], costs(table, scheme)
+    for attack, look in zip((PER_LAYER, GLOBAL, FINE), figures.SPARE, strict=False):
+        rows = means[means.attack == attack]
+        runs = table.query("scheme == @scheme and attack == @attack")
+        rates = [f"{rate:.0%}" for rate in rows.strength]
+        labels = [
+            f"{rate}: {row.lost:.1f} points, {row.key:.1%}"
+            for rate, row in zip(rates, rows.itertuples(), strict=True)
+        ]
+        more = dict(labels=labels, texts=rates if attack == FINE else None, joined=True)
+        more["runs"] = (runs.lost, runs.fresh_key_accuracy)
+        look = (look["color"], look["symbol"])
+        found.append(figures.Family(attack, *look, rows.lost, rows.key, **more))
+    return found
+
+
 def frontier(tables):
     """Panel: the map of clean accuracy lost against keys left, a plot a scheme; the loss that Bob
     bears is a line to drag.
@@ -223,34 +241,16 @@ def frontier(tables):
     loss, and Ver is more likely to acquit than to convict. Its `result` is {scheme: the rows of
     `removed`}.
     """
-    looks = dict(zip((PER_LAYER, GLOBAL, FINE), figures.SPARE, strict=False))
     limits = {scheme: critical_accuracy(scheme) for scheme in MARKS}
+    drawn = functools.cache(lambda of, scheme: families(tables[of], scheme))
 
     @functools.cache
     def gone_at(of, loss):
         return {scheme: removed(tables[of], scheme, loss) for scheme in MARKS}
 
-    @functools.cache
-    def families(of, scheme):
-        found, means = [], costs(tables[of], scheme)
-        for attack, look in looks.items():
-            rows = means[means.attack == attack]
-            every = tables[of].query("scheme == @scheme and attack == @attack")
-            rates = [f"{rate:.0%}" for rate in rows.strength]
-            labels = [
-                f"{rate}: {row.lost:.1f} points, {row.key:.1%}"
-                for rate, row in zip(rates, rows.itertuples(), strict=True)
-            ]
-            texts = rates if attack == FINE else None
-            look = (look["color"], look["symbol"])
-            runs = (every.lost, every.fresh_key_accuracy)
-            more = dict(labels=labels, texts=texts, runs=runs, joined=True)
-            found.append(figures.Family(attack, *look, rows.lost, rows.key, **more))
-        return found
-
     def picture(loss, of):
         gone = gone_at(of, loss)
-        maps = {scheme: families(of, scheme) for scheme in MARKS}
+        maps = {scheme: drawn(of, scheme) for scheme in MARKS}
         figure = figures.trade_off(maps, loss, farthest=FARTHEST, limits=limits)
         parts = []
         for scheme, rows in gone.items():
@@ -262,16 +262,11 @@ def frontier(tables):
         said = f"On {of}, for at most {loss:g} points of clean accuracy, {'; '.join(parts)}."
         return figure, said, gone
 
-    def dragged(moved):
-        """A line that was dragged moves the slider, to the nearest half point."""
-        x = figures.moved_line(moved, len(MARKS))
-        return None if x is None else {"loss": float(np.clip(round(2 * x) / 2, 0, FARTHEST))}
-
     wide = dict(style=dict(description_width="initial"), layout=dict(width="480px"))
     return Panel(
         picture,
         first=1,
-        dragged=dragged,
+        dragged=figures.line_moves(FARTHEST, len(MARKS)),
         presets={"2 points": {}, "5 points": {"loss": 5.0}},
         loss=widgets.FloatSlider(
             value=2,
@@ -366,26 +361,17 @@ def cut(networks, data, secret):
     def tried(network, scope):
         return pruned(*networks[network], data, secret, scope)
 
-    def counted(rate, scope, network, layer):
-        """The run at a rate, and which of the chosen weights it keeps, with their values."""
-        now, place = tried(network, scope)[RATES.index(rate)], names.index(layer)
-        chosen = slice(place - 1, place) if place else slice(None)
-        arrays = (weights[network][chosen], now["kept"][chosen])
-        return now, *(np.concatenate([one.ravel() for one in every]) for every in arrays)
-
     def picture(rate, scope, network, layer):
-        runs = tried(network, scope)
-        now, values, kept = counted(rate, scope, network, layer)
-        zeros = int((~kept).sum())
-        lines = [
-            figures.points(RATES, [run[name] for run in runs], name, look, plot=2)
-            for name, look in figures.looks(MEASURES).items()
-        ]
-        shapes = [figures.upright(rate, 2)]
-        more = dict(barmode="stack", bargap=0, legend=dict(traceorder="normal"), shapes=shapes)
-        figure = figures.figure([*bars(values, kept), *lines], 440, **axes, **more)
+        runs, place = tried(network, scope), names.index(layer)
+        now, chosen = runs[RATES.index(rate)], slice(place - 1, place) if place else slice(None)
+        values, kept = (
+            np.concatenate([one.ravel() for one in arrays[chosen]])
+            for arrays in (weights[network], now["kept"])
+        )
+        figure = cut_figure(values, kept, runs, rate)
         key, clean, given = (f"{now[name]:.1%}" for name in MEASURES)
         how = "of each layer" if scope == "layer" else "of all layers together"
+        zeros = int((~kept).sum())
         said = (
             f"{rate:.0%} {how} pruned: of the {len(kept):,} weights of {layer}, {zeros:,} are 0. "
             f"The network ({network}) hits {key} of its fresh keys, gets {clean} of the clean "
@@ -394,16 +380,6 @@ def cut(networks, data, secret):
         )
         return figure, said, {"runs": runs, "now": now, "zeros": zeros, "weights": len(kept)}
 
-    axes = figures.plots(
-        ["weights", "what the network answers"],
-        widths=[0.45, 0.55],
-        gap=0.1,
-        shared_y=False,
-        each={
-            1: {"x": dict(title="value of a weight"), "y": dict(title="number of weights")},
-            2: {"x": RATE_AXIS, "y": figures.SHARE},
-        },
-    )
     return Panel(
         picture,
         first=1,
@@ -422,6 +398,27 @@ def cut(networks, data, secret):
         network=widgets.Dropdown(options=list(networks), description="network"),
         layer=widgets.Dropdown(options=names, description="weights of"),
     )
+
+
+def cut_figure(weights, kept, runs, rate):
+    """The histogram of weights and, beside it, what the network answers at every rate."""
+    axes = figures.plots(
+        ["weights", "what the network answers"],
+        widths=[0.45, 0.55],
+        gap=0.1,
+        shared_y=False,
+        each={
+            1: {"x": dict(title="value of a weight"), "y": dict(title="number of weights")},
+            2: {"x": RATE_AXIS, "y": figures.SHARE},
+        },
+    )
+    lines = [
+        figures.points(RATES, [run[name] for run in runs], name, look, plot=2)
+        for name, look in figures.looks(MEASURES).items()
+    ]
+    more = dict(barmode="stack", bargap=0, legend=dict(traceorder="normal"))
+    shapes = [figures.upright(rate, 2)]
+    return figures.figure([*bars(weights, kept), *lines], 440, **axes, **more, shapes=shapes)
 
 
 def bars(weights, kept):

@@ -286,47 +286,31 @@ def trade_off(
     below which the judge is more likely to acquit}, shaded; by default all within the loss. Shape
     2i + 1 is the line of plot i from 0.
     """
-    top, ends, traces, shapes = 1.06, (least, farthest), [], []
+    traces, shapes = [], []
     for number, (title, families) in enumerate(maps.items(), 1):
-        traces += [trace for one in families for trace in _family(one, number, ends)]
-        place, high = (
-            dict(xref=at(number)["xaxis"], yref=at(number)["yaxis"]),
-            (limits or {}).get(title, top),
-        )
-        blue = COLOURS["unmarked"]
-        area = dict(
-            type="rect",
-            x0=least,
-            x1=loss,
-            y0=-0.06,
-            y1=high,
-            fillcolor=blue,
-            line=dict(width=0),
-            layer="below",
-        )
-        edge = dict(
-            type="line",
-            x0=loss,
-            x1=loss,
-            y0=-0.06,
-            y1=top,
-            line=dict(color=blue, dash="dash", width=4),
-        )
-        shapes += [
-            area | place | dict(opacity=0.25 if limits else 0.12),
-            edge | place | dict(editable=True),
-        ]
+        for one in families:
+            traces += _family(one, number, (least, farthest))
+        shapes += _bearable(number, least, loss, (limits or {}).get(title))
     ticks = list(range(0, farthest + 1, step))
     words = [*map(str, ticks[:-1]), f"≥ {farthest}"]
-    x = dict(
-        title="clean accuracy<br>lost, points",
-        range=[least, farthest + 3],
-        tickvals=ticks,
-        ticktext=words,
-    )
-    y = dict(title=y_title, range=[-0.06, top], tickformat=".0%")
+    x = dict(title="clean accuracy<br>lost, points", range=[least, farthest + 3])
+    x |= dict(tickvals=ticks, ticktext=words)
+    y = dict(title=y_title, range=[-0.06, TOP], tickformat=".0%")
     layout = plots(list(maps), gap=0.04, x=x, y=y)
     return figure(traces, height, **layout, shapes=shapes, margin=dict(b=130) | (margin or {}))
+
+
+TOP = 1.06  # of the axis of shares in a trade-off map
+
+
+def _bearable(plot, least, loss, limit):
+    """Two shapes: the area of losses that Bob bears, up to the limit if there is one; its edge."""
+    place, blue = dict(xref=at(plot)["xaxis"], yref=at(plot)["yaxis"]), COLOURS["unmarked"]
+    area = dict(type="rect", x0=least, x1=loss, y0=-0.06, y1=TOP if limit is None else limit)
+    area |= dict(fillcolor=blue, line=dict(width=0), layer="below")
+    edge = dict(type="line", x0=loss, x1=loss, y0=-0.06, y1=TOP, editable=True)
+    edge |= dict(line=dict(color=blue, dash="dash", width=4))
+    return [area | place | dict(opacity=0.12 if limit is None else 0.25), edge | place]
 
 
 def _family(one, plot, ends):
@@ -360,12 +344,17 @@ def _family(one, plot, ends):
     yield points(shown, kept, one.name, look, plot, mode, plot == 1, **more)
 
 
-def moved_line(moved, count=1):
-    """Where a reader put the line of a `trade_off`: x of the shape that was moved, None if nothing
-    was. moved: `Picture.dragged`.
+def line_moves(most, count=1):
+    """For `Panel(dragged=…)` of a `trade_off` with so many plots: the function that takes the line
+    a reader has moved for the setting `loss`, to the nearest half point from 0 to `most`.
     """
-    ends = [moved.get(f"shapes[{2 * plot + 1}].x{end}") for plot in range(count) for end in (0, 1)]
-    return next((end for end in ends if end is not None), None)
+
+    def dragged(moved):
+        names = [f"shapes[{2 * plot + 1}].x{end}" for plot in range(count) for end in (0, 1)]
+        x = next((moved[name] for name in names if name in moved), None)
+        return None if x is None else {"loss": float(np.clip(round(2 * x) / 2, 0, most))}
+
+    return dragged
 
 
 def looks(names):
