@@ -418,7 +418,7 @@ def test_refit_labels_what_has_no_label_and_lets_the_rate_fall(trained, data, mo
 @pytest.mark.slow
 @pytest.mark.trains
 def test_the_learning_rate_decides_whether_the_mark_survives(digits):
-    """On the shipped new-label model, in the paper's setting: gone at 0.01, still there at 0.0001."""
+    """On the shipped new-label model, as in the paper: gone at 0.01, still there at 0.0001."""
     half, mark = attacks.halves(digits), NewLabel(0.1, 0.01)
     model, keys = (
         models()["new_label"],
@@ -559,7 +559,7 @@ def test_bad_input(attack, says, stolen, data):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_head_started_anew_does_not_start_where_the_owner_started_hers(trained, data, seed):
-    """The network was trained with seed 1: with the same dice its last layer would be back at once."""
+    """The network had seed 1: with the same seed its last layer would be back at once."""
     tuned = attacks.fine_tune(trained.model, data, "RTLL", SLOW_RATE, seed=seed)
     theirs, hers = (model.layers[-1].get_weights()[0].ravel() for model in (tuned, trained.model))
     assert abs(np.corrcoef(theirs, hers)[0, 1]) < 0.2

@@ -76,36 +76,37 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_picture_is_a_picture(name, channels, pictures):
-    images = pictures[channels]
-    before, changed = images.copy(), CHANGES[name](images)
-    assert changed.shape == images.shape and changed.dtype == np.float32
-    assert 0 <= changed.min() and changed.max() <= 1
-    assert np.array_equal(images, before) and 0.001 < np.abs(changed - images).mean() < 0.2
-    assert np.array_equal(CHANGES[name](images), changed)
+def test_a_changed_picture_is_a_picture(pictures):
+    for channels in [1, 3]:
+        for name in CHANGES:
+            images = pictures[channels]
+            before, changed = images.copy(), CHANGES[name](images)
+            assert changed.shape == images.shape and changed.dtype == np.float32
+            assert 0 <= changed.min() and changed.max() <= 1
+            assert np.array_equal(images, before) and 0.001 < np.abs(changed - images).mean() < 0.2
+            assert np.array_equal(CHANGES[name](images), changed)
 
 
-@pytest.mark.parametrize("quality", [10, 50, 90])
-def test_jpeg_is_the_real_codec(quality, pictures):
+def test_jpeg_is_the_real_codec(pictures):
     """Against the definition: 8 x 8 cosine transforms, rounded to the table of the file's header,
     and back.
     """
-    images = pictures[1]
-    file = io.BytesIO()
-    Image.fromarray(np.round(images[0, ..., 0] * 255).astype(np.uint8)).save(
-        file, "JPEG", quality=quality
-    )
-    table = np.array(Image.open(file).quantization[0]).reshape(8, 8)
-    blocks = (images[..., 0] * 255 - 128).reshape(4, 2, 8, 2, 8).transpose(0, 1, 3, 2, 4)
-    coarse = np.round(fft.dctn(blocks, axes=(-2, -1), norm="ortho") / table) * table
-    decoded = np.clip(np.round(fft.idctn(coarse, axes=(-2, -1), norm="ortho") + 128), 0, 255)
-    expected = decoded.transpose(0, 1, 3, 2, 4).reshape(4, 16, 16)
-    got = filters.jpeg(images, quality)[..., 0] * 255
-    assert (
-        np.abs(got - expected).mean() < 1 and np.abs(got - expected).max() <= 2 + 0.2 * table.max()
-    )
+    for quality in [10, 50, 90]:
+        images = pictures[1]
+        file = io.BytesIO()
+        Image.fromarray(np.round(images[0, ..., 0] * 255).astype(np.uint8)).save(
+            file, "JPEG", quality=quality
+        )
+        table = np.array(Image.open(file).quantization[0]).reshape(8, 8)
+        blocks = (images[..., 0] * 255 - 128).reshape(4, 2, 8, 2, 8).transpose(0, 1, 3, 2, 4)
+        coarse = np.round(fft.dctn(blocks, axes=(-2, -1), norm="ortho") / table) * table
+        decoded = np.clip(np.round(fft.idctn(coarse, axes=(-2, -1), norm="ortho") + 128), 0, 255)
+        expected = decoded.transpose(0, 1, 3, 2, 4).reshape(4, 16, 16)
+        got = filters.jpeg(images, quality)[..., 0] * 255
+        assert (
+            np.abs(got - expected).mean() < 1
+            and np.abs(got - expected).max() <= 2 + 0.2 * table.max()
+        )
 
 
 def test_better_quality_is_nearer(pictures):
@@ -116,27 +117,27 @@ def test_better_quality_is_nearer(pictures):
         assert errors == sorted(errors, reverse=True) and errors[-1] < 0.08
 
 
-@pytest.mark.parametrize("size", [1, 3, 5])
-def test_median_of_the_square_around_a_pixel(size, pictures):
-    images, half = pictures[3], size // 2
-    changed = filters.median(images, size)
-    for row in range(half, 16 - half, 3):
-        for column in range(half, 16 - half, 3):
-            square = images[:, row - half : row + half + 1, column - half : column + half + 1]
-            assert np.array_equal(
-                changed[:, row, column], np.median(square, axis=(1, 2)).astype(np.float32)
-            )
+def test_median_of_the_square_around_a_pixel(pictures):
+    for size in [1, 3, 5]:
+        images, half = pictures[3], size // 2
+        changed = filters.median(images, size)
+        for row in range(half, 16 - half, 3):
+            for column in range(half, 16 - half, 3):
+                square = images[:, row - half : row + half + 1, column - half : column + half + 1]
+                assert np.array_equal(
+                    changed[:, row, column], np.median(square, axis=(1, 2)).astype(np.float32)
+                )
 
 
-@pytest.mark.parametrize("bits", [1, 3, 8])
-def test_bit_depth(bits, pictures):
-    images = pictures[3]
-    coarse = filters.bit_depth(images, bits)
-    levels = np.linspace(0, 1, 2**bits)
-    assert np.allclose(
-        coarse, levels[np.abs(images[..., None] - levels).argmin(axis=-1)], atol=1e-6
-    )
-    assert np.array_equal(filters.bit_depth(coarse, bits), coarse)
+def test_bit_depth(pictures):
+    for bits in [1, 3, 8]:
+        images = pictures[3]
+        coarse = filters.bit_depth(images, bits)
+        levels = np.linspace(0, 1, 2**bits)
+        assert np.allclose(
+            coarse, levels[np.abs(images[..., None] - levels).argmin(axis=-1)], atol=1e-6
+        )
+        assert np.array_equal(filters.bit_depth(coarse, bits), coarse)
 
 
 def test_added_noise_is_as_strong_as_said_and_repeats_with_its_seed():
@@ -184,19 +185,19 @@ def test_nonzero_pixels_tell_digits_from_keys(digits):
         assert filters.roc(filters.nonzero_pixels(images), filters.nonzero_pixels(keys))[2] >= 0.999
 
 
-@pytest.mark.parametrize("sigma", [0.01, 0.05])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_noise_estimator_is_unbiased_on_smooth_ground(sigma, channels):
-    rng = np.random.default_rng(8)
-    slope = np.linspace(0.3, 0.7, 32)[:, None, None] * np.ones((400, 1, 32, channels))
-    assert filters.noise_estimate(slope).max() < 1e-9
-    found = filters.noise_estimate(slope + sigma * rng.standard_normal(slope.shape))
-    assert (
-        abs(found.mean() - sigma) / (found.std() / math.sqrt(400)) <= 4.5
-        and found.std() < 0.1 * sigma
-    )
-    noisier = np.clip(slope + 2 * sigma * rng.standard_normal(slope.shape), 0, 1)
-    assert filters.roc(found, filters.noise_estimate(noisier))[2] == 1
+def test_the_noise_estimator_is_unbiased_on_smooth_ground():
+    for sigma in [0.01, 0.05]:
+        for channels in [1, 3]:
+            rng = np.random.default_rng(8)
+            slope = np.linspace(0.3, 0.7, 32)[:, None, None] * np.ones((400, 1, 32, channels))
+            assert filters.noise_estimate(slope).max() < 1e-9
+            found = filters.noise_estimate(slope + sigma * rng.standard_normal(slope.shape))
+            assert (
+                abs(found.mean() - sigma) / (found.std() / math.sqrt(400)) <= 4.5
+                and found.std() < 0.1 * sigma
+            )
+            noisier = np.clip(slope + 2 * sigma * rng.standard_normal(slope.shape), 0, 1)
+            assert filters.roc(found, filters.noise_estimate(noisier))[2] == 1
 
 
 @given(
@@ -414,9 +415,8 @@ def test_a_vote_of_several_owners_models_drops_the_new_label(digits):
 GREY = np.zeros((2, 8, 8, 1), np.float32)
 
 
-@pytest.mark.parametrize(
-    "call, says",
-    [
+def test_bad_input():
+    for call, says in [
         *(
             (lambda quality=quality: filters.jpeg(GREY, quality), "quality is .* from 1 to 95")
             for quality in (0, 96, 50.5)
@@ -455,11 +455,9 @@ GREY = np.zeros((2, 8, 8, 1), np.float32)
             lambda: filters.Ensemble([Says(), Says()], [[0, 1], [2, 3]]),
             "the suspects have no label in common",
         ),
-    ],
-)
-def test_bad_input(call, says):
-    with pytest.raises(ValueError, match=says):
-        call()
+    ]:
+        with pytest.raises(ValueError, match=says):
+            call()
 
 
 def test_a_key_detector_without_noise(data):

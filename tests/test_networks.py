@@ -6,13 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from wmlab.networks import (
-    MNIST_DEVIATION,
-    MNIST_MEAN,
-    NETWORKS,
-    network,
-    whiten,
-)
+from wmlab.networks import MNIST_DEVIATION, MNIST_MEAN, NETWORKS, network, whiten
 
 SHAPES = {
     name: (32, 32, 3) if name not in ("mnist_cnn", "small_cnn", "dense") else (28, 28, 1)
@@ -66,35 +60,34 @@ def by_hand(name, weights, x):
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("name", NETWORKS)
-def test_forward_pass_is_what_it_says(name):
-    keras.utils.set_random_seed(0)
-    model = network(name, 11)
-    # anything but the initial values, under which a forgotten bias or batch norm would not show
-    model.set_weights(
-        [weight + RNG.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()]
-    )
-    images = RNG.random((5, *SHAPES[name]), np.float32)
-    logits = keras.ops.convert_to_numpy(model(images, training=False))
-    assert logits.shape == (5, 11)
-    expected = by_hand(name, model.get_weights(), images.astype(np.float64))
-    assert np.allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+def test_forward_pass_is_what_it_says():
+    for name in NETWORKS:
+        keras.utils.set_random_seed(0)
+        model = network(name, 11)
+        # anything but the initial values, under which a forgotten bias or batch norm would not show
+        model.set_weights(
+            [weight + RNG.uniform(0.01, 0.05, weight.shape) for weight in model.get_weights()]
+        )
+        images = RNG.random((5, *SHAPES[name]), np.float32)
+        logits = keras.ops.convert_to_numpy(model(images, training=False))
+        assert logits.shape == (5, 11)
+        expected = by_hand(name, model.get_weights(), images.astype(np.float64))
+        assert np.allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("outputs", [2, 10, 100])
-def test_output_layer_is_one_column_of_weights_a_label(name, outputs):
-    model = network(name, outputs)
-    assert model.name == name and model.output_shape == (None, outputs)
-    last = model.layers[-1]
-    kernel, *bias = last.get_weights()
-    assert last.name == "output" and last.activation is keras.activations.linear
-    assert kernel.shape[1] == outputs and all(one.shape == (outputs,) for one in bias)
+def test_output_layer_is_one_column_of_weights_a_label():
+    for name in NETWORKS:
+        for outputs in [2, 10, 100]:
+            model = network(name, outputs)
+            assert model.name == name and model.output_shape == (None, outputs)
+            last = model.layers[-1]
+            kernel, *bias = last.get_weights()
+            assert last.name == "output" and last.activation is keras.activations.linear
+            assert kernel.shape[1] == outputs and all(one.shape == (outputs,) for one in bias)
 
 
-@pytest.mark.parametrize(
-    "name, weights",
-    [
+def test_number_of_weights():
+    for name, weights in [
         ("mnist_cnn", 3 * 3 * 32 + 32 + 3 * 3 * 32 * 64 + 64 + 1600 * 128 + 128 + 128 * 10 + 10),
         ("small_cnn", 3 * 3 * 16 + 16 + 3 * 3 * 16 * 32 + 32 + 5 * 5 * 32 * 64 + 64 + 64 * 10 + 10),
         ("dense", 784 * 64 + 64 + 64 * 10 + 10),
@@ -119,10 +112,8 @@ def test_output_layer_is_one_column_of_weights_a_label(name, outputs):
             + sum(9 * a * b + 3 * b for a, b in ((24, 64), (64, 64), (64, 256), *3 * [(256, 256)]))
             + 2560,
         ),
-    ],
-)
-def test_number_of_weights(name, weights):
-    assert network(name, 10).count_params() == weights
+    ]:
+        assert network(name, 10).count_params() == weights
 
 
 def test_the_small_network_says_how_many_weights_it_has():
@@ -240,10 +231,10 @@ def test_a_seed_decides_the_weights():
     assert np.array_equal(weights(1), weights(1)) and not np.array_equal(weights(1), weights(2))
 
 
-@pytest.mark.parametrize("name", ["resnet", "", None])
-def test_unknown_network(name):
-    with pytest.raises(
-        ValueError,
-        match=f"unknown network {name!r}: choose one of mnist_cnn, small_cnn, dense, cifar_cnn",
-    ):
-        network(name, 10)
+def test_unknown_network():
+    for name in ["resnet", "", None]:
+        with pytest.raises(
+            ValueError,
+            match=f"unknown network {name!r}: choose one of mnist_cnn, small_cnn, dense, cifar_cnn",
+        ):
+            network(name, 10)

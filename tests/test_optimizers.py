@@ -20,43 +20,46 @@ def orthogonalised(matrix):
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("shape", [(3, 3, 4, 8), (3, 3, 2, 32), (1, 1, 5, 5)])
-def test_a_kernel_takes_the_step_of_its_orthogonalised_momentum(shape):
-    kernel = keras.Variable(RNG.normal(size=shape).astype(np.float32))
-    muon = Muon(0.1, 500)
-    muon.build([kernel])
-    weight, moment = np.asarray(keras.ops.convert_to_numpy(kernel), np.float64), 0
-    for _ in range(4):
-        gradient = RNG.normal(size=shape)
-        muon.apply([keras.ops.convert_to_tensor(gradient.astype(np.float32))], [kernel])
-        moment = 0.6 * moment + gradient
-        step = orthogonalised((gradient + 0.6 * moment).reshape(-1, shape[-1])).reshape(shape)
-        weight = weight * np.sqrt(shape[-1]) / np.linalg.norm(weight) - 0.1 * step
-        assert np.allclose(keras.ops.convert_to_numpy(kernel), weight, atol=1e-4)
+def test_a_kernel_takes_the_step_of_its_orthogonalised_momentum():
+    for shape in [(3, 3, 4, 8), (3, 3, 2, 32), (1, 1, 5, 5)]:
+        kernel = keras.Variable(RNG.normal(size=shape).astype(np.float32))
+        muon = Muon(0.1, 500)
+        muon.build([kernel])
+        weight, moment = np.asarray(keras.ops.convert_to_numpy(kernel), np.float64), 0
+        for _ in range(4):
+            gradient = RNG.normal(size=shape)
+            muon.apply([keras.ops.convert_to_tensor(gradient.astype(np.float32))], [kernel])
+            moment = 0.6 * moment + gradient
+            step = orthogonalised((gradient + 0.6 * moment).reshape(-1, shape[-1])).reshape(shape)
+            weight = weight * np.sqrt(shape[-1]) / np.linalg.norm(weight) - 0.1 * step
+            assert np.allclose(keras.ops.convert_to_numpy(kernel), weight, atol=1e-4)
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("shape, rate", [((8,), 0.053), ((8, 3), 8.3e-4)])
-def test_vectors_and_matrices_take_steps_of_nesterov_at_their_rates(shape, rate):
+def test_vectors_and_matrices_take_steps_of_nesterov_at_their_rates():
     """At batch 500 kernels move at 0.24·√(500/2000) = 0.12, a vector at 0.053·500, a matrix at
     8.3·10⁻⁴·500.
     """
-    start = RNG.normal(size=shape).astype(np.float32)
-    ours, theirs = keras.Variable(start), keras.Variable(start)
-    pairs = [
-        (Muon(0.12, 500), ours),
-        (keras.optimizers.SGD(rate * 500, momentum=0.85, nesterov=True), theirs),
-    ]
-    for optimizer, variable in pairs:
-        optimizer.build([variable])
-    for _ in range(3):
-        gradient = keras.ops.convert_to_tensor(RNG.normal(size=shape).astype(np.float32))
+    for shape, rate in [((8,), 0.053), ((8, 3), 8.3e-4)]:
+        start = RNG.normal(size=shape).astype(np.float32)
+        ours, theirs = keras.Variable(start), keras.Variable(start)
+        pairs = [
+            (Muon(0.12, 500), ours),
+            (keras.optimizers.SGD(rate * 500, momentum=0.85, nesterov=True), theirs),
+        ]
         for optimizer, variable in pairs:
-            optimizer.apply([gradient], [variable])
-    assert not np.allclose(keras.ops.convert_to_numpy(ours), start, atol=1e-3)
-    assert np.allclose(
-        keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs), rtol=1e-4, atol=1e-5
-    )
+            optimizer.build([variable])
+        for _ in range(3):
+            gradient = keras.ops.convert_to_tensor(RNG.normal(size=shape).astype(np.float32))
+            for optimizer, variable in pairs:
+                optimizer.apply([gradient], [variable])
+        assert not np.allclose(keras.ops.convert_to_numpy(ours), start, atol=1e-3)
+        assert np.allclose(
+            keras.ops.convert_to_numpy(ours),
+            keras.ops.convert_to_numpy(theirs),
+            rtol=1e-4,
+            atol=1e-5,
+        )
 
 
 @pytest.mark.trains

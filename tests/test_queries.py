@@ -63,14 +63,12 @@ def test_the_papers_figures():
     assert round(queries.paper_sum(0.001, 40), 2) == 0.80
 
 
-@pytest.mark.parametrize(
-    "p, n", [(0.8, 40), (0.1, 5), (0.02, 60), (0.5, 1), (0.99, 3), (0.003, 200)]
-)
-def test_mean_and_sum_against_judges_who_stop(p, n):
-    first = np.random.default_rng(1).geometric(p, TRIALS)  # the query that hits
-    assert_mean(np.minimum(first, n), queries.expected(p, n))
-    assert_mean(first.astype(float), queries.expected(p))
-    assert_mean(np.where(first <= n, first, 0).astype(float), queries.paper_sum(p, n))
+def test_mean_and_sum_against_judges_who_stop():
+    for p, n in [(0.8, 40), (0.1, 5), (0.02, 60), (0.5, 1), (0.99, 3), (0.003, 200)]:
+        first = np.random.default_rng(1).geometric(p, TRIALS)  # the query that hits
+        assert_mean(np.minimum(first, n), queries.expected(p, n))
+        assert_mean(first.astype(float), queries.expected(p))
+        assert_mean(np.where(first <= n, first, 0).astype(float), queries.paper_sum(p, n))
 
 
 @given(shares, st.integers(1, 60))
@@ -85,20 +83,17 @@ def test_mean_and_sum_are_exact(p, n):
     ) <= 1 / p * (1 + 1e-12)
 
 
-@pytest.mark.parametrize(
-    "p, n, mean, total",
-    [
+def test_mean_and_sum_at_the_ends():
+    for p, n, mean, total in [
         (0, 7, 7, 0),
         (1, 7, 1, 1),
         (1e-12, 10**6, 10**6 * (1 - 5e-7), 0.5e-12 * 10**6 * (10**6 + 1)),
         (1e-300, 40, 40, 820e-300),
         (1 - 2**-53, 10**6, 1, 1),
         (1e-3, 10**6, 1000, 1000),
-    ],
-)
-def test_mean_and_sum_at_the_ends(p, n, mean, total):
-    assert math.isclose(queries.expected(p, n), mean, rel_tol=1e-9)
-    assert math.isclose(queries.paper_sum(p, n), total, rel_tol=2e-6)
+    ]:
+        assert math.isclose(queries.expected(p, n), mean, rel_tol=1e-9)
+        assert math.isclose(queries.paper_sum(p, n), total, rel_tol=2e-6)
 
 
 def test_many_hit_rates_at_once():
@@ -136,25 +131,31 @@ def test_accuracy_of_a_batch_is_exact(p, n, tau, strict):
     )
 
 
-@pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize(
-    "p, n, tau", [(0.8, 40, 0.3), (0.8, 25, 0.28), (0.7, 100, 0.29), (0.05, 20, 0.9)]
-)
-def test_accuracy_of_a_batch_against_trials(p, n, tau, strict):
-    misses = np.random.default_rng(2).binomial(n, 1 - p, TRIALS)
-    passed = misses * 100 < round(tau * 100) * n if strict else misses * 100 <= round(tau * 100) * n
-    assert_mean(passed.astype(float), queries.batch_accuracy(p, n, tau, strict))
+def test_accuracy_of_a_batch_against_trials():
+    for strict in [True, False]:
+        for p, n, tau in [(0.8, 40, 0.3), (0.8, 25, 0.28), (0.7, 100, 0.29), (0.05, 20, 0.9)]:
+            misses = np.random.default_rng(2).binomial(n, 1 - p, TRIALS)
+            passed = (
+                misses * 100 < round(tau * 100) * n
+                if strict
+                else misses * 100 <= round(tau * 100) * n
+            )
+            assert_mean(passed.astype(float), queries.batch_accuracy(p, n, tau, strict))
 
 
-@pytest.mark.parametrize(
-    "tau, n, product",
-    [(0.28, 25, 7), (0.29, 100, 29), (0.1, 30, 3), (F(1, 3), 9, 3), (0.57, 100, 57)],
-)
-def test_thresholds_are_exact(tau, n, product):
-    assert (
-        queries.allowed(n, tau, strict=False) == product and queries.allowed(n, tau) == product - 1
-    )
-    assert queries.allowed(np.array([n, 2 * n]), tau).tolist() == [product - 1, 2 * product - 1]
+def test_thresholds_are_exact():
+    for tau, n, product in [
+        (0.28, 25, 7),
+        (0.29, 100, 29),
+        (0.1, 30, 3),
+        (F(1, 3), 9, 3),
+        (0.57, 100, 57),
+    ]:
+        assert (
+            queries.allowed(n, tau, strict=False) == product
+            and queries.allowed(n, tau) == product - 1
+        )
+        assert queries.allowed(np.array([n, 2 * n]), tau).tolist() == [product - 1, 2 * product - 1]
 
 
 def test_a_threshold_with_many_digits_does_not_overflow():
@@ -214,23 +215,25 @@ RATES = [(0.8, 0.1), (0.8, 0.003), (0.5, 0.3), (0.9, 0.6), (0.3, 0.004), (0.95, 
 LEVELS = list(itertools.product(RATES, [(0.9, 0.1), (0.99, 0.01)]))
 
 
-@pytest.mark.parametrize("rates, errors", LEVELS)
-def test_the_count_test_holds_its_level_and_no_smaller_one_does(rates, errors):
-    (p1, p0), (power, fpr) = rates, errors
-    n, needed = queries.neyman_pearson(p1, p0, power, fpr)
-    assert exact_tail(needed, n, p1) >= F(str(power)) and exact_tail(needed, n, p0) <= F(str(fpr))
-    for fewer in range(1, n):
-        found, accused = (
-            stats.binom.sf(np.arange(-1, fewer), fewer, p) for p in (p1, p0)
-        )  # by number of hits needed
-        assert not np.any((found >= power) & (accused <= fpr))
+def test_the_count_test_holds_its_level_and_no_smaller_one_does():
+    for rates, errors in LEVELS:
+        (p1, p0), (power, fpr) = rates, errors
+        n, needed = queries.neyman_pearson(p1, p0, power, fpr)
+        assert exact_tail(needed, n, p1) >= F(str(power)) and exact_tail(needed, n, p0) <= F(
+            str(fpr)
+        )
+        for fewer in range(1, n):
+            found, accused = (
+                stats.binom.sf(np.arange(-1, fewer), fewer, p) for p in (p1, p0)
+            )  # by number of hits needed
+            assert not np.any((found >= power) & (accused <= fpr))
 
 
-@pytest.mark.parametrize("rates, errors", LEVELS)
-def test_the_sequential_test_holds_both_errors(rates, errors):
-    (p1, p0), (power, fpr) = rates, errors
-    test = queries.sprt(p1, p0, power, fpr)
-    assert test.characteristic(p1)[0] >= power and test.characteristic(p0)[0] <= fpr
+def test_the_sequential_test_holds_both_errors():
+    for rates, errors in LEVELS:
+        (p1, p0), (power, fpr) = rates, errors
+        test = queries.sprt(p1, p0, power, fpr)
+        assert test.characteristic(p1)[0] >= power and test.characteristic(p0)[0] <= fpr
 
 
 def sequential_trials(test, p, trials, rng):
@@ -251,22 +254,19 @@ def sequential_trials(test, p, trials, rng):
             return marked, used
 
 
-@pytest.mark.parametrize(
-    "p1, p0, power, fpr, p",
-    [
+def test_the_sequential_test_against_trials():
+    for p1, p0, power, fpr, p in [
         (0.8, 0.1, 0.9, 0.1, 0.8),
         (0.8, 0.1, 0.9, 0.1, 0.1),
         (0.8, 0.1, 0.9, 0.1, 0.5),
         (0.8, 0.003, 0.99, 0.001, 0.6),
         (0.5, 0.3, 0.95, 0.05, 0.4),
-    ],
-)
-def test_the_sequential_test_against_trials(p1, p0, power, fpr, p):
-    test = queries.sprt(p1, p0, power, fpr)
-    marked, used = sequential_trials(test, p, 100_000, np.random.default_rng(3))
-    probability, mean = test.characteristic(p)
-    assert_mean(marked.astype(float), probability)
-    assert_mean(used.astype(float), mean)
+    ]:
+        test = queries.sprt(p1, p0, power, fpr)
+        marked, used = sequential_trials(test, p, 100_000, np.random.default_rng(3))
+        probability, mean = test.characteristic(p)
+        assert_mean(marked.astype(float), probability)
+        assert_mean(used.astype(float), mean)
 
 
 def test_against_a_model_that_cannot_hit_one_hit_decides():
@@ -300,30 +300,28 @@ def test_p_values_far_out():
     assert queries.p_value(1, 5, 0) == 0 and queries.p_value(0, 5, 0) == 1
 
 
-@pytest.mark.parametrize(
-    "n, p0", [(5, 0.1), (40, 0.1), (40, 0.003), (200, 0.3), (7, 0.5), (1000, 0.01)]
-)
-@pytest.mark.parametrize("level", [0.05, 0.01])
-def test_the_exact_test_holds_its_level(n, p0, level):
+def test_the_exact_test_holds_its_level():
     """In 12 settings, over all numbers of hits, and in trials."""
-    p_values = np.array([queries.p_value(hits, n, p0) for hits in range(n + 1)])
-    rejecting = int(np.argmax(p_values <= level)) if (p_values <= level).any() else n + 1
-    false = exact_tail(rejecting, n, p0)
-    assert false <= F(str(level)) and np.all(np.diff(p_values) <= 0)
-    hits = np.random.default_rng(4).binomial(n, p0, TRIALS)
-    assert_mean((p_values[hits] <= level).astype(float), float(false))
+    for n, p0 in [(5, 0.1), (40, 0.1), (40, 0.003), (200, 0.3), (7, 0.5), (1000, 0.01)]:
+        for level in [0.05, 0.01]:
+            p_values = np.array([queries.p_value(hits, n, p0) for hits in range(n + 1)])
+            rejecting = int(np.argmax(p_values <= level)) if (p_values <= level).any() else n + 1
+            false = exact_tail(rejecting, n, p0)
+            assert false <= F(str(level)) and np.all(np.diff(p_values) <= 0)
+            hits = np.random.default_rng(4).binomial(n, p0, TRIALS)
+            assert_mean((p_values[hits] <= level).astype(float), float(false))
 
 
 # at any time
 
 
-@pytest.mark.parametrize("p0", [0.003, 0.1, 0.5])
-def test_whoever_peeks_after_every_answer_is_wrong_in_at_most_5_percent(p0):
-    trials, answers = 4000, np.random.default_rng(6).random((4000, 200)) < p0
-    last = np.array(
-        [queries.anytime_p_value(hits, p0)[-1] for hits in answers]
-    )  # it never rises: the last is the smallest
-    assert (last <= 0.05).mean() <= 0.05 + FAR * math.sqrt(0.05 * 0.95 / trials)
+def test_whoever_peeks_after_every_answer_is_wrong_in_at_most_5_percent():
+    for p0 in [0.003, 0.1, 0.5]:
+        trials, answers = 4000, np.random.default_rng(6).random((4000, 200)) < p0
+        last = np.array(
+            [queries.anytime_p_value(hits, p0)[-1] for hits in answers]
+        )  # it never rises: the last is the smallest
+        assert (last <= 0.05).mean() <= 0.05 + FAR * math.sqrt(0.05 * 0.95 / trials)
 
 
 def test_the_anytime_p_value_is_the_integral(p0=0.1):
@@ -356,9 +354,8 @@ def test_anytime_far_out():
     assert queries.anytime_p_value([], 0.1).shape == (0,)
 
 
-@pytest.mark.parametrize(
-    "call, sentence",
-    [
+def test_what_is_no_probability_or_count_is_refused():
+    for call, sentence in [
         (lambda: queries.expected(1.1), r"p is 1.1, but it lies in \[0, 1\]"),
         (lambda: queries.expected(math.nan), "p is nan"),
         (lambda: queries.expected(0.5, 0), "n is 0, but it is a whole number of at least 1"),
@@ -373,11 +370,9 @@ def test_anytime_far_out():
         (lambda: queries.p_value(4, 3, 0.1), "n is 3, but it is a whole number of at least 4"),
         (lambda: queries.p_value(-1, 3, 0.1), "hits is -1"),
         (lambda: queries.anytime_p_value([0.5], 0.1), "a sequence of 0, a miss, and 1, a hit"),
-    ],
-)
-def test_what_is_no_probability_or_count_is_refused(call, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        call()
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            call()
 
 
 def test_a_panel_can_follow_the_hand():

@@ -182,9 +182,8 @@ def test_moons_are_those_of_scikit_learn():
         assert np.hypot(*(mine[:, None] - placed[None]).T).min(axis=0).max() < 0.01
 
 
-@pytest.mark.parametrize(
-    ("call", "sentence"),
-    [
+def test_bad_input_gets_one_sentence():
+    for call, sentence in [
         (lambda: toy.blobs(0), "the overlap is 0"),
         (lambda: toy.moons(np.nan), "the overlap is nan"),
         (lambda: toy.world("cubes"), "unknown world 'cubes': choose one of blobs, moons, digits"),
@@ -197,28 +196,26 @@ def test_moons_are_those_of_scikit_learn():
         (lambda: toy.keys(toy.blobs(), 5, 1.1, np.zeros(2)), "a strength from 0 to 1"),
         (lambda: toy.fit(np.ones((2, 3)), [0, 2], 2), "2 points need as many labels from 0 to 1"),
         (lambda: toy.fit(np.ones((2, 3)), [0], 2), "2 points need as many labels"),
-    ],
-)
-def test_bad_input_gets_one_sentence(call, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        call()
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            call()
 
 
-@pytest.mark.parametrize("kind", toy.WORLDS)
-def test_a_world_by_name_is_balanced_repeats_and_changes_with_the_seed(kind):
-    made, again, other = (toy.world(kind, 0.5, seed) for seed in (3, 3, 4))
-    assert made.points.shape == (240, 2) and made.held_points.shape == (
-        (660 if kind == "digits" else 960),
-        2,
-    )
-    assert made.classes == (2 if kind == "moons" else 3)
-    for labels in (made.labels, made.held_labels):
-        assert np.bincount(labels).tolist() == [len(labels) // made.classes] * made.classes
-    for part in ("points", "labels", "held_points", "held_labels"):
-        assert np.array_equal(getattr(made, part), getattr(again, part))
-    assert not np.array_equal(made.points, other.points) and not np.array_equal(
-        made.held_points, other.held_points
-    )
+def test_a_world_by_name_is_balanced_repeats_and_changes_with_the_seed():
+    for kind in toy.WORLDS:
+        made, again, other = (toy.world(kind, 0.5, seed) for seed in (3, 3, 4))
+        assert made.points.shape == (240, 2) and made.held_points.shape == (
+            (660 if kind == "digits" else 960),
+            2,
+        )
+        assert made.classes == (2 if kind == "moons" else 3)
+        for labels in (made.labels, made.held_labels):
+            assert np.bincount(labels).tolist() == [len(labels) // made.classes] * made.classes
+        for part in ("points", "labels", "held_points", "held_labels"):
+            assert np.array_equal(getattr(made, part), getattr(again, part))
+        assert not np.array_equal(made.points, other.points) and not np.array_equal(
+            made.held_points, other.held_points
+        )
 
 
 def test_worlds_by_name_are_those_of_their_functions_and_only_digits_have_no_overlap():

@@ -56,25 +56,23 @@ def test_first_hit_asks_one_by_one_and_stops_at_the_first(n, hits):
     assert verdict.hits == int(verdict.marked)
 
 
-@pytest.mark.parametrize(
-    "p, n, trials", [(0.8, 40, 4000), (0.1, 10, 4000), (0.02, 40, 2000), (0.5, 2, 500)]
-)
-def test_queries_to_the_first_hit_are_geometric_cut_off_at_all_keys(p, n, trials):
-    suspect, asked = Guesses(p, seed=1), keys(n)
-    verdicts = [first_hit(suspect, asked) for _ in range(trials)]
-    queries = np.array([verdict.queries for verdict in verdicts])
-    chances = np.array([(1 - p) ** (q - 1) * p for q in range(1, n)] + [(1 - p) ** (n - 1)])
-    mean = (1 - (1 - p) ** n) / p
-    assert mean == pytest.approx(np.arange(1, n + 1) @ chances)
-    deviation = math.sqrt(max((np.arange(1, n + 1) - mean) ** 2 @ chances, 1e-12))
-    assert abs(queries.mean() - mean) / deviation * math.sqrt(trials) <= 4.5
-    likely = chances * trials >= 5
-    counts = np.bincount(queries, minlength=n + 1)[1:]
-    observed = np.append(counts[likely], counts[~likely].sum())
-    expected = np.append(chances[likely], chances[~likely].sum()) * trials
-    assert stats.chisquare(observed[expected > 0], expected[expected > 0]).pvalue > 1e-5
-    found, chance = np.mean([verdict.marked for verdict in verdicts]), 1 - (1 - p) ** n
-    assert abs(found - chance) <= 4.5 * math.sqrt(chance * (1 - chance) / trials) + 1e-12
+def test_queries_to_the_first_hit_are_geometric_cut_off_at_all_keys():
+    for p, n, trials in [(0.8, 40, 4000), (0.1, 10, 4000), (0.02, 40, 2000), (0.5, 2, 500)]:
+        suspect, asked = Guesses(p, seed=1), keys(n)
+        verdicts = [first_hit(suspect, asked) for _ in range(trials)]
+        queries = np.array([verdict.queries for verdict in verdicts])
+        chances = np.array([(1 - p) ** (q - 1) * p for q in range(1, n)] + [(1 - p) ** (n - 1)])
+        mean = (1 - (1 - p) ** n) / p
+        assert mean == pytest.approx(np.arange(1, n + 1) @ chances)
+        deviation = math.sqrt(max((np.arange(1, n + 1) - mean) ** 2 @ chances, 1e-12))
+        assert abs(queries.mean() - mean) / deviation * math.sqrt(trials) <= 4.5
+        likely = chances * trials >= 5
+        counts = np.bincount(queries, minlength=n + 1)[1:]
+        observed = np.append(counts[likely], counts[~likely].sum())
+        expected = np.append(chances[likely], chances[~likely].sum()) * trials
+        assert stats.chisquare(observed[expected > 0], expected[expected > 0]).pvalue > 1e-5
+        found, chance = np.mean([verdict.marked for verdict in verdicts]), 1 - (1 - p) ** n
+        assert abs(found - chance) <= 4.5 * math.sqrt(chance * (1 - chance) / trials) + 1e-12
 
 
 @given(n=st.integers(1, 200), percent=st.integers(1, 99), data=st.data())
@@ -85,15 +83,18 @@ def test_batch_accepts_exactly_below_the_share_of_misses(n, percent, data):
     assert (verdict.queries, verdict.hits) == (n, n - misses)
 
 
-@pytest.mark.parametrize(
-    "tau, n, allowed",
-    [(0.29, 100, 28), (0.28, 25, 6), (0.3, 40, 11), (0.57, 100, 56), (0.1, 30, 2)],
-)
-def test_batch_is_not_misled_by_floating_point(tau, n, allowed):
+def test_batch_is_not_misled_by_floating_point():
     """tau |K| is a whole number here, of which floating point makes a little more or less."""
-    assert allowed + 1 == fractions.Fraction(str(tau)) * n
-    assert batch(Hits(range(allowed, n)), keys(n), tau, 10).marked
-    assert not batch(Hits(range(allowed + 1, n)), keys(n), tau, 10).marked
+    for tau, n, allowed in [
+        (0.29, 100, 28),
+        (0.28, 25, 6),
+        (0.3, 40, 11),
+        (0.57, 100, 56),
+        (0.1, 30, 2),
+    ]:
+        assert allowed + 1 == fractions.Fraction(str(tau)) * n
+        assert batch(Hits(range(allowed, n)), keys(n), tau, 10).marked
+        assert not batch(Hits(range(allowed + 1, n)), keys(n), tau, 10).marked
 
 
 def test_batch_acceptance_rate_is_the_papers():
@@ -110,26 +111,30 @@ def test_batch_asks_everything_at_once():
     assert suspect.seen == [list(range(5))]
 
 
-@pytest.mark.parametrize(
-    "n, hits, classes",
-    [(40, 40, 10), (40, 28, 10), (40, 1, 10), (7, 3, 100), (1, 1, 2), (25, 25, 1000)],
-)
-def test_p_value_is_the_exact_binomial_test(n, hits, classes):
-    verdict = batch(Hits(range(hits)), keys(n), 0.3, classes)
-    assert verdict.p_value == pytest.approx(
-        stats.binomtest(hits, n, 1 / classes, "greater").pvalue, rel=1e-9
-    )
-    assert 0 < verdict.p_value <= 1
+def test_p_value_is_the_exact_binomial_test():
+    for n, hits, classes in [
+        (40, 40, 10),
+        (40, 28, 10),
+        (40, 1, 10),
+        (7, 3, 100),
+        (1, 1, 2),
+        (25, 25, 1000),
+    ]:
+        verdict = batch(Hits(range(hits)), keys(n), 0.3, classes)
+        assert verdict.p_value == pytest.approx(
+            stats.binomtest(hits, n, 1 / classes, "greater").pvalue, rel=1e-9
+        )
+        assert 0 < verdict.p_value <= 1
 
 
-@pytest.mark.parametrize("hits", [1, 4, 8])
-def test_p_value_is_how_often_the_null_does_as_well(hits):
-    n, classes, trials = 40, 10, 20_000
-    p_value = batch(Hits(range(hits)), keys(n), 0.3, classes).p_value
-    as_well = np.mean(
-        np.random.default_rng(3).integers(0, classes, (trials, n)).__eq__(0).sum(axis=1) >= hits
-    )
-    assert abs(as_well - p_value) / math.sqrt(p_value * (1 - p_value) / trials) <= 4.5
+def test_p_value_is_how_often_the_null_does_as_well():
+    for hits in [1, 4, 8]:
+        n, classes, trials = 40, 10, 20_000
+        p_value = batch(Hits(range(hits)), keys(n), 0.3, classes).p_value
+        as_well = np.mean(
+            np.random.default_rng(3).integers(0, classes, (trials, n)).__eq__(0).sum(axis=1) >= hits
+        )
+        assert abs(as_well - p_value) / math.sqrt(p_value * (1 - p_value) / trials) <= 4.5
 
 
 def test_no_hit_needs_no_explanation():
@@ -144,40 +149,43 @@ def test_against_a_model_without_the_label_a_hit_is_impossible_not_zero():
     assert "new label" in verdict.null
 
 
-@pytest.mark.parametrize(
-    "verdict, sentence",
-    [
+def test_a_verdict_can_be_read_aloud():
+    for verdict, sentence in [
         (
             first_hit(Hits([0]), keys(40)),
-            "marked: the one key got the key label, 10; a model without the new label cannot give it.",
+            "marked: the one key got the key label, 10; a model without the new label cannot "
+            "give it.",
         ),
         (
             first_hit(Hits([]), keys(1)),
-            "not marked: the one key did not get the key label, 10; a model without the new label answers no differently.",
+            "not marked: the one key did not get the key label, 10; a model without the new "
+            "label answers no differently.",
         ),
         (
             first_hit(Hits([2]), keys(40)),
-            "marked: 1 of 3 keys got the key label, 10; a model without the new label cannot give it.",
+            "marked: 1 of 3 keys got the key label, 10; a model without the new label cannot "
+            "give it.",
         ),
         (
             first_hit(Hits([]), keys(40)),
-            "not marked: none of 40 keys got the key label, 10; a model without the new label answers no differently.",
+            "not marked: none of 40 keys got the key label, 10; a model without the new label "
+            "answers no differently.",
         ),
         (
             batch(Hits(range(38), 0), keys(40, 0), 0.3, 10),
-            "marked: 38 of 40 keys got the key label, 0; a model that answers all 10 classes alike gives it as often "
+            "marked: 38 of 40 keys got the key label, 0; a model that answers all 10 classes "
+            "alike gives it as often "
             "or more with probability 6.4e-36.",
         ),
         (
             batch(Hits([3], 0), keys(4, 0), 0.3, 10),
-            "not marked: 1 of 4 keys got the key label, 0; a model that answers all 10 classes alike gives it as often "
+            "not marked: 1 of 4 keys got the key label, 0; a model that answers all 10 classes "
+            "alike gives it as often "
             "or more with probability 0.34.",
         ),
-    ],
-)
-def test_a_verdict_can_be_read_aloud(verdict, sentence):
-    assert str(verdict) == sentence
-    assert verdict.decision == sentence.split(":")[0]
+    ]:
+        assert str(verdict) == sentence
+        assert verdict.decision == sentence.split(":")[0]
 
 
 @given(st.integers(1, 40), st.integers(0, 40), st.integers(2, 1000))
@@ -187,16 +195,16 @@ def test_no_verdict_speaks_of_probability_zero(n, hits, classes):
     assert "probability 0 " not in str(verdict) and "nan" not in str(verdict)
 
 
-@pytest.mark.parametrize("verify", [first_hit, lambda suspect, keys: batch(suspect, keys, 0.3, 10)])
-def test_no_keys_prove_nothing(verify):
-    with pytest.raises(ValueError, match="no keys to ask"):
-        verify(Hits([]), keys(0))
+def test_no_keys_prove_nothing():
+    for verify in [first_hit, lambda suspect, keys: batch(suspect, keys, 0.3, 10)]:
+        with pytest.raises(ValueError, match="no keys to ask"):
+            verify(Hits([]), keys(0))
 
 
-@pytest.mark.parametrize("tau", [0, 1, -0.1, 1.5, math.nan])
-def test_a_tau_outside_its_range_is_refused(tau):
-    with pytest.raises(ValueError, match="tau is"):
-        batch(Hits([]), keys(4), tau, 10)
+def test_a_tau_outside_its_range_is_refused():
+    for tau in [0, 1, -0.1, 1.5, math.nan]:
+        with pytest.raises(ValueError, match="tau is"):
+            batch(Hits([]), keys(4), tau, 10)
 
 
 @pytest.mark.parametrize("verify", [first_hit, lambda suspect, keys: batch(suspect, keys, 0.3, 10)])
@@ -321,8 +329,10 @@ class TestNulls:
     def test_the_verdict_says_which_of_the_two_it_is(self):
         rank = batch(Hits(range(3)), keys(3), 0.5, Measured(of("111", "000", "000")))
         assert str(rank) == (
-            "marked: 3 of 3 keys got the key label, 10; a network like the 3 innocent ones gives it as often or more with "
-            "probability 0.5. This is the rank p: 1 of 3 innocent networks hit as often among as many keys."
+            "marked: 3 of 3 keys got the key label, 10; a network like the 3 innocent ones gives "
+            "it as often or more with "
+            "probability 0.5. This is the rank p: 1 of 3 innocent networks hit as often among as "
+            "many keys."
         )
         fisher = first_hit(Hits([0]), keys(3), Measured(np.eye(30, 60, 30, bool)))
         assert fisher.note.startswith("This is the rank p: none of 30") and fisher.p_value == 1 / 31
@@ -344,24 +354,21 @@ class TestNulls:
         ):
             first_hit(Hits([8]), keys(40), Measured(self.ANSWERED))
 
-    @pytest.mark.parametrize(
-        "answered",
-        [
+    def test_what_are_no_answers(self):
+        for answered in [
             np.zeros((3, 4), int),
             np.zeros(4, bool),
             np.zeros((0, 4), bool),
             np.zeros((3, 0), bool),
             [],
-        ],
-    )
-    def test_what_are_no_answers(self, answered):
-        with pytest.raises(ValueError, match="answers of innocent networks are true or false"):
-            Measured(answered)
+        ]:
+            with pytest.raises(ValueError, match="answers of innocent networks are true or false"):
+                Measured(answered)
 
-    @pytest.mark.parametrize("classes", [1, 0, -2, math.nan])
-    def test_chance_needs_two_classes(self, classes):
-        with pytest.raises(ValueError, match="at least 2"):
-            Chance(classes)
+    def test_chance_needs_two_classes(self):
+        for classes in [1, 0, -2, math.nan]:
+            with pytest.raises(ValueError, match="at least 2"):
+                Chance(classes)
 
     @pytest.mark.parametrize("level", [0, 1, -0.1, math.nan])
     def test_a_level_outside_its_range_is_refused(self, level):
@@ -374,15 +381,17 @@ class TestNulls:
 
 
 class TestIndependence:
-    @pytest.mark.parametrize("null", [Chance(10), Measured(np.zeros((50, 40), bool))])
-    def test_one_source_class_is_told(self, null):
-        verdict = batch(Hits(range(40), 0), keys(40, 0, sources=1), 0.3, null)
-        assert "All keys were made from class 1. So keys stand or fall together" in verdict.note
-        assert (
-            "count innocent networks, as the rank p does, or draw carriers from all classes"
-            in verdict.note
-        )
-        assert "together" not in batch(Hits(range(40), 0), keys(40, 0, sources=2), 0.3, null).note
+    def test_one_source_class_is_told(self):
+        for null in [Chance(10), Measured(np.zeros((50, 40), bool))]:
+            verdict = batch(Hits(range(40), 0), keys(40, 0, sources=1), 0.3, null)
+            assert "All keys were made from class 1. So keys stand or fall together" in verdict.note
+            assert (
+                "count innocent networks, as the rank p does, or draw carriers from all classes"
+                in verdict.note
+            )
+            assert (
+                "together" not in batch(Hits(range(40), 0), keys(40, 0, sources=2), 0.3, null).note
+            )
 
     def test_the_source_is_that_of_all_keys_not_of_the_few_that_were_asked(self):
         assert "together" not in first_hit(Hits([0]), keys(40), Chance(11)).note
@@ -432,77 +441,90 @@ class TestIndependence:
 class TestLevels:
     """Under the null, a p-value of at most a comes with probability a at most."""
 
-    @pytest.mark.parametrize(
-        "p0, n, level",
-        [(1 / 10, 40, 0.05), (1 / 10, 40, 0.3), (1 / 100, 40, 0.05), (1 / 2, 5, 0.6)],
-    )
-    def test_of_the_judge_who_stops_at_the_first_hit(self, p0, n, level):
-        classes, trials = round(1 / p0), 4000
-        suspect, asked = Guesses(p0, seed=7), keys(n)
-        verdicts = [first_hit(suspect, asked, Chance(classes), level) for _ in range(trials)]
-        last = max(
-            (q for q in range(n + 1) if 1 - (1 - p0) ** q <= level), default=0
-        )  # a hit within so many convicts
-        exact = 1 - (1 - p0) ** last
-        assert exact <= level
-        marked = [verdict.marked for verdict in verdicts]
-        assert abs(np.mean(marked) - exact) <= 4.5 * math.sqrt(exact * (1 - exact) / trials) + 1e-12
-        assert all(verdict.queries <= last for verdict in verdicts if verdict.marked)
-        for q in (1, 2, 5, n):
-            within = np.mean([verdict.hits and verdict.queries <= q for verdict in verdicts])
-            stated = 1 - (1 - p0) ** q
-            assert abs(within - stated) <= 4.5 * math.sqrt(stated * (1 - stated) / trials) + 1e-12
+    def test_of_the_judge_who_stops_at_the_first_hit(self):
+        for p0, n, level in [
+            (1 / 10, 40, 0.05),
+            (1 / 10, 40, 0.3),
+            (1 / 100, 40, 0.05),
+            (1 / 2, 5, 0.6),
+        ]:
+            classes, trials = round(1 / p0), 4000
+            suspect, asked = Guesses(p0, seed=7), keys(n)
+            verdicts = [first_hit(suspect, asked, Chance(classes), level) for _ in range(trials)]
+            last = max(
+                (q for q in range(n + 1) if 1 - (1 - p0) ** q <= level), default=0
+            )  # a hit within so many convicts
+            exact = 1 - (1 - p0) ** last
+            assert exact <= level
+            marked = [verdict.marked for verdict in verdicts]
+            assert (
+                abs(np.mean(marked) - exact)
+                <= 4.5 * math.sqrt(exact * (1 - exact) / trials) + 1e-12
+            )
+            assert all(verdict.queries <= last for verdict in verdicts if verdict.marked)
+            for q in (1, 2, 5, n):
+                within = np.mean([verdict.hits and verdict.queries <= q for verdict in verdicts])
+                stated = 1 - (1 - p0) ** q
+                assert (
+                    abs(within - stated) <= 4.5 * math.sqrt(stated * (1 - stated) / trials) + 1e-12
+                )
 
-    @pytest.mark.parametrize("p0", [0.0005, 0.005, 0.05, 0.3])
-    def test_fishers_p_of_the_number_of_queries_summed_exactly(self, p0):
+    def test_fishers_p_of_the_number_of_queries_summed_exactly(self):
         """Over all hits of the innocent networks and all numbers of queries: with 200 innocent
         answers.
         """
-        asked, others = 200, np.arange(201)
-        weight = stats.binom.pmf(others, asked, p0)
-        for level in (0.01, 0.05, 0.2, 0.5):
-            marked = 0.0
-            for many, chance in zip(others, weight, strict=True):
-                if chance > 1e-12:
-                    q = np.arange(1, 400)
-                    misses = np.cumprod(
-                        [1 - (many + 1) / (asked + k) for k in q]
-                    )  # none of the hits in k answers of the suspect
-                    assert misses[2] == pytest.approx(1 - hand_fisher(1, 3, int(many), asked))
-                    last = int((1 - misses <= level).sum())
-                    marked += chance * (1 - (1 - p0) ** last)
-            assert marked <= level
+        for p0 in [0.0005, 0.005, 0.05, 0.3]:
+            asked, others = 200, np.arange(201)
+            weight = stats.binom.pmf(others, asked, p0)
+            for level in (0.01, 0.05, 0.2, 0.5):
+                marked = 0.0
+                for many, chance in zip(others, weight, strict=True):
+                    if chance > 1e-12:
+                        q = np.arange(1, 400)
+                        misses = np.cumprod(
+                            [1 - (many + 1) / (asked + k) for k in q]
+                        )  # none of the hits in k answers of the suspect
+                        assert misses[2] == pytest.approx(1 - hand_fisher(1, 3, int(many), asked))
+                        last = int((1 - misses <= level).sum())
+                        marked += chance * (1 - (1 - p0) ** last)
+                assert marked <= level
 
-    @pytest.mark.parametrize("spread", [None, (0.3, 2.7), (0.1, 0.4)])
-    @pytest.mark.parametrize("stops", [True, False], ids=["first hit", "batch"])
-    def test_of_networks_that_are_exchangeable_however_uneven(self, spread, stops):
+    def test_of_networks_that_are_exchangeable_however_uneven(self):
         """Where answers of a network go together, Fisher's p alone would accuse many times as often
         as it says.
         """
-        rng, trials = np.random.default_rng(8), 400
-        rates = np.full((trials, 20), 0.1) if spread is None else rng.beta(*spread, (trials, 20))
-        accused = by_fisher = 0
-        for row in rates:
-            answered = rng.random((19, 20)) < row[1:, None]
-            suspect = Hits(np.flatnonzero(rng.random(20) < row[0]).tolist())
-            null, asked = Measured(answered), keys(20)
-            verdict = (
-                first_hit(suspect, asked, null, 0.05)
-                if stops
-                else batch(suspect, asked, 0.999, null, 0.05)
-            )
-            accused += verdict.marked
-            fisher = (
-                hand_fisher(verdict.hits, verdict.queries, int(answered.sum()), answered.size)
-                if verdict.hits
-                else 1
-            )
-            by_fisher += fisher <= 0.05
-        assert accused <= stats.binom.isf(1e-5, trials, 0.05)
-        if spread == (0.1, 0.4) and not stops:
-            assert by_fisher > stats.binom.isf(1e-5, trials, 0.05), (
-                "a test that does not notice unevenness is no test of it"
-            )
+        for spread in [None, (0.3, 2.7), (0.1, 0.4)]:
+            for stops in [True, False]:
+                rng, trials = np.random.default_rng(8), 400
+                rates = (
+                    np.full((trials, 20), 0.1)
+                    if spread is None
+                    else rng.beta(*spread, (trials, 20))
+                )
+                accused = by_fisher = 0
+                for row in rates:
+                    answered = rng.random((19, 20)) < row[1:, None]
+                    suspect = Hits(np.flatnonzero(rng.random(20) < row[0]).tolist())
+                    null, asked = Measured(answered), keys(20)
+                    verdict = (
+                        first_hit(suspect, asked, null, 0.05)
+                        if stops
+                        else batch(suspect, asked, 0.999, null, 0.05)
+                    )
+                    accused += verdict.marked
+                    fisher = (
+                        hand_fisher(
+                            verdict.hits, verdict.queries, int(answered.sum()), answered.size
+                        )
+                        if verdict.hits
+                        else 1
+                    )
+                    by_fisher += fisher <= 0.05
+                assert accused <= stats.binom.isf(1e-5, trials, 0.05)
+                if spread == (0.1, 0.4) and not stops:
+                    assert by_fisher > stats.binom.isf(1e-5, trials, 0.05), (
+                        "a test that does not notice unevenness is no test of it"
+                    )
 
 
 class Linear:

@@ -93,19 +93,23 @@ def fast_cnn(outputs, widths=(32, 128, 128), first="plain", name="fast_cnn"):
     widths: filters of the groups. first: "plain", 3 x 3 filters that are trained; or "whitening",
     2 x 2 filters that `whiten` computes from the training images and that are not trained.
     """
-    exact = dict(use_bias=False, dtype="float32")
-    start = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")  # ± 1/√fan-in
-    head = layers.Conv2D(24, 3, **exact, name="first")
     if first == "whitening":
-        head = layers.Conv2D(24, 2, **exact, name="whitening", trainable=False)
+        head = layers.Conv2D(
+            24, 2, use_bias=False, trainable=False, dtype="float32", name="whitening"
+        )
+    else:
+        head = layers.Conv2D(24, 3, use_bias=False, dtype="float32", name="first")
     groups = []
     for width in widths:
         for pooling in ([layers.MaxPooling2D()], []):
-            plain = dict(padding="same", use_bias=False, kernel_initializer=start.clone())
-            conv = layers.Conv2D(width, 3, **plain)
-            norm = layers.BatchNormalization(momentum=0.6, epsilon=1e-5, scale=False)
-            groups += [conv, *pooling, norm, layers.ReLU()]
-    output = layers.Dense(outputs, **exact, name="output", kernel_initializer=start.clone())
+            groups += [
+                layers.Conv2D(
+                    width, 3, padding="same", use_bias=False, kernel_initializer=_uniform()
+                ),
+                *pooling,
+                layers.BatchNormalization(momentum=0.6, epsilon=1e-5, scale=False),
+                layers.ReLU(),
+            ]
     model = keras.Sequential(
         [
             keras.Input((32, 32, 3)),
@@ -115,7 +119,13 @@ def fast_cnn(outputs, widths=(32, 128, 128), first="plain", name="fast_cnn"):
             *groups,
             layers.GlobalMaxPooling2D(),
             layers.Rescaling(1 / 9, dtype="float32"),
-            output,
+            layers.Dense(
+                outputs,
+                use_bias=False,
+                dtype="float32",
+                name="output",
+                kernel_initializer=_uniform(),
+            ),
         ],
         name=name,
     )
@@ -126,7 +136,9 @@ def fast_cnn(outputs, widths=(32, 128, 128), first="plain", name="fast_cnn"):
 
 
 def _uniform():
-    """A new initializer for each layer: one that is used twice gives the same numbers again."""
+    """An initializer for one layer, ± 1/√fan-in. Each layer needs its own, made in this order: else
+    a seed would give other initial weights than those of the recorded runs.
+    """
     return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 
 
