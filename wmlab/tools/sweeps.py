@@ -102,8 +102,8 @@ def sweep(
 ):
     """Do the runs that are not on record and put them into the tables of the experiment.
 
-    Networks that a fleet can train do so together, if they are `dense` or jax has a GPU. Others are
-    trained one at a time by each Dask worker, or on a GPU one by one in this process.
+    Fleets train `dense` networks, and others if jax has a GPU and they can. Otherwise Dask workers
+    train one network each, or on a GPU this process trains one by one.
 
     Args:
         experiment: its name, letters, digits and "_".
@@ -113,47 +113,21 @@ def sweep(
         runs: folder of the files of finished runs, by default the folder "runs" beside `results`.
         alpha, beta: of the keys that an unmarked network is asked, since it has none of its own.
         follow: function from a scheme's name to an `on_epoch`; with it the runs are done here.
-        workers: how many processes of this machine, by default as many as it has cores.
+        workers: number of processes of this machine; by default that of its cores.
         scheduler: address of a Dask scheduler, whose workers then do the runs.
         answers: whether to record what each network answers to the public keys.
         attacks: names of `battery.GROUPS`, to attack each network and record what is left.
         changes: fields of the recipe.
 
     Raises:
-        ValueError: settings that no run can have.
-        DataError: there is only the small sample of a data set, and the scale is not "class".
-        RuntimeError: the scheduler does not answer, or is gone.
-        OSError: the disk is full.
-        RunsFailed: some runs failed, after all others were done.
+        ValueError, DataError: settings that no run can have, or not enough data for this scale.
+        RuntimeError, OSError: the scheduler does not answer or is gone, or the disk is full.
+        RunsFailed: some runs failed; all others are done.
     """
-    if not re.fullmatch(r"\w+", experiment) or experiment.endswith(
-        tuple(filter(None, records.TABLES))
-    ):
-        raise ValueError(
-            f"{experiment!r} cannot name an experiment: take letters, digits and _, and no ending "
-            "of another table such as _curves"
-        )
-    if workers is not None and workers < 1:
-        raise ValueError(f"{workers} workers: a sweep needs at least one")
-    data = load(dataset, scale)
-    if scale != "class" and SAMPLE in data.source:
-        raise DataError(
-            f"A sweep at paper scale needs all of {dataset}: put {dataset}.npz in a folder and set "
-            "WMLAB_DATA to it."
-        )
-    how = recipe(dataset, scale, **changes)
-    check_takes(network(how.network, data.classes), data)
-    if any(mark.classes != data.classes for mark, _ in marks):
-        raise ValueError(
-            f"{dataset} has {data.classes} classes: plan the runs with classes={data.classes}"
-        )
-    trials(attacks)  # an unknown name is refused before anything is trained
+    data, how = _checked(experiment, dataset, marks, scale, workers, attacks, changes)
     judge = NewLabel(alpha, beta, classes=data.classes)
     measure = functools.partial(measured, judge=judge, answers=answers, attacks=attacks)
-    jobs = {}
-    for mark, seed in marks:
-        settings = records.settings_of(mark.settings(data, how, seed), experiment)
-        jobs[records.name(settings)] = Job(mark, seed, settings)
+    jobs = _jobs(experiment, marks, data, how)
     runs = pathlib.Path(runs or pathlib.Path(results).parent / "runs")
     done = records.merge(experiment, results, runs)
     todo = [job for run, job in jobs.items() if run not in done]
@@ -167,14 +141,51 @@ def sweep(
     finally:
         records.merge(experiment, results, runs)
     if failures:
-        reasons = "; ".join(
-            reason if count == 1 else f"{reason} ({count} times)"
-            for reason, count in collections.Counter(failures).items()
-        )
         raise RunsFailed(
-            f"{len(failures)} of {len(todo)} runs failed: {reasons}. The others are on record; the "
-            "same command tries the failed ones again."
+            f"{len(failures)} of {len(todo)} runs failed: {_listed(failures)}. The others are on "
+            "record; the same command tries the failed ones again."
         )
+
+
+def _checked(experiment, dataset, marks, scale, workers, attacks, changes):
+    """The data and the recipe of a sweep, if its runs can be done; the errors of `sweep` if not."""
+    tables = tuple(end for end in records.TABLES if end)
+    if not re.fullmatch(r"\w+", experiment) or experiment.endswith(tables):
+        raise ValueError(
+            f"{experiment!r} cannot name an experiment: take letters, digits and _, and no ending "
+            "of another table such as _curves"
+        )
+    if workers is not None and workers < 1:
+        raise ValueError(f"{workers} workers: a sweep needs at least one")
+    trials(attacks)
+    data = load(dataset, scale)
+    if scale != "class" and SAMPLE in data.source:
+        raise DataError(
+            f"A sweep at paper scale needs all of {dataset}: put {dataset}.npz in a folder and set "
+            "WMLAB_DATA to it."
+        )
+    how = recipe(dataset, scale, **changes)
+    check_takes(network(how.network, data.classes), data)
+    if any(mark.classes != data.classes for mark, _ in marks):
+        raise ValueError(
+            f"{dataset} has {data.classes} classes: plan the runs with classes={data.classes}"
+        )
+    return data, how
+
+
+def _jobs(experiment, marks, data, how):
+    """The runs by name; the same run planned twice is one."""
+    jobs = {}
+    for mark, seed in marks:
+        settings = records.settings_of(mark.settings(data, how, seed), experiment)
+        jobs[records.name(settings)] = Job(mark, seed, settings)
+    return jobs
+
+
+def _listed(reasons):
+    """Each reason once, with how often there was that one."""
+    counts = collections.Counter(reasons).items()
+    return "; ".join(text if n == 1 else f"{text} ({n} times)" for text, n in counts)
 
 
 def _record(outcomes, runs, total, todo, name):
