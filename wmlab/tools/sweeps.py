@@ -102,8 +102,7 @@ def sweep(
 ):
     """Do the runs that are not on record and put them into the tables of the experiment.
 
-    Fleets train `dense` networks, and others if jax has a GPU and they can. Otherwise Dask workers
-    train one network each, or on a GPU this process trains one by one.
+    `_place` says where: in fleets, by Dask workers, or one by one in this process.
 
     Args:
         experiment: its name, letters, digits and "_".
@@ -111,17 +110,16 @@ def sweep(
         marks: what `plan` returns.
         results: folder of the tables.
         runs: folder of the files of finished runs, by default the folder "runs" beside `results`.
-        alpha, beta: of the keys that an unmarked network is asked, since it has none of its own.
+        alpha, beta: of the keys for an unmarked network, which has none of its own.
         follow: function from a scheme's name to an `on_epoch`; with it the runs are done here.
         workers: number of processes of this machine; by default that of its cores.
         scheduler: address of a Dask scheduler, whose workers then do the runs.
         answers: whether to record what each network answers to the public keys.
-        attacks: names of `battery.GROUPS`, to attack each network and record what is left.
-        changes: fields of the recipe.
+        attacks: names of `battery.GROUPS`. changes: fields of the recipe.
 
     Raises:
         ValueError, DataError: settings that no run can have, or not enough data for this scale.
-        RuntimeError, OSError: the scheduler does not answer or is gone, or the disk is full.
+        RuntimeError, OSError: the scheduler does not answer or is gone; the disk is full.
         RunsFailed: some runs failed; all others are done.
     """
     data, how = _checked(experiment, dataset, marks, scale, workers, attacks, changes)
