@@ -17,7 +17,13 @@ from wmlab.secret import Secret
 KINDS = ("fresh", "fixed", "content", "unrelated")
 READINGS = ("variance", "deviation")
 # The letters W M, 5 by 11 pixels, drawn here because fonts differ from machine to machine.
-_LETTERS = ("#...#.#...#", "#...#.##.##", "#.#.#.#.#.#", "##.##.#...#", "#...#.#...#")
+_LETTERS = (
+    "#...#.#...#",
+    "#...#.##.##",
+    "#.#.#.#.#.#",
+    "##.##.#...#",
+    "#...#.#...#",
+)
 _LOGO = np.array([list(row) for row in _LETTERS]) == "#"
 
 
