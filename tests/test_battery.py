@@ -60,7 +60,7 @@ def test_every_trial_is_another():
         assert len(set(told_apart)) == len(told_apart), name
     table1 = {(one.attack, one.strength) for one in GROUPS["table1"]}
     modes = ("FTAL", "FTLL", "RTAL", "RTLL")
-    assert table1 == {(mode, rate) for mode in modes for rate in (1e-4, 1e-3, 1e-2)} | {
+    assert table1 == {(mode, rate) for mode in modes for rate in (1e-5, 1e-4, 1e-3, 1e-2)} | {
         (f"{mode}, SGD", rate) for mode in modes for rate in (1e-3, 1e-2)
     }
     assert {(one.epochs, one.data) for one in GROUPS["table1"]} == {(8, 1.0)}

@@ -151,7 +151,7 @@ GROUPS = {
         *map(_fine_pruned, (0.3, 0.6, 0.9)),
     ],
     "table1": [
-        *[_tuned(mode, rate, mode=mode) for mode in MODES for rate in (1e-4, 1e-3, 1e-2)],
+        *[_tuned(mode, rate, mode=mode) for mode in MODES for rate in RATES[:4]],
         *[_by_descent(mode, rate) for mode in MODES for rate in (1e-3, 1e-2)],
     ],
     "rates": [
