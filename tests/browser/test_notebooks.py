@@ -220,6 +220,6 @@ def test_04_trains_a_cell_from_its_button(lab):
     answer_all(lab)
     button = "from wmlab.lessons import fidelity; print(fidelity.TRAIN)"
     click(lab, run(lab, button).strip())
-    until(lambda: run(lab, "print(len(panel.own), panel.error)") == "2 None\n", 600)
+    until(lambda: run(lab, "print(len(panel.result['own']), panel.error)") == "2 None\n", 600)
     words_are_the_kernels(lab)
     sound(lab)
