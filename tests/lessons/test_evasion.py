@@ -357,7 +357,7 @@ def test_the_line_stands_where_his_patience_ends_and_can_be_dragged():
     for loss in (0, 2.5, 20):
         panel.set(loss=loss)
         area_within, line = panel.figure["layout"]["shapes"]
-        assert line["x0"] == line["x1"] == area_within["x1"] == loss and line["editable"]
+        assert line["x0"] == line["x1"] == area_within["x1"] == loss
     for x, loss in ((7.3, 7.5), (-2, 0), (31, 20)):
         panel._shown.dragged = {"shapes[1].x0": x, "shapes[1].x1": x}
         assert panel.settings()["loss"] == loss and panel.error is None

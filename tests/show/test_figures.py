@@ -85,7 +85,7 @@ def test_the_trade_off_map_draws_what_attacks_cost_and_a_line_to_move():
     shapes = figure["layout"]["shapes"]
     for plot in (0, 1):
         area, line = shapes[2 * plot : 2 * plot + 2]
-        assert area["x1"] == line["x0"] == line["x1"] == 2.0 and line["editable"]
+        assert area["x1"] == line["x0"] == line["x1"] == 2.0
         assert line["xref"] == ("x", "x2")[plot]
     assert shapes[0]["y1"] == 0.3 and shapes[2]["y1"] > 1
     dragged = figures.line_moves(30, 2)

@@ -308,7 +308,7 @@ def _bearable(plot, least, loss, limit):
     place, blue = dict(xref=at(plot)["xaxis"], yref=at(plot)["yaxis"]), COLOURS["unmarked"]
     area = dict(type="rect", x0=least, x1=loss, y0=-0.06, y1=TOP if limit is None else limit)
     area |= dict(fillcolor=blue, line=dict(width=0), layer="below")
-    edge = dict(type="line", x0=loss, x1=loss, y0=-0.06, y1=TOP, editable=True)
+    edge = dict(type="line", x0=loss, x1=loss, y0=-0.06, y1=TOP)
     edge |= dict(line=dict(color=blue, dash="dash", width=4))
     return [area | place | dict(opacity=0.12 if limit is None else 0.25), edge | place]
 

@@ -55,7 +55,7 @@ class Panel:
             through `job(**settings)`, a generator of (share done in [0, 1], (figure, sentence)).
         dragged: function of what a reader moved in the picture, as plotly tells it
         ({"shapes[0].x0": 2.5}), that
-            returns settings; with it, shapes whose `editable` is true can be moved.
+            returns settings; with it, shapes above the traces can be moved.
         controls: {setting: ipywidget}.
 
     Moves of a slider are throttled; the last position is always drawn.
@@ -89,7 +89,8 @@ class Panel:
 
     def _build(self, dragged):
         self.caption, self._row = Caption(), widgets.HBox(layout=dict(flex_flow="row wrap"))
-        self._shown = Picture({"data": [], "layout": {}})
+        edits = {"edits": {"shapePosition": True}} if dragged else {}
+        self._shown = Picture({"data": [], "layout": {}}, **edits)
         if dragged:
             self._shown.observe(
                 lambda change: self._try(lambda: self._drag(dragged, change["new"])), "dragged"
