@@ -54,8 +54,8 @@ class Panel:
         Cancel, which goes
             through `job(**settings)`, a generator of (share done in [0, 1], (figure, sentence)).
         dragged: function of what a reader moved in the picture, as plotly tells it
-        ({"shapes[0].x0": 2.5}), that
-            returns settings; with it, shapes above the traces can be moved.
+            ({"shapes[0].x0": 2.5}), that returns settings; with it, shapes above the traces can be
+            moved.
         controls: {setting: ipywidget}.
 
     Moves of a slider are throttled; the last position is always drawn.
