@@ -43,16 +43,15 @@ class Panel:
     """Controls bound to one picture and one sentence.
 
     Args:
-        picture: function of the controls' values by name that makes the picture:
-        `picture(**settings)` returns
-            (figure, sentence). The figure is a plotly figure as a dict (`show.figures` helps), made
-            anew each time; the sentence is HTML. A third value, the numbers behind them, is kept as
+        picture: function of the controls' values by name: `picture(**settings)` returns (figure,
+            sentence). The figure is a plotly figure as a dict (`show.figures` helps), made anew
+            each time; the sentence is HTML. A third value, the numbers behind them, is kept as
             `result`.
         presets: {name: settings}, a button each; what a preset leaves out goes back to its start.
         first: how many controls are shown, the others unfold; by default all.
         jobs: {name: job}, for what takes longer than a slider may: a button each, with a bar and
-        Cancel, which goes
-            through `job(**settings)`, a generator of (share done in [0, 1], (figure, sentence)).
+            Cancel, which goes through `job(**settings)`, a generator of (share done in [0, 1],
+            (figure, sentence)).
         dragged: function of what a reader moved in the picture, as plotly tells it
             ({"shapes[0].x0": 2.5}), that returns settings; with it, shapes above the traces can be
             moved.
