@@ -48,6 +48,7 @@ def wrong(page):
     return page.errors() + red(page) + told
 
 
+@pytest.mark.slow  # all of 01 takes minutes
 def test_notebook_7_runs_lessons_and_follows_the_keyboard(start_lab, tmp_path):
     page = start_lab(tmp_path, "notebook")
     for name, says in ("00_start_here", "The line falls"), ("01_boundary_twist", "twists"):
@@ -55,7 +56,7 @@ def test_notebook_7_runs_lessons_and_follows_the_keyboard(start_lab, tmp_path):
         page.open(f"{name}.ipynb")
         assert page.js("return window.jupyterapp.name") == "Jupyter Notebook"
         assert page.js("return window.jupyterapp.version[0]") == "7"
-        page.run_all()
+        page.run_all(900)
         answer_all(page)
         first = next(number for number in range(count(page)) if says in said(page, number))
         until(lambda: page.js(NAMED))
