@@ -47,7 +47,7 @@ def sound(page):
     assert wrong == [], wrong
 
 
-def until(condition, timeout=120):
+def until(condition, timeout=600):
     """Wait until `condition()` is true; how long that takes says nothing on a busy machine."""
     deadline = time.monotonic() + timeout
     while not condition():
