@@ -36,6 +36,7 @@ LETTERS, MARKS = 4.5, 3  # WCAG 2.1: contrast of text, of what is drawn
 # Of small marks that do not lie side by side. The smallest difference that is seen at all is about
 # 2.3, in the Delta E of 1976.
 APART = 10
+TEMPLATE = go.layout.Template(figures.LOOK)
 LOOKS = [*figures.looks(("unmarked", "wrong label", "new label")).values(), *figures.SPARE]
 
 
@@ -84,14 +85,14 @@ def test_the_colours_are_okabe_and_itos():
 
 
 def test_lines_and_marks_stand_out():
-    layout = figures.TEMPLATE.layout
+    layout = TEMPLATE.layout
     for colour in (*figures.COLOURS.values(), *(look["color"] for look in figures.SPARE)):
         grounds = (layout.plot_bgcolor, layout.paper_bgcolor)
         assert min(contrast(colour, ground) for ground in grounds) >= MARKS, colour
 
 
 def test_letters_stand_out():
-    layout = figures.TEMPLATE.layout
+    layout = TEMPLATE.layout
     assert contrast(layout.font.color, layout.paper_bgcolor) >= LETTERS
     assert contrast(layout.modebar.color, layout.paper_bgcolor) >= MARKS
     assert (
@@ -119,7 +120,7 @@ def test_the_three_networks_are_told_apart_by_colour_alone():
 
 
 def test_letters_are_large_enough():
-    layout = figures.TEMPLATE.layout
+    layout = TEMPLATE.layout
     assert (
         layout.font.size >= 14
         and layout.title.font.size >= 14
@@ -179,8 +180,8 @@ class TestFiguresOfRecords:
     def test_have_the_look_room_on_narrow_pages_and_differ_without_colour(self):
         for name, made in self.FIGURES.items():
             figure = go.Figure(made)
-            assert figure.layout.template == figures.TEMPLATE and figure.layout.width is None, name
-            modebar = figure.layout.modebar.remove or figures.TEMPLATE.layout.modebar.remove
+            assert figure.layout.template == TEMPLATE and figure.layout.width is None, name
+            modebar = figure.layout.modebar.remove or TEMPLATE.layout.modebar.remove
             assert "sendChartToCloud" in modebar
             assert colours(figure) <= set(figures.PALETTE), name
             shown = [look(trace) for trace in figure.data if trace.showlegend is not False]

@@ -18,7 +18,7 @@ from plotly.utils import PlotlyJSONEncoder
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from slices import needed, statements
-from test_looks import LETTERS, apart, colours, contrast, look
+from test_looks import LETTERS, TEMPLATE, apart, colours, contrast, look
 from test_panels_swept import LESSONS, made_by
 
 from wmlab import runtime, training
@@ -109,7 +109,7 @@ class TestEveryPanel:
         for lesson, panel in panels:
             figure = go.Figure(plain(panel.figure))
             layout = figure.layout
-            assert layout.template == figures.TEMPLATE, lesson
+            assert layout.template == TEMPLATE, lesson
             assert colours(figure) <= set(figures.PALETTE), lesson
             assert layout.paper_bgcolor is None, "white, as the template has it"
             buttons = layout.modebar.remove or layout.template.layout.modebar.remove

@@ -162,8 +162,6 @@ def test_networks_of_any_name_have_looks_of_their_own():
 
 def test_the_upload_button_is_gone_and_all_four_roles_are_named():
     assert "sendChartToCloud" in figures.LOOK["layout"]["modebar"]["remove"]
-    notes = plain(
-        figures.roles() if isinstance(figures.roles(), dict) else figures.roles().to_dict()
-    )
-    texts = " ".join(note.get("text", "") for note in notes["layout"]["annotations"])
+    notes = valid(figures.roles())["layout"]["annotations"]
+    texts = " ".join(note.get("text", "") for note in notes)
     assert all(role in texts for role in ("provider", "Alice", "Bob", "judge"))

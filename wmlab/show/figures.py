@@ -8,58 +8,21 @@ import itertools
 import textwrap
 
 import numpy as np
-import plotly.graph_objects as go
 from PIL import Image
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers; each goes with a dash and a
 # marker of its own. Their orange (#E69F00) and sky blue (#56B4E9) are darker here, as far as it
-# takes for lines and marks to reach a contrast of 3 on white.
+# takes for lines and marks to reach a contrast of 3 on white. Yellow and pale are for fills with a
+# rim.
 BLACK, ORANGE, SKY, GREEN, YELLOW = "#000000", "#C68800", "#389DD1", "#009E73", "#F0E442"
-BLUE, VERMILLION, PURPLE, GREY, DARK, PALE = (
-    "#0072B2",
-    "#D55E00",
-    "#CC79A7",
-    "#7F7F7F",
-    "#4D4D4D",
-    "#BDBDBD",
-)
-PALETTE = (
-    BLACK,
-    ORANGE,
-    SKY,
-    GREEN,
-    YELLOW,
-    BLUE,
-    VERMILLION,
-    PURPLE,
-    GREY,
-    DARK,
-    PALE,
-)  # yellow and pale for fills with a rim
-COLOURS = {
-    "unmarked": BLUE,
-    "wrong label": VERMILLION,
-    "new label": GREEN,
-    "other": PURPLE,
-    "grey": GREY,
-}
-DASHES = {"unmarked": "solid", "wrong label": "dash", "new label": "dot", "other": "dashdot"}
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+GREY, DARK, PALE = "#7F7F7F", "#4D4D4D", "#BDBDBD"
+PALETTE = (BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE, GREY, DARK, PALE)
+NETWORKS = ("unmarked", "wrong label", "new label", "other")
+COLOURS = dict(zip((*NETWORKS, "grey"), (BLUE, VERMILLION, GREEN, PURPLE, GREY), strict=True))
+DASHES = dict(zip(NETWORKS, ("solid", "dash", "dot", "dashdot"), strict=True))
+MARKERS = dict(zip(NETWORKS, ("circle", "square", "diamond", "cross"), strict=True))
 PATTERNS = ("", "/", ".", "x", "-")  # of bars, in order
-MARKERS = {"unmarked": "circle", "wrong label": "square", "new label": "diamond", "other": "cross"}
-
-EVERY_BUTTON = (
-    "sendChartToCloud",
-    "select",
-    "lasso",
-    "zoom",
-    "pan",
-    "zoomIn",
-    "zoomOut",
-    "autoScale",
-    "resetScale",
-    "toImage",
-)
-
 # what has none of those names: as many looks as lines can be told apart by
 SPARE = [
     dict(color=PURPLE, dash="dashdot", symbol="cross"),
@@ -67,16 +30,12 @@ SPARE = [
     dict(color=SKY, dash="longdashdot", symbol="star"),
     dict(color=DARK, dash="solid", symbol="x"),
 ]
-
-GRID = dict(
-    gridcolor="#DDDDDD",
-    linecolor=GREY,
-    showline=True,
-    mirror=True,
-    zeroline=False,
-    automargin=True,
-    title=dict(standoff=8),
+EVERY_BUTTON = (
+    "sendChartToCloud select lasso zoom pan zoomIn zoomOut autoScale resetScale toImage".split()
 )
+GRID = dict(gridcolor="#DDDDDD", linecolor=GREY, showline=True, mirror=True, zeroline=False)
+GRID |= dict(automargin=True, title=dict(standoff=8))
+MODEBAR = dict(bgcolor="rgba(0,0,0,0)", color=GREY, activecolor=BLUE)
 LOOK = dict(
     layout=dict(
         font=dict(size=14, color="#333333"),
@@ -89,15 +48,9 @@ LOOK = dict(
         xaxis=GRID,
         yaxis=GRID,
         legend=dict(orientation="h", yref="container", y=0.02, yanchor="bottom"),
-        modebar=dict(
-            remove=["sendChartToCloud", "select", "lasso"],
-            bgcolor="rgba(0,0,0,0)",
-            color=GREY,
-            activecolor=BLUE,
-        ),
+        modebar=MODEBAR | dict(remove=EVERY_BUTTON[:3]),
     )
 )
-TEMPLATE = go.layout.Template(LOOK)
 SHARE = dict(range=[-0.03, 1.03], tickformat=".0%")  # an axis of shares
 
 
@@ -128,31 +81,32 @@ def plots(
     tick labels and title of y at the first plot of a row only. Traces name their plot by `at`.
     """
     columns = -(-len(titles) // rows)
-    widths = np.array(widths or [1] * columns, float)
-    widths *= (1 - gap * (columns - 1)) / widths.sum()
-    heights = np.array(heights or [1] * rows, float)
-    heights *= (1 - between * (rows - 1)) / heights.sum()
+    across, down = _sides(widths, columns, gap), _sides(heights, rows, between)
     layout, words = {}, []
     for number, title in enumerate(titles, 1):
         row, column = divmod(number - 1, columns)
-        left = float(widths[:column].sum() + gap * column)
-        right = left + float(widths[column])
-        top = 1 - float(heights[:row].sum() + between * row)
-        bottom = max(top - float(heights[row]), 0)
+        (left, right), (above, below) = across[column], down[row]
         name, own = _axis(number), (each or {}).get(number, {})
-        hidden = dict(showticklabels=False, title=None) if shared_y and column else {}
-        layout[f"xaxis{name}"] = (
-            dict(domain=[left, right], anchor=f"y{name}") | (x or {}) | own.get("x", {})
-        )
-        layout[f"yaxis{name}"] = (
-            dict(domain=[bottom, top], anchor=f"x{name}") | (y or {}) | hidden | own.get("y", {})
-        )
-        if shared_y and column:
+        inner = shared_y and column
+        hidden = dict(showticklabels=False, title=None) if inner else {}
+        place = dict(domain=[left, right], anchor=f"y{name}")
+        layout[f"xaxis{name}"] = place | (x or {}) | own.get("x", {})
+        place = dict(domain=[max(1 - below, 0), 1 - above], anchor=f"x{name}")
+        layout[f"yaxis{name}"] = place | (y or {}) | hidden | own.get("y", {})
+        if inner:
             layout[f"yaxis{name}"]["matches"] = f"y{_axis(row * columns + 1)}"
         if title:
-            text = _wrapped(title, 46 * widths[column])
-            words.append(note(text, (left + right) / 2, top, font=dict(size=16)))
+            text = _wrapped(title, 46 * (right - left))
+            words.append(note(text, (left + right) / 2, 1 - above, font=dict(size=16)))
     return layout | {"annotations": words}
+
+
+def _sides(sizes, count, gap):
+    """Where parts of relative sizes begin and end in [0, 1], with gaps between them."""
+    sizes = np.array(sizes or [1] * count, float)
+    sizes *= (1 - gap * (count - 1)) / sizes.sum()
+    starts = [float(sizes[:place].sum() + gap * place) for place in range(count)]
+    return [(start, start + float(size)) for start, size in zip(starts, sizes, strict=True)]
 
 
 def _axis(number):
@@ -162,6 +116,11 @@ def _axis(number):
 def at(number):
     """The axes of a plot, for its traces: {"xaxis": "x2", "yaxis": "y2"}."""
     return dict(xaxis=f"x{_axis(number)}", yaxis=f"y{_axis(number)}")
+
+
+def log_axis(values, title, name="{:g}".format):
+    """A logarithmic axis with a tick at each of the values; name: function from value to text."""
+    return dict(title=title, type="log", tickvals=list(values), ticktext=[*map(name, values)])
 
 
 def note(text, x, y, **more):
@@ -174,15 +133,39 @@ def points(x, y, name, look, plot=1, mode="lines+markers", legend=True, **more):
     """A trace of points and lines in a look of `looks`; `legend`: whether this trace stands for its
     name there.
     """
-    drawn = line(look)
-    trace = dict(
-        type="scatter", x=x, y=y, name=name, mode=mode, legendgroup=name, showlegend=legend
-    ) | at(plot)
+    trace = dict(type="scatter", x=x, y=y, name=name, mode=mode, legendgroup=name)
+    trace |= dict(showlegend=legend) | at(plot)
     if "lines" in mode:
-        trace["line"] = drawn["line"]
+        trace["line"] = dict(color=look["color"], dash=look["dash"], width=3)
     if "markers" in mode:
-        trace["marker"] = drawn["marker"] | {"color": look["color"]}
+        trace["marker"] = dict(symbol=look["symbol"], size=8, color=look["color"])
     return trace | more
+
+
+def dots(x, y, name, colour, symbol="circle", plot=1, size=8, **more):
+    """A trace of marks without lines; an open symbol has a rim of the colour."""
+    marker = dict(color=colour, symbol=symbol, size=size)
+    look = dict(color=colour, dash="solid", symbol=symbol)
+    return points(x, y, name, look, plot, "markers", **dict(marker=marker) | more)
+
+
+def ring(x, y, name, plot=1, size=14):
+    """A trace of black rings, around what the controls of a panel say."""
+    marker = dict(color=BLACK, symbol="circle-open", size=size, line=dict(width=3))
+    return dict(type="scatter", mode="markers", x=x, y=y, name=name, marker=marker) | at(plot)
+
+
+def band(x, low, high, name, colour, plot=1, **more):
+    """A trace: the area between two curves without NaN; in the legend only if `more` says so."""
+    sides = dict(x=np.r_[x, x[::-1]], y=np.r_[low, high[::-1]], name=name)
+    look = dict(type="scatter", mode="lines", fill="toself", fillcolor=colour, opacity=0.2)
+    return (
+        sides
+        | look
+        | dict(line=dict(width=0), hoverinfo="skip", showlegend=False)
+        | at(plot)
+        | more
+    )
 
 
 def curve(x, mean, low, high, name, look, plot=1, legend=True, runs=None):
@@ -190,46 +173,28 @@ def curve(x, mean, low, high, name, look, plot=1, legend=True, runs=None):
 
     low, high: NaN where there is no interval. runs: (x, y) of single networks.
     """
-    known = ~np.isnan(low)
-    x, low, high = np.asarray(x, float), np.asarray(low, float), np.asarray(high, float)
-    sides = dict(x=np.r_[x[known], x[known][::-1]], y=np.r_[low[known], high[known][::-1]])
-    band = dict(
-        type="scatter",
-        mode="lines",
-        fill="toself",
-        fillcolor=look["color"],
-        opacity=0.2,
-        line=dict(width=0),
-    )
-    traces = [
-        sides
-        | band
-        | dict(name=f"{name}, interval", legendgroup=name, hoverinfo="skip", showlegend=False)
-        | at(plot)
-    ]
-    traces.append(
-        points(
-            x,
-            np.asarray(mean, float),
-            f"{name}, mean",
-            look,
-            plot,
-            "lines",
-            legend,
-            legendgroup=name,
-        )
-    )
+    x, mean, low, high = (np.asarray(part, float) for part in (x, mean, low, high))
+    known, group = ~np.isnan(low), dict(legendgroup=name)
+    sides = (x[known], low[known], high[known], f"{name}, interval", look["color"], plot)
+    traces = [band(*sides, **group)]
+    traces.append(points(x, mean, f"{name}, mean", look, plot, "lines", legend, **group))
     if runs is not None:
-        more = dict(legendgroup=name, opacity=0.6)
-        traces.append(points(*runs, f"{name}, a run", look, plot, "markers", legend, **more))
+        more = dict(legend=legend, opacity=0.6, **group)
+        traces.append(points(*runs, f"{name}, a run", look, plot, "markers", **more))
     return traces
 
 
-def upright(x, plot=1, low=0, high=1, **look):
+def column(x, y, name, colour, shape="", plot=1, **more):
+    """A trace of bars; shape: their pattern, of PATTERNS."""
+    marker = dict(color=colour, pattern=dict(shape=shape))
+    return dict(type="bar", x=x, y=y, name=name, marker=marker) | at(plot) | more
+
+
+def upright(x, plot=1, **look):
     """A shape: an upright line at x through a whole plot."""
     place = dict(xref=at(plot)["xaxis"], yref=f"{at(plot)['yaxis']} domain")
     drawn = dict(color=COLOURS["grey"], dash="dot", width=2) | look
-    return dict(type="line", x0=x, x1=x, y0=low, y1=high, line=drawn) | place
+    return dict(type="line", x0=x, x1=x, y0=0, y1=1, line=drawn) | place
 
 
 def level(y, plot=1, **look):
@@ -265,42 +230,30 @@ class Family:
     spans: tuple | None = None
 
 
-def trade_off(
-    maps,
-    loss,
-    *,
-    least=-3,
-    farthest=30,
-    step=5,
-    height=470,
-    limits=None,
-    y_title="fresh keys hit",
-    margin=None,
-):
+TOP = 1.06  # of the axis of shares in a trade-off map
+
+
+def trade_off(maps, loss, least=-3, farthest=30, limits=None, y_title="fresh keys hit", **layout):
     """The trade-off map: what each attack costs Bob against what it leaves of the mark, with a line
     that can be moved.
 
     maps: {title: list of Family}, a plot each. loss: points of clean accuracy that Bob bears, where
-    the line stands.
-    least, farthest: ends of the axis, where all beyond them is drawn. limits: {title: kept
-    below which the judge is more likely to acquit}, shaded; by default all within the loss. Shape
-    2i + 1 is the line of plot i from 0.
+    the line stands. least, farthest: ends of the axis, where all beyond them is drawn. limits:
+    {title: kept below which the judge is more likely to acquit}, shaded; by default all within the
+    loss. layout: plotly's. Shape 2i + 1 is the line of plot i from 0.
     """
     traces, shapes = [], []
     for number, (title, families) in enumerate(maps.items(), 1):
         for one in families:
             traces += _family(one, number, (least, farthest))
         shapes += _bearable(number, least, loss, (limits or {}).get(title))
-    ticks = list(range(0, farthest + 1, step))
+    ticks = list(range(0, farthest + 1, 5))
     words = [*map(str, ticks[:-1]), f"≥ {farthest}"]
     x = dict(title="clean accuracy<br>lost, points", range=[least, farthest + 3])
     x |= dict(tickvals=ticks, ticktext=words)
     y = dict(title=y_title, range=[-0.06, TOP], tickformat=".0%")
-    layout = plots(list(maps), gap=0.04, x=x, y=y)
-    return figure(traces, height, **layout, shapes=shapes, margin=dict(b=130) | (margin or {}))
-
-
-TOP = 1.06  # of the axis of shares in a trade-off map
+    axes = plots(list(maps), gap=0.04, x=x, y=y)
+    return figure(traces, **dict(height=470, margin=dict(b=130), shapes=shapes) | axes | layout)
 
 
 def _bearable(plot, least, loss, limit):
@@ -315,18 +268,15 @@ def _bearable(plot, least, loss, limit):
 
 def _family(one, plot, ends):
     """The traces of a Family: single networks, then means; ends: of the axis of losses."""
-    look = dict(color=one.colour, symbol=one.symbol, dash="solid")
+    look = dict(color=one.colour, symbol=one.symbol, dash=one.dash)
     lost, kept = np.asarray(one.lost, float), np.asarray(one.kept, float)
     if one.runs is not None:
         x, y = np.clip(np.asarray(one.runs[0], float), *ends), np.asarray(one.runs[1], float)
-        small = dict(color=one.colour, symbol=one.symbol, size=5)
-        more = dict(legendgroup=one.name, opacity=0.35, hoverinfo="skip", marker=small)
-        yield points(x, y, f"{one.name}, a run", look, plot, "markers", False, **more)
-    symbols = (
-        [one.symbol + "-open" * bool(state) for state in one.open]
-        if one.open is not None
-        else one.symbol
-    )
+        more = dict(legendgroup=one.name, opacity=0.35, hoverinfo="skip", legend=False)
+        yield dots(x, y, f"{one.name}, a run", one.colour, one.symbol, plot, 5, **more)
+    symbols = one.symbol
+    if one.open is not None:
+        symbols = [one.symbol + "-open" * bool(state) for state in one.open]
     marker = dict(color=one.colour, symbol=symbols, size=11, line=dict(width=2, color=one.colour))
     mode = "lines+" * one.joined + "markers" + "+text" * (one.texts is not None)
     more = dict(marker=marker, textposition=one.side, hovertemplate="%{customdata}<extra></extra>")
@@ -361,26 +311,13 @@ def looks(names):
     """The look of each name, {name: {color, dash, symbol}}: its own for the course's networks, a
     spare one for others.
     """
-    spare = itertools.cycle(SPARE)
-    return {
-        name: dict(color=COLOURS[name], dash=DASHES[name], symbol=MARKERS[name])
-        if name in DASHES
-        else next(spare)
-        for name in dict.fromkeys(names)
-    }
-
-
-def line(look, **layout):
-    """Line and marker of a trace in a look of `looks`."""
-    return dict(
-        line=dict(color=look["color"], dash=look["dash"], width=3, **layout),
-        marker=dict(symbol=look["symbol"], size=8),
-    )
-
-
-def blank(height=380, **layout):
-    """An empty figure in the course's look; `layout` goes to plotly's layout."""
-    return go.Figure(layout=dict(template=TEMPLATE, height=height, **layout))
+    spare, found = itertools.cycle(SPARE), {}
+    for name in dict.fromkeys(names):
+        if name in DASHES:
+            found[name] = dict(color=COLOURS[name], dash=DASHES[name], symbol=MARKERS[name])
+        else:
+            found[name] = next(spare)
+    return found
 
 
 def _wrapped(title, letters):
@@ -402,29 +339,29 @@ def recorded_curves(plots_by_title):
         for name, rows in table.dropna(subset=[column]).groupby("scheme"):
             mean, runs = rows.groupby("epoch")[column].mean(), rows["seed"].nunique()
             place = dict(look=look[name], plot=plot, legendgroup=name)
-            dots = (rows["epoch"].to_numpy(), rows[column].to_numpy())
-            traces.append(points(*dots, name, mode="markers", opacity=0.5, legend=False, **place))
-            line_of_means = (mean.index.to_numpy(), mean.to_numpy(), f"{name} (mean of {runs})")
-            traces.append(points(*line_of_means, mode="lines", legend=name not in named, **place))
+            every = (rows["epoch"].to_numpy(), rows[column].to_numpy(), name)
+            traces.append(points(*every, mode="markers", opacity=0.5, legend=False, **place))
+            line = (mean.index.to_numpy(), mean.to_numpy(), f"{name} (mean of {runs})")
+            traces.append(points(*line, mode="lines", legend=name not in named, **place))
             named.add(name)
     return figure(traces, 400, **plots(list(plots_by_title), x=dict(title="epoch"), y=SHARE))
 
 
-def confidences(groups, label, bins=20):
-    """Histograms of the probability a network gives to a label: one row a group of images, one line
-    a network.
+def confidences(groups, label):
+    """Histograms, in 20 bins, of the probability a network gives to a label: a plot a group of
+    images, a line a network.
 
     groups: {title: {network: probabilities (n,) in [0, 1]}}. Height is the share of images in a
     bin.
     """
-    edges, traces = np.linspace(0, 1, bins + 1), []
+    edges, traces = np.linspace(0, 1, 21), []
     look = looks(name for networks in groups.values() for name in networks)
     for plot, networks in enumerate(groups.values(), 1):
         for name, values in networks.items():
             share = np.histogram(values, edges)[0] / max(len(values), 1)
-            steps = dict(line=line(look[name], shape="hvh")["line"])
             centres = (edges[:-1] + edges[1:]) / 2
-            traces.append(points(centres, share, name, look[name], plot, legend=plot == 1, **steps))
+            traces.append(points(centres, share, name, look[name], plot, legend=plot == 1))
+            traces[-1]["line"]["shape"] = "hvh"
     x = dict(title=_wrapped(label, 20), range=[-0.02, 1.02], tickformat=".0%")
     y = dict(title="share of images", tickformat=".0%", range=[-0.02, 1.03])
     return figure(traces, 400, **plots(list(groups), x=x, y=y))
@@ -437,20 +374,27 @@ def bars(rates, title, y_title, intervals=None):
     intervals: {row: {network: (low, high)}} draws an interval on each bar.
     """
     names, traces = list(dict.fromkeys(name for row in rates.values() for name in row)), []
-    for number, (name, look) in enumerate(looks(names).items()):
+    for pattern, (name, look) in zip(PATTERNS, looks(names).items(), strict=False):
         values = [row.get(name) for row in rates.values()]
-        pattern = dict(shape=PATTERNS[number])
-        trace = dict(type="bar", x=list(rates), y=values, name=name)
-        trace |= dict(marker=dict(color=look["color"], pattern=pattern))
-        trace |= dict(text=[f"{v:.0%}" if v is not None else "" for v in values])
-        trace |= dict(textposition="outside", cliponaxis=False)
+        texts = [f"{v:.0%}" if v is not None else "" for v in values]
+        more = dict(text=texts, textposition="outside", cliponaxis=False)
         if intervals:
             low, high = np.array([intervals[row][name] for row in rates]).T
             ends = dict(array=high - values, arrayminus=values - low, symmetric=False)
-            trace["error_y"] = dict(type="data", thickness=1.5) | ends
-        traces.append(trace)
+            more["error_y"] = dict(type="data", thickness=1.5) | ends
+        traces.append(column(list(rates), values, name, look["color"], pattern, **more))
     y = dict(title=y_title, range=[0, 1.08], tickformat=".0%")
     return figure(traces, title=dict(text=_wrapped(title, 40)), yaxis=y, barmode="group")
+
+
+def heatmap(table, form, **more):
+    """A trace: a table as a map of colours with its numbers, in a format such as ".0%"; NaN is left
+    out.
+    """
+    rows = table.to_numpy(float)
+    texts = [["" if np.isnan(value) else format(value, form) for value in row] for row in rows]
+    trace = dict(type="heatmap", x=[*table.columns], y=[*table.index], z=rows, colorscale="Cividis")
+    return trace | dict(text=texts, texttemplate="%{text}", textfont=dict(size=14)) | more
 
 
 def pictures(rows, captions=None, size=96):
@@ -462,18 +406,17 @@ def pictures(rows, captions=None, size=96):
     to be shifted to [0, 1].
     """
     named = min(150, 10 * max(map(len, rows)))  # room for titles, in pixels
-    table = ""
+    table, look = "", f"style='width:100%; max-width:{size}px; image-rendering:pixelated'"
     for title, images in rows.items():
         said, cells = (captions or {}).get(title, [""] * len(images)), ""
-        look = f"style='width:100%; max-width:{size}px; image-rendering:pixelated'"
         for number, image in enumerate(images):
             cells += (
                 "<td style='padding:3px 6px; text-align:center'>"
                 f"<img src='{png(image)}' alt='{html.escape(title)} {number + 1}' {look}/>"
                 f"<br/>{html.escape(said[number])}</td>"
             )
-        look = f"width:{named}px; text-align:left; padding-right:12px"
-        head = f"<th scope='row' style='{look}'>{html.escape(title)}</th>"
+        side = f"width:{named}px; text-align:left; padding-right:12px"
+        head = f"<th scope='row' style='{side}'>{html.escape(title)}</th>"
         table += f"<tr style='background:none'>{head}{cells}</tr>"
     wide = named + 12 + (size + 12) * max(map(len, rows.values()))
     look = f"width:100%; max-width:{wide}px; table-layout:fixed; font-size:15px"
@@ -510,15 +453,16 @@ def path(points, close=""):
     """Points (n, 2) as an SVG path in hundredths, y downwards: whole numbers, the fastest thing
     Python writes.
     """
-    numbers = np.rint(np.multiply(points, (100, -100))).astype(int).ravel().tolist()
-    return f"M{' '.join(map(str, numbers))}{close}"
+    return f"M{' '.join(str(n) for pair in _hundredths(points) for n in pair)}{close}"
 
 
 def marks(points, mark):
     """The SVG path `mark` drawn from each of the points (n, 2), in the same units."""
-    return "".join(
-        f"M{x} {y}{mark}" for x, y in np.rint(np.multiply(points, (100, -100))).astype(int).tolist()
-    )
+    return "".join(f"M{x} {y}{mark}" for x, y in _hundredths(points))
+
+
+def _hundredths(points):
+    return np.rint(np.multiply(points, (100, -100))).astype(int).tolist()
 
 
 def roles():
@@ -537,35 +481,14 @@ def roles():
         ((2.4, 0.98), (3.9, 0.25), "keys,<br>paid for", (3.6, 0.78)),
         ((3.6, 0.2), (2.3, 0.82), "labels", (2.6, 0.42)),
     ]
-    figure = blank(
-        height=400,
-        margin=dict(l=10, r=10, t=10, b=10),
-        modebar=dict(remove=EVERY_BUTTON),
-        xaxis=dict(visible=False, range=[-0.75, 4.75], fixedrange=True),
-        yaxis=dict(visible=False, range=[-0.4, 1.25], fixedrange=True),
-    )
+    words, head = [], dict(arrowhead=2, arrowwidth=2, arrowcolor=COLOURS["grey"])
     for (ax, ay), (x, y), text, (text_x, text_y) in arrows:
-        figure.add_annotation(
-            x=x,
-            y=y,
-            ax=ax,
-            ay=ay,
-            axref="x",
-            ayref="y",
-            arrowhead=2,
-            arrowwidth=2,
-            arrowcolor=COLOURS["grey"],
-        )
-        figure.add_annotation(x=text_x, y=text_y, text=text, showarrow=False)
+        words.append(dict(x=x, y=y, ax=ax, ay=ay, axref="x", ayref="y") | head)
+        words.append(dict(x=text_x, y=text_y, text=text, showarrow=False))
+    rim = dict(bordercolor=COLOURS["unmarked"], borderwidth=2, borderpad=6, bgcolor="#E8EEF3")
     for name, (x, y, says) in boxes.items():
-        figure.add_annotation(
-            x=x,
-            y=y,
-            text=f"<b>{name}</b><br>{says}",
-            showarrow=False,
-            bordercolor=COLOURS["unmarked"],
-            borderwidth=2,
-            borderpad=6,
-            bgcolor="#E8EEF3",
-        )
-    return figure
+        words.append(dict(x=x, y=y, text=f"<b>{name}</b><br>{says}", showarrow=False) | rim)
+    axis = dict(visible=False, fixedrange=True)
+    axes = dict(xaxis=axis | dict(range=[-0.75, 4.75]), yaxis=axis | dict(range=[-0.4, 1.25]))
+    margin, bare = dict(l=10, r=10, t=10, b=10), dict(remove=EVERY_BUTTON)
+    return figure([], 400, annotations=words, margin=margin, modebar=bare, **axes)

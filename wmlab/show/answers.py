@@ -1,0 +1,17 @@
+"""Answers to exercises that are one number."""
+
+import math
+
+
+def number(answer, right, praise, misses, hint, within=0.01):
+    """Judge a number: (whether it is right, a sentence about it).
+
+    right: the answer, told from others to a relative error `within`. misses: (number, sentence) of
+    wrong answers that show what was misunderstood, each to 1 %. hint: the sentence for all others.
+    """
+    if math.isclose(answer, right, rel_tol=within):
+        return True, praise
+    for value, sentence in misses:
+        if math.isclose(answer, value, rel_tol=0.01):
+            return False, sentence
+    return False, hint
