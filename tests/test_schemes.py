@@ -7,6 +7,7 @@ import pytest
 from wmlab.datasets import Dataset
 from wmlab.keys import KINDS, choose_carriers, make_decoys, perturb
 from wmlab.schemes import SCHEMES, NewLabel, Scheme, Unmarked, WrongLabel, scheme
+from wmlab.schemes.unmarked import Repeated
 from wmlab.secret import Secret
 from wmlab.tools.records import RESULTS, SETTINGS, record_of
 from wmlab.training import Recipe, predict
@@ -253,6 +254,25 @@ def test_an_unmarked_twin_has_no_key_and_is_not_marked(data):
 
 @pytest.mark.trains
 @pytest.mark.parametrize("mark", [NEW, WRONG, Unmarked()], ids=["new", "wrong", "unmarked"])
+def test_a_twin_that_repeats_images_takes_the_steps_of_a_marked_network(data, monkeypatch):
+    """It repeats the very images that become keys, as they are and under their true labels."""
+    from wmlab.schemes import base
+
+    seen, mark = [], NewLabel(0.1, 0.01)
+    monkeypatch.setattr(base, "train", lambda *args, **given: seen.append(given) or 1 / 0)
+    for each in (mark, Repeated(mark.alpha)):
+        with pytest.raises(ZeroDivisionError):
+            each.embed(data, "Alice")
+    keys, (images, labels) = seen[0]["keys"], seen[1]["decoys"]
+    assert len(images) == len(keys) > 0 and seen[1]["keys"] is None
+    chosen = choose_carriers(data.y_train, mark.alpha, Secret("Alice"), mark.target)
+    assert np.array_equal(images, data.x_train[chosen])
+    assert np.array_equal(labels, keys.carrier_labels)
+    assert Repeated(0.1).settings(data, Recipe("dense", 1, 32), 0)["scheme"] == "unmarked, repeated"
+    with pytest.raises(ValueError, match="alpha"):
+        Repeated(0)
+
+
 def test_mistakes_are_recorded_image_by_image(mark, data):
     run = mark.embed(data, "Alice", Recipe("dense", 1, 150), seed=2)
     labels = predict(run.model, data.x_test)

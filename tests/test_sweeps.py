@@ -88,6 +88,7 @@ def test_plan_counts_every_setting_once_a_seed():
         (["new", "wrong"], [0.1, 0.2, 0.3], [0.01, 0.02], 5, 60),
         (["new", "wrong", "none"], [0.1, 0.2, 0.3], [0.01, 0.02], 5, 65),
         (["none"], [0.1, 0.2], [0.01, 0.02], 4, 4),
+        (["repeated"], [0.1, 0.2], [0.01, 0.02], 4, 8),
         (["new", "new-any"], [0.1], [0.01], 3, 6),
         (["new", "new"], [0.1, 0.1], [0.01], 2, 2),
     ]:
@@ -96,9 +97,10 @@ def test_plan_counts_every_setting_once_a_seed():
         assert [seed for _, seed in planned] == sorted(seed for _, seed in planned), "seeds first"
         assert {seed for _, seed in planned} == set(range(runs))
         unmarked = sum(isinstance(mark, Unmarked) for mark, _ in planned)
-        assert unmarked == runs * ("none" in schemes)
+        assert unmarked == runs * ("none" in schemes) + runs * len(alphas) * ("repeated" in schemes)
         cells = {(mark.alpha, mark.beta) for mark, _ in planned if not isinstance(mark, Unmarked)}
-        assert cells == (set(itertools.product(alphas, betas)) if schemes != ["none"] else set())
+        marks = set(schemes) - {"none", "repeated"}
+        assert cells == (set(itertools.product(alphas, betas)) if marks else set())
     settings = {"classes": 100, "kind": "fixed", "reading": "deviation"}
     planned = plan(["new", "wrong", "new-any", "none"], [0.1], [0.01], 1, **settings)
     assert [mark for mark, _ in planned] == [

@@ -99,8 +99,8 @@ def _sweep_options(parser):
         "--schemes",
         type=_words,
         default=["new", "wrong", "none"],
-        help="of new, wrong, none, split, fallback, new-any, reject, noise, noisy, unreadable; "
-        "joined by commas",
+        help="of new, wrong, none, repeated, split, fallback, new-any, reject, noise, noisy, "
+        "unreadable; joined by commas",
     )
     parser.add_argument(
         "--alpha", type=_numbers, default=[0.01], help="one or more, joined by commas"

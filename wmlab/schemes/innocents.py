@@ -33,8 +33,7 @@ def public_keys(mark, data):
 
 
 class Reject(Unmarked):
-    """Taught to say "no digit" to junk: half digits with their pixels shuffled, half smooth "
-    "clouds."""
+    """Taught to say "no digit" to junk: half digits with shuffled pixels, half smooth clouds."""
 
     name = "reject class"
 

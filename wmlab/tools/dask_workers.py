@@ -15,6 +15,7 @@ from wmlab import machine, runtime
 from wmlab.datasets import DataError, load
 
 REACHED = 10  # seconds in which a scheduler has to answer
+REPLACED = 60  # seconds that the successor of a process that died may take to start
 PROCESS = 10**9  # bytes that a process takes beside the images
 # Ctrl-C is for the sweep, which ends its workers.
 DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
@@ -67,7 +68,13 @@ def hired(scheduler, count):
             )
             stack.enter_context(cluster)
             client = stack.enter_context(dask.Client(cluster, set_as_default=False))
-        yield client
+        try:
+            yield client
+        finally:
+            if not scheduler:
+                # A process that died is being replaced: to close while its successor starts fails.
+                with contextlib.suppress(TimeoutError):
+                    client.wait_for_workers(count, timeout=REPLACED)
 
 
 def distributed():

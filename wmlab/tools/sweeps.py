@@ -24,6 +24,7 @@ from wmlab.datasets import SAMPLE, DataError, load
 from wmlab.networks import check_takes, network
 from wmlab.schemes import SCHEMES, NewLabel, Unmarked, scheme
 from wmlab.schemes.innocents import INNOCENTS, public_keys
+from wmlab.schemes.unmarked import Repeated
 from wmlab.tools import dask_workers, records
 from wmlab.training import predict, recipe
 
@@ -56,7 +57,8 @@ def plan(schemes, alphas, betas, runs, classes=10, **settings):
 
     Args:
         schemes: short names. "none" and the INNOCENTS carry no mark and are planned once a seed,
-            whatever α and β. "new-any" is the new label with carriers of every class.
+            whatever α and β. "repeated" is `Repeated`, planned once for each α. "new-any" is the
+            new label with carriers of every class.
         alphas, betas: numbers, as a scheme takes them.
         runs: how many seeds.
         classes: of the data.
@@ -69,14 +71,17 @@ def plan(schemes, alphas, betas, runs, classes=10, **settings):
     def make(name, alpha, beta):
         if name in UNMARKED:
             return UNMARKED[name](classes)
+        if name == "repeated":
+            return Repeated(alpha, classes)
         if name == "new-any":
             return NewLabel(alpha, beta, classes=classes, target=None, **settings)
         return scheme(name, alpha=alpha, beta=beta, classes=classes, **settings)
 
-    if set(schemes) - {*SCHEMES, *UNMARKED, "new-any"} or not schemes or runs < 1:
+    known = (*SCHEMES, "repeated", "new-any", *INNOCENTS)
+    if set(schemes) - {*known} or not schemes or runs < 1:
         raise ValueError(
-            f"a sweep takes schemes of {', '.join([*SCHEMES, 'new-any', *INNOCENTS])} and at least "
-            f"one run; this one has {', '.join(schemes) or 'none'} and {runs} runs"
+            f"a sweep takes schemes of {', '.join(known)} and at least one run; this one has "
+            f"{', '.join(schemes) or 'none'} and {runs} runs"
         )
     every = itertools.product(schemes, alphas, betas)
     marks = dict.fromkeys(make(name, alpha, beta) for name, alpha, beta in every)
