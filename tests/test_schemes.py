@@ -252,8 +252,6 @@ def test_an_unmarked_twin_has_no_key_and_is_not_marked(data):
         assert not verdict.marked and verdict.queries == 40
 
 
-@pytest.mark.trains
-@pytest.mark.parametrize("mark", [NEW, WRONG, Unmarked()], ids=["new", "wrong", "unmarked"])
 def test_a_twin_that_repeats_images_takes_the_steps_of_a_marked_network(data, monkeypatch):
     """It repeats the very images that become keys, as they are and under their true labels."""
     from wmlab.schemes import base
@@ -273,6 +271,8 @@ def test_a_twin_that_repeats_images_takes_the_steps_of_a_marked_network(data, mo
         Repeated(0)
 
 
+@pytest.mark.trains
+@pytest.mark.parametrize("mark", [NEW, WRONG, Unmarked()], ids=["new", "wrong", "unmarked"])
 def test_mistakes_are_recorded_image_by_image(mark, data):
     run = mark.embed(data, "Alice", Recipe("dense", 1, 150), seed=2)
     labels = predict(run.model, data.x_test)
