@@ -3,17 +3,20 @@
 `race`: three judges on one row of answers. `running_mean`: simulated trials against E[q].
 `batch`: the batch rule over |K|. `compare`: all judges at equal errors.
 `notice`: what a proof costs, and whether Bob notices it first. Checks of notebook 05.
+
+Each panel draws what the function named after it with `_of` returns, which is its `result`.
 """
 
 import functools
 import math
 
-import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
 from wmlab import queries, stats
 from wmlab.show import figures
+from wmlab.show.answers import number
+from wmlab.show.controls import choice, slider
 from wmlab.show.panel import Panel
 
 JUDGES = ("first hit", "fixed batch", "sequential")
@@ -23,34 +26,8 @@ P1, POWER, FPR = 0.8, 0.9, 0.1
 LONGEST = 60  # answers of a race
 TRIALS = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
 P0 = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3)
-WIDE = dict(style=dict(description_width="initial"), layout=dict(width="360px"))
 VERDICT = {True: "marked", False: "not marked", None: "still undecided"}
-
-
-def slider(value, low, high, step, text):
-    """A slider for numbers with two decimals, as wide as its text needs."""
-    return widgets.FloatSlider(
-        value, min=low, max=high, step=step, description=text, readout_format=".2f", **WIDE
-    )
-
-
-def counter(value, high, text):
-    """A slider for whole numbers from 1."""
-    return widgets.IntSlider(value, min=1, max=high, description=text, **WIDE)
-
-
-def choice(value, options, text, show="g"):
-    """A slider of few positions, shown in a format of numbers."""
-    return widgets.SelectionSlider(
-        options=[(format(v, show), v) for v in options], value=value, description=text, **WIDE
-    )
-
-
-def log_axis(values, title, show="g"):
-    """A logarithmic axis with ticks at `values`."""
-    return dict(
-        title=title, type="log", tickvals=values, ticktext=[format(v, show) for v in values]
-    )
+P0_IS, TAU_IS = "p₀, innocent hit rate", "τ, share of misses allowed"
 
 
 @functools.cache
@@ -94,32 +71,30 @@ def race_of(stream, p, keys, tau, p0):
     share, mean = characteristic(p, P1, p0)
     batch = queries.batch_accuracy(p, keys, tau)
     taken = np.arange(bought + 1)
+    ends = (min(first, keys), first <= keys), (keys, misses <= allowed), (bought, verdict)
+    means, found = (queries.expected(p, keys), keys, mean), (1 - (1 - p) ** keys, batch, share)
     return {
         "hits": hits,
-        "ends": {
-            "first hit": (min(first, keys), first <= keys),
-            "fixed batch": (keys, misses <= allowed),
-            "sequential": (bought, verdict),
-        },
+        "ends": dict(zip(JUDGES, ends, strict=True)),
         "misses": misses,
         "allowed": allowed,
         "evidence": test.evidence(np.r_[0, np.cumsum(hits)][taken], taken),
         "test": test,
-        "means": dict(zip(JUDGES, (queries.expected(p, keys), keys, mean), strict=True)),
-        "found": dict(zip(JUDGES, (1 - (1 - p) ** keys, batch, share), strict=True)),
+        "means": dict(zip(JUDGES, means, strict=True)),
+        "found": dict(zip(JUDGES, found, strict=True)),
     }
 
 
 def _race_traces(run):
     """Answers on the top lane, a lane a judge under it, and the evidence in the second plot."""
-    number = np.arange(1, LONGEST + 1)
+    n = np.arange(1, LONGEST + 1)
     marks = (("hit", run["hits"], "new label", "diamond"), ("miss", ~run["hits"], "grey", "x-thin"))
     for name, which, colour, symbol in marks:
-        colour, x = figures.COLOURS[colour], number[which]
+        colour, x = figures.COLOURS[colour], n[which]
         marker = dict(color=colour, symbol=symbol, size=9, line=dict(color=colour, width=2))
         # a trace without points is left out of the legend; one at None is not
-        place = dict(x=x, y=np.full(len(x), 3)) if len(x) else dict(x=[None], y=[None])
-        yield dict(type="scatter", mode="markers", name=name, marker=marker) | place
+        place = (x, np.full(len(x), 3)) if len(x) else ([None], [None])
+        yield figures.dots(*place, name, colour, marker=marker)
     for lane, (name, (bought, verdict)) in zip((2, 1, 0), run["ends"].items(), strict=True):
         side = "middle right" if bought <= 0.6 * LONGEST else "top left"
         more = dict(text=["", f" {VERDICT[verdict]}, {bought}"], textposition=side, legend=False)
@@ -139,29 +114,20 @@ def _race_layout(test):
     place = dict(xref="x2", yref="y2", xanchor="right")
     # one answer may carry the evidence beyond a limit
     low, high = test.lower + test.miss - 0.3, test.upper + test.hit + 0.3
-    reach = [-0.5, LONGEST + 1]
+    x, lanes = dict(range=[-0.5, LONGEST + 1]), dict(domain=[0.455, 1], range=[-0.6, 3.5])
     return dict(
         margin=dict(l=110, t=20, b=100),
-        xaxis=dict(range=reach, anchor="y", matches="x2", showticklabels=False),
-        xaxis2=dict(range=reach, anchor="y2", title="answers bought"),
-        yaxis=dict(
-            domain=[0.455, 1],
-            range=[-0.6, 3.5],
-            tickvals=[3, 2, 1, 0],
-            ticktext=["answers", *JUDGES],
-        ),
+        xaxis=x | dict(anchor="y", matches="x2", showticklabels=False),
+        xaxis2=x | dict(anchor="y2", title="answers bought"),
+        yaxis=lanes | dict(tickvals=[3, 2, 1, 0], ticktext=["answers", *JUDGES]),
         yaxis2=dict(domain=[0, 0.395], anchor="x2", range=[low, high], title="evidence (ln)"),
         shapes=[figures.level(limit, 2, **look) for limit, *_ in limits],
-        annotations=[
-            figures.note(says, LONGEST, limit, yanchor=side, **place)
-            for limit, says, side in limits
-        ],
+        annotations=[figures.note(text, LONGEST, y, yanchor=at, **place) for y, text, at in limits],
     )
 
 
-def race_picture(stream, p, keys, tau, p0):
-    """The picture of `race_of`."""
-    run = race_of(stream, p, keys, tau, p0)
+def _race_picture(**settings):
+    run = race_of(**settings)
     figure = figures.figure(_race_traces(run), 500, **_race_layout(run["test"]))
     batch = f" ({run['misses']} misses, {run['allowed']} allowed)"
     parts = [
@@ -171,27 +137,29 @@ def race_picture(stream, p, keys, tau, p0):
     means = ", ".join(f"{mean:.3g}" for mean in run["means"].values())
     found = ", ".join(f"{value:.1%}" for value in run["found"].values())
     said = (
-        f"Stream {stream} of a suspect with p = {p:.2f}: {'; '.join(parts)}. Over all streams they "
-        f"buy {means} answers on average and say “marked” in {found} of them."
+        f"Stream {settings['stream']} of a suspect with p = {settings['p']:.2f}: "
+        f"{'; '.join(parts)}. Over all streams they buy {means} answers on average and say "
+        f"“marked” in {found} of them."
     )
     return figure, said, run
 
 
 def race():
-    """Panel: three judges on one row of answers. Its `result` is what `race_of` returns."""
+    """Panel: three judges on one row of answers."""
+    presets = {
+        "A weak mark": {"p": 0.5},
+        "Innocent, wrong label": {"p": 0.1},
+        "Innocent, new label": {"p": 0},
+    }
     return Panel(
-        race_picture,
+        _race_picture,
         first=1,
-        presets={
-            "A weak mark": {"p": 0.5},
-            "Innocent, wrong label": {"p": 0.1},
-            "Innocent, new label": {"p": 0},
-        },
-        stream=counter(1, 200, "stream of answers"),
+        presets=presets,
+        stream=slider(1, 1, 200, 1, "stream of answers"),
         p=slider(0.8, 0, 1, 0.05, "p, hit rate of the suspect"),
-        keys=counter(40, LONGEST, "|K|, most keys"),
-        tau=slider(0.3, 0.05, 0.95, 0.05, "τ, share of misses allowed"),
-        p0=choice(0.1, P0, "p₀, innocent hit rate"),
+        keys=slider(40, 1, LONGEST, 1, "|K|, most keys"),
+        tau=slider(0.3, 0.05, 0.95, 0.05, TAU_IS),
+        p0=choice(P0, P0_IS, 0.1),
     )
 
 
@@ -221,63 +189,46 @@ def running_mean_of(trials, p, keys):
     return {"x": x, "mean": mean, "error": error, "formulas": formulas}
 
 
-def _mean_traces(run, named):
-    """The running mean with its band, and a level line a formula."""
-    x, mean, error = run["x"], run["mean"], run["error"]
-    blue, curve = figures.COLOURS["unmarked"], dict(type="scatter", mode="lines")
-    band = dict(x=np.r_[x, x[::-1]], y=np.r_[mean + 2 * error, (mean - 2 * error)[::-1]])
-    filled = dict(fill="toself", fillcolor=blue, opacity=0.25, line=dict(width=0), hoverinfo="skip")
-    yield curve | band | filled | dict(name="± 2 standard errors")
-    drawn = dict(color=blue, width=3)
-    yield curve | dict(x=x, y=mean, line=drawn, name="mean of the trials so far")
-    looks = (
-        dict(color=figures.BLACK, dash="solid"),
-        dict(color=figures.VERMILLION, dash="dash"),
-        dict(color=figures.GREEN, dash="dot"),
-        dict(color=figures.GREY, dash="dashdot"),
-    )
-    for name, value, look in zip(named, run["formulas"].values(), looks, strict=True):
-        level = dict(x=[1, TRIALS[-1]], y=[value, value], line=look | dict(width=2))
-        yield curve | level | dict(name=name)
-
-
-def running_mean_picture(trials, p, keys):
-    """The picture of `running_mean_of`."""
+def _running_mean_picture(trials, p, keys):
     run = running_mean_of(trials, p, keys)
-    formulas = run["formulas"]
+    x, mean, error, formulas = run.values()
+    blue, ends = figures.COLOURS["unmarked"], (mean + 2 * error, mean - 2 * error)
+    more, look = dict(opacity=0.25, showlegend=True), dict(color=blue, dash="solid")
+    traces = [
+        figures.band(x, *ends, "± 2 standard errors", blue, **more),
+        figures.points(x, mean, "mean of the trials so far", look, mode="lines"),
+    ]
     named = {f"{name} = {value:.4g}": value for name, value in formulas.items()}
+    colours = figures.BLACK, figures.VERMILLION, figures.GREEN, figures.GREY
+    dashes = "solid", "dash", "dot", "dashdot"
+    for (name, value), colour, dash in zip(named.items(), colours, dashes, strict=True):
+        look = dict(color=colour, dash=dash)
+        ends = [1, TRIALS[-1]], [value, value]
+        traces.append(figures.points(*ends, name, look, mode="lines", line=look | dict(width=2)))
     exact = formulas["E[q]"]
     top = max(1.6 * exact, min(1.15 * formulas["⌈1/p⌉"], 2.2 * exact))  # 1/p may be far away
-    ticks = [f"{n:,}" if str(n)[0] == "1" else "" for n in TRIALS]
-    reach = [0.25, np.log10(TRIALS[-1])]
-    x = log_axis(TRIALS, "trials") | dict(range=reach, ticktext=ticks)
-    figure = figures.figure(
-        _mean_traces(run, named),
-        460,
-        margin=dict(t=20, b=130),
-        xaxis=x,
-        yaxis=dict(title="queries, mean", range=[0, top]),
-    )
+    axis = figures.log_axis(TRIALS, "trials", lambda n: f"{n:,}" if str(n)[0] == "1" else "")
+    axis["range"] = [0.25, np.log10(TRIALS[-1])]
+    y = dict(title="queries, mean", range=[0, top])
+    figure = figures.figure(traces, 460, margin=dict(t=20, b=130), xaxis=axis, yaxis=y)
     above = [name for name, value in named.items() if value > top]
     said = (
-        f"With p = {p:g} and at most {keys} keys, {trials:,} trials took {run['mean'][-1]:.4g} "
-        f"queries on average, with a standard error of {run['error'][-1]:.2g}; {', '.join(named)}."
+        f"With p = {p:g} and at most {keys} keys, {trials:,} trials took {mean[-1]:.4g} queries "
+        f"on average, with a standard error of {error[-1]:.2g}; {', '.join(named)}."
     )
     return figure, said + (f" Above the picture: {', '.join(above)}." if above else ""), run
 
 
 def running_mean():
-    """Panel: the mean number of queries of simulated trials comes to E[q]. Its `result` is what
-    `running_mean_of` returns.
-    """
+    """Panel: the mean number of queries of simulated trials comes to E[q]."""
     rates = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.99)
     return Panel(
-        running_mean_picture,
+        _running_mean_picture,
         first=1,
         presets={"Hardly a mark": {"p": 0.001, "trials": 1000}},
-        trials=choice(TRIALS[2], TRIALS, "trials", ","),
-        p=choice(0.8, rates, "p, hit rate"),
-        keys=counter(40, 100, "|K|, most keys"),
+        trials=choice(TRIALS, "trials", TRIALS[2], "{:,}".format),
+        p=choice(rates, "p, hit rate", 0.8),
+        keys=slider(40, 1, 100, 1, "|K|, most keys"),
     )
 
 
@@ -297,15 +248,12 @@ def _batch_rule(p, tau, accuracy, strict):
     """Acc of one batch rule over |K| = 1 … 160, and the first numbers that reach an accuracy."""
     n = np.arange(1, WIDEST + 1)
     curve = queries.batch_accuracy(p, n, tau, strict)
-    reach, lasting = n[curve >= accuracy], None
-    tens = reach[reach % 10 == 0]
+    reach, lasting = n[curve >= accuracy].tolist(), None
     if round(tau - (1 - p), 9) > 0:
         lasting = queries.smallest_batch(p, tau, accuracy, strict=strict, lasting=True)
-    return curve, {
-        "fewest": int(reach[0]) if len(reach) else None,
-        "multiple of ten": int(tens[0]) if len(tens) else None,
-        "lasting": lasting,
-    }
+    ten = next((n for n in reach if n % 10 == 0), None)
+    first = {"fewest": next(iter(reach), None), "multiple of ten": ten, "lasting": lasting}
+    return curve, first
 
 
 def batch_of(p, keys, tau, accuracy):
@@ -327,50 +275,39 @@ def batch_of(p, keys, tau, accuracy):
     }
 
 
-def batch_picture(p, keys, tau, accuracy):
-    """The picture of `batch_of`."""
+def _batch_picture(p, keys, tau, accuracy):
     run, traces, parts = batch_of(p, keys, tau, accuracy), [], []
     looks = figures.looks(("wrong label", "unmarked")).values()
     for (name, curve), look, size in zip(run["curves"].items(), looks, (8, 5), strict=True):
         rule, first = name.replace("<", "&lt;"), run["first"][name]
-        marker = dict(color=look["color"], symbol=look["symbol"], size=size)
-        more = dict(line=dict(color=look["color"], width=1), marker=marker)
-        traces.append(figures.points(np.arange(1, WIDEST + 1), curve, rule, look, **more))
-        reached = (
-            f"{first['fewest'] or f'no number up to {WIDEST}'}, of multiples of ten "
-            f"{first['multiple of ten'] or 'none'}, for good {first['lasting'] or 'none'}"
-        )
+        trace = figures.points(np.arange(1, WIDEST + 1), curve, rule, look)
+        trace["line"], trace["marker"]["size"] = dict(color=look["color"], width=1), size
+        traces.append(trace)
         parts.append(
             f"with {rule}, Acc({keys}) = {run['here'][name]:.4f}, and the first |K| to reach "
-            f"{accuracy:.0%} is {reached}"
+            f"{accuracy:.0%} is {first['fewest'] or f'no number up to {WIDEST}'}, of multiples of "
+            f"ten {first['multiple of ten'] or 'none'}, for good {first['lasting'] or 'none'}"
         )
-    ring = dict(color=figures.BLACK, symbol="circle-open", size=15, line=dict(width=3))
-    own = dict(type="scatter", mode="markers", name="your |K|", marker=ring)
-    traces.append(own | dict(x=[keys] * len(RULES), y=list(run["here"].values())))
+    here = [keys] * len(RULES), list(run["here"].values())
+    traces.append(figures.ring(*here, "your |K|", size=15))
     wanted = figures.level(accuracy, color=figures.BLACK, dash="dash", width=1)
-    figure = figures.figure(
-        traces,
-        440,
-        margin=dict(t=20, b=110),
-        shapes=[wanted],
-        xaxis=dict(title="|K|, keys in the batch", range=[0, WIDEST + 1], dtick=20),
-        yaxis=dict(title="Acc: a marked<br>suspect passes") | figures.SHARE,
-    )
-    return figure, f"p = {p:.2f}, τ = {tau:.2f}: {'; '.join(parts)}.", run
+    x = dict(title="|K|, keys in the batch", range=[0, WIDEST + 1], dtick=20)
+    y = dict(title="Acc: a marked<br>suspect passes") | figures.SHARE
+    more = dict(margin=dict(t=20, b=110), shapes=[wanted], xaxis=x, yaxis=y)
+    said = f"p = {p:.2f}, τ = {tau:.2f}: {'; '.join(parts)}."
+    return figures.figure(traces, 440, **more), said, run
 
 
 def batch():
-    """Panel: the accuracy of the batch rule over |K|, a saw-tooth. Its `result` is what `batch_of`
-    returns.
-    """
+    """Panel: the accuracy of the batch rule over |K|, a saw-tooth."""
     return Panel(
-        batch_picture,
+        _batch_picture,
         first=1,
         presets={"p falls by 0.05": {"p": 0.75}, "p rises by 0.05": {"p": 0.85}},
         p=slider(0.8, 0.5, 0.99, 0.01, "p, hit rate"),
-        keys=counter(40, WIDEST, "|K|, keys"),
-        tau=slider(0.3, 0.05, 0.6, 0.01, "τ, share of misses allowed"),
-        accuracy=choice(0.9, POWERS, "accuracy wanted"),
+        keys=slider(40, 1, WIDEST, 1, "|K|, keys"),
+        tau=slider(0.3, 0.05, 0.6, 0.01, TAU_IS),
+        accuracy=choice(POWERS, "accuracy wanted", 0.9),
     )
 
 
@@ -400,11 +337,8 @@ def judges(p, p0, power=POWER, fpr=FPR, tau=0.3, keys=40):
     for name, null in (("new label, first hit", 0.0), ("wrong label, first hit", p0)):
         means = [queries.expected(rate, limit) for rate in (p, null)]
         rows[name] = (limit, *means, 1 - (1 - p) ** limit, 1 - (1 - null) ** limit)
-    sizes = {
-        f"batch rule, |K| = {keys}": keys,
-        f"batch rule, fewest |K| with τ = {tau:g}": _fewest(p, p0, tau, power, fpr),
-    }
-    for name, size in sizes.items():
+    fewest = f"batch rule, fewest |K| with τ = {tau:g}", _fewest(p, p0, tau, power, fpr)
+    for name, size in ((f"batch rule, |K| = {keys}", keys), fewest):
         if size:
             passed = [queries.batch_accuracy(rate, size, tau) for rate in (p, p0)]
             rows[name] = (size, size, size, *passed)
@@ -428,7 +362,7 @@ def readable(table):
         "mean if innocent": "{:.3g}".format,
         "marked found": share,
         "innocent accused": share,
-        "holds": lambda yes: "yes" if yes else "no",
+        "holds": {True: "yes", False: "no"},
     }
     shown = pd.DataFrame({name: table[name].map(form) for name, form in forms.items()})
     return shown.rename(columns={"holds": "errors held"})
@@ -443,8 +377,8 @@ def compare_of(p0, p, power, fpr, tau, keys):
     curves = {
         "new label, at most": [limit] * len(P0),
         "new label, mean": [queries.expected(p, limit)] * len(P0),
-        "sequential, mean": [mean for _, mean in (characteristic(p, p, at, *errors) for at in P0)],
-        "Neyman-Pearson": [n for n, _ in (_count_test(p, at, *errors) for at in P0)],
+        "sequential, mean": [characteristic(p, p, at, *errors)[1] for at in P0],
+        "Neyman-Pearson": [_count_test(p, at, *errors)[0] for at in P0],
         "batch rule, fewest |K|": [_fewest(p, at, tau, *errors) for at in P0],
         "batch rule, your |K|": [keys] * len(P0),
     }
@@ -454,30 +388,24 @@ def compare_of(p0, p, power, fpr, tau, keys):
 def _compare_figure(curves, p0):
     """Queries over p₀, a curve a judge, with an upright line at the p₀ chosen."""
     new, own = figures.looks(("new label", "wrong label")).values()
-    looks = (
-        new | dict(dash="solid"),
-        new | dict(symbol="diamond-open"),
-        LOOK["sequential"],
-        LOOK["Neyman-Pearson"],
-        LOOK["fixed batch"],
-        own | dict(symbol="square-open"),
-    )
+    looks = [new | dict(dash="solid"), new | dict(symbol="diamond-open")]
+    looks += [LOOK[name] for name in ("sequential", "Neyman-Pearson", "fixed batch")]
+    looks.append(own | dict(symbol="square-open"))
+    lines = zip(curves.items(), looks, strict=True)
+    traces = [figures.points(P0, counts, name, look) for (name, counts), look in lines]
     ticks = (1, 2, 3, 5, 10, 20, 40, 100, 200, 400)
+    y = figures.log_axis(ticks, "queries of a<br>marked suspect")
     return figures.figure(
-        [
-            figures.points(P0, counts, name, look)
-            for (name, counts), look in zip(curves.items(), looks, strict=True)
-        ],
+        traces,
         500,
         margin=dict(t=20, b=140),
         shapes=[figures.upright(p0, color=figures.BLACK, width=1)],
-        xaxis=log_axis(P0, "p₀: how often an innocent model<br>answers the key label"),
-        yaxis=log_axis(ticks, "queries of a<br>marked suspect") | dict(range=[-0.1, np.log10(500)]),
+        xaxis=figures.log_axis(P0, "p₀: how often an innocent model<br>answers the key label"),
+        yaxis=y | dict(range=[-0.1, np.log10(500)]),
     )
 
 
-def compare_picture(p0, p, power, fpr, tau, keys):
-    """The picture of `compare_of`."""
+def _compare_picture(p0, p, power, fpr, tau, keys):
     run = compare_of(p0, p, power, fpr, tau, keys)
     table = run["table"]
     here = {name: counts[P0.index(p0)] for name, counts in run["curves"].items()}
@@ -495,23 +423,22 @@ def compare_picture(p0, p, power, fpr, tau, keys):
 
 
 def compare():
-    """Panel: queries over p₀ for all judges at equal errors. Its `result` is what `compare_of`
-    returns.
-    """
+    """Panel: queries over p₀ for all judges at equal errors."""
+    presets = {
+        "1/classes": {},
+        "Measured": {"p0": 0.003},
+        "Stricter": {"p0": 0.003, "power": 0.99, "fpr": 0.001},
+    }
     return Panel(
-        compare_picture,
+        _compare_picture,
         first=1,
-        presets={
-            "1/classes": {},
-            "Measured": {"p0": 0.003},
-            "Stricter": {"p0": 0.003, "power": 0.99, "fpr": 0.001},
-        },
-        p0=choice(0.1, P0, "p₀, innocent hit rate"),
+        presets=presets,
+        p0=choice(P0, P0_IS, 0.1),
         p=slider(0.8, 0.6, 0.99, 0.01, "p, hit rate if marked"),
-        power=choice(0.9, POWERS, "marked found, at least"),
-        fpr=choice(0.1, FPRS, "innocent accused, at most"),
-        tau=slider(0.3, 0.05, 0.6, 0.01, "τ, share of misses allowed"),
-        keys=counter(40, 100, "|K|, your batch"),
+        power=choice(POWERS, "marked found, at least", 0.9),
+        fpr=choice(FPRS, "innocent accused, at most"),
+        tau=slider(0.3, 0.05, 0.6, 0.01, TAU_IS),
+        keys=slider(40, 1, 100, 1, "|K|, your batch"),
     )
 
 
@@ -535,12 +462,8 @@ def _ends(p, p0, keys):
     first = np.r_[0, p * (1 - p) ** np.arange(keys)]
     first[keys] += (1 - p) ** keys
     n, _ = _count_test(p, p0, POWER, FPR)
-    return {
-        "first hit": first,
-        "fixed batch": np.eye(keys + 1)[keys],
-        "sequential": np.array(last),
-        "Neyman-Pearson": np.eye(n + 1)[n],
-    }
+    exact = first, np.eye(keys + 1)[keys], np.array(last), np.eye(n + 1)[n]
+    return dict(zip(LOOK, exact, strict=True))
 
 
 def undisturbed(ends, noticed):
@@ -562,12 +485,9 @@ def _simulated(p, p0, keys):
     ended = (evidence >= test.upper) | (evidence <= test.lower)
     ended[:, -1] = True
     n, _ = _count_test(p, p0, POWER, FPR)
-    return {
-        "first hit": np.minimum(first, keys),
-        "fixed batch": np.full(RACES, keys),
-        "sequential": ended.argmax(axis=1) + 1,
-        "Neyman-Pearson": np.full(RACES, n),
-    }
+    last = ended.argmax(axis=1) + 1
+    raced = np.minimum(first, keys), np.full(RACES, keys), last, np.full(RACES, n)
+    return dict(zip(LOOK, raced, strict=True))
 
 
 @functools.lru_cache(maxsize=64)
@@ -596,17 +516,15 @@ def notice_of(noticed, price, p, p0, keys):
     }
 
 
-def notice_picture(noticed, price, p, p0, keys):
-    """The picture of `notice_of`."""
-    run = notice_of(noticed, price, p, p0, keys)
+def _notice_picture(noticed, **settings):
+    run = notice_of(noticed, **settings)
     traces = [
         figures.points(GRID, curve, name, LOOK[name], mode="lines")
         for name, curve in run["curves"].items()
     ]
-    ring = dict(color=figures.BLACK, symbol="circle-open", size=11, line=dict(width=2))
-    dots = dict(x=[noticed] * len(LOOK), y=list(run["simulated"].values()), marker=ring)
-    traces.append(dict(type="scatter", mode="markers", name=f"{RACES:,} races") | dots)
-    x = log_axis((*NOTICED, 1), "d, probability that Bob notices a key")
+    here = [noticed] * len(LOOK), list(run["simulated"].values())
+    traces.append(figures.ring(*here, f"{RACES:,} races", size=11))
+    x = figures.log_axis((*NOTICED, 1), "d, probability that Bob notices a key")
     y = dict(title="done before Bob notices", tickformat=".0%", range=[-0.03, 1.05])
     figure = figures.figure(traces, 440, margin=dict(t=20, b=120), xaxis=x, yaxis=y)
     parts = [
@@ -621,37 +539,35 @@ def notice_picture(noticed, price, p, p0, keys):
 
 
 def notice():
-    """Panel: is the judge done before Bob notices? Its `result` is what `notice_of` returns."""
+    """Panel: is the judge done before Bob notices?"""
     return Panel(
-        notice_picture,
+        _notice_picture,
         first=1,
-        noticed=choice(0.05, NOTICED, "d, share of keys noticed"),
-        price=choice(1, (0.1, 1, 10, 100), "price of an answer, cents"),
+        noticed=choice(NOTICED, "d, share of keys noticed", 0.05),
+        price=choice((0.1, 1, 10, 100), "price of an answer, cents", 1),
         p=slider(0.8, 0.6, 0.99, 0.01, "p, hit rate"),
-        p0=choice(0.1, P0, "p₀, innocent hit rate"),
-        keys=counter(40, 100, "|K|, most keys"),
+        p0=choice(P0, P0_IS, 0.1),
+        keys=slider(40, 1, 100, 1, "|K|, most keys"),
     )
 
 
 def _limited_mean(answer):
-    if math.isclose(answer, (1 - 0.7**5) / 0.3, rel_tol=1e-3):
-        return True, (
-            "A limit makes the mean smaller than 1/p = 3.33, and with a probability of 0.7⁵ = 17 % "
-            "there is no proof."
-        )
-    if math.isclose(answer, 1 / 0.3, rel_tol=1e-2):
-        return False, (
-            "That is 1/p, of a judge who goes on for ever. This one stops after five answers at "
-            "the latest."
-        )
-    if math.isclose(answer, sum(k * 0.7 ** (k - 1) * 0.3 for k in range(1, 6)), rel_tol=1e-2):
-        return False, (
-            "That is the paper's sum. When all five miss, five answers were bought too: "
-            "add that case."
-        )
-    return False, (
+    forever = (
+        "That is 1/p, of a judge who goes on for ever. This one stops after five answers at the "
+        "latest."
+    )
+    sums = (
+        "That is the paper's sum. When all five miss, five answers were bought too: add that case."
+    )
+    return number(
+        answer,
+        (1 - 0.7**5) / 0.3,
+        "A limit makes the mean smaller than 1/p = 3.33, and with a probability of 0.7⁵ = 17 % "
+        "there is no proof.",
+        [(1 / 0.3, forever), (queries.paper_sum(0.3, 5), sums)],
         "Add up the probabilities that more than 0, 1, … 4 answers are bought: "
-        "that the first k all miss."
+        "that the first k all miss.",
+        within=1e-3,
     )
 
 
