@@ -266,20 +266,38 @@ def shown(question):
 def test_a_question_hides_its_result_until_one_is_chosen_and_makes_it_once(question):
     assert not question.made and "Choose first" in shown(question)[0]
     question._choice.value = "one"
-    assert "You said “one”; it is “two”. Because." in shown(question)[0]
+    assert "✗ You said “one”; the answer is “two”. Because." in shown(question)[0]
     assert "here it is" in shown(question)[1]
     question._choice.value = "two"
+    assert "Your first choice counts: “one”." in shown(question)[0]
     assert question.chosen == "one" and len(question.made) == 1
     question.reveal()
     assert len(question.made) == 1
 
 
-def test_a_right_prediction_is_said_to_be_right_and_code_may_reveal(question):
-    question._choice.value = "two"
-    assert "You said so." in shown(question)[0]
+def test_code_that_reveals_makes_the_result_and_opens_no_prediction(question, monkeypatch):
+    """So "Run all" spoils nothing. Whoever only watches presses a button, or sets a variable."""
+    monkeypatch.delenv("WMLAB_WATCH", raising=False)
+    question.reveal()
+    assert len(question.made) == 1 and "Choose first" in shown(question)[0]
+    assert "here it is" not in shown(question)
+    question._skip.click()
+    assert (
+        "The answer: “two”. Because." in shown(question)[0] and "You said" not in shown(question)[0]
+    )
+    assert "here it is" in shown(question)[1] and question.chosen is None
+    monkeypatch.setenv("WMLAB_WATCH", "1")
     other = Question("?", ["a"], "x")
     other.reveal()
-    assert shown(other)[1] == "x" and "You said" not in shown(other)[0]
+    assert shown(other)[1] == "x"
+
+
+def test_every_prediction_hears_how_it_compares(question):
+    question._choice.value = "two"
+    assert "✓ Right: “two”." in shown(question)[0]
+    other = Question("?", ["a < b"], "x")
+    other._choice.value = "a < b"
+    assert "You said “a &lt; b”. Compare it with the result." in shown(other)[0]
 
 
 def test_a_result_that_cannot_be_made_is_shown_as_an_error():

@@ -1,6 +1,7 @@
 """Questions before answers: the result stays hidden until a prediction is made."""
 
 import html
+import os
 
 import ipywidgets as widgets
 
@@ -9,53 +10,70 @@ from wmlab.show.panel import as_widget
 
 
 class Question:
-    """A prediction to commit to: the result stays hidden until an option is chosen, or code calls
-    `reveal`.
+    """A prediction to commit to: the result stays hidden until an option is chosen.
 
-    text: the question. options: the answers to choose from. answer: the right one, or None where
-    the result itself answers. result: what appears then: a panel, figure, widget or text, or a
-    function that makes one on demand.
+    Args:
+        text: the question.
+        options: the answers to choose from.
+        result: what appears then: a panel, figure, widget or text, or a function that makes one.
+        answer: the right option, or None where the reader compares with the result.
+        because: a sentence for below the answer.
     """
 
     def __init__(self, text, options, result, answer=None, because=""):
-        self.options, self.answer, self.because, self._result = (
-            list(options),
-            answer,
-            because,
-            result,
-        )
+        self.options, self.answer, self.because = list(options), answer, because
         self.chosen = self.error = self._made = None
+        self._result = result
         self._choice = widgets.ToggleButtons(
             options=self.options, value=None, style=dict(button_width="auto")
         )
-        self._said, self._shown = (
-            Caption("<i>Choose first; then the result appears.</i>"),
-            widgets.VBox(),
-        )
-        self._shown.children = [self._said]
+        self._skip = widgets.Button(description="Show without guessing", layout=dict(width="auto"))
+        self._said = Caption("<i>Choose first; then the result appears.</i>")
+        self._shown = widgets.VBox([self._said, self._skip])
         asked = widgets.HTML(f"<p style='font-size:16px'><b>Your prediction:</b> {text}</p>")
         self.widget = widgets.VBox([asked, self._choice, self._shown])
         self._choice.observe(self._picked, "value")
-
-    def _picked(self, change):
-        if change["new"] is not None and self.chosen is None:
-            self.chosen = change["new"]
-            try:
-                self.reveal()
-            except Exception as error:  # as in Panel
-                self.error = f"{type(error).__name__}: {error}"
-                self._said.value = f"<b>That did not work.</b> {html.escape(self.error)}"
+        self._skip.on_click(lambda _: self._open())
 
     def reveal(self):
-        """Show the result, made once, and how the prediction compares if one was made."""
+        """Make the result, and show it if an option was chosen; a prediction that is still open
+        stays so. With the environment variable WMLAB_WATCH=1 it is shown in any case.
+        """
+        self._make()
+        if self.chosen is not None or os.environ.get("WMLAB_WATCH") == "1":
+            self._show()
+
+    def _picked(self, change):
+        if self.chosen is None and change["new"] is not None:
+            self.chosen = change["new"]
+            self._open()
+        elif change["new"] not in (None, self.chosen):
+            self._tell(f"Your first choice counts: “{html.escape(self.chosen)}”. ")
+
+    def _open(self):
+        try:
+            self._make()
+            self._show()
+        except Exception as error:  # a traceback from a click would be lost, as in Panel
+            self.error = f"{type(error).__name__}: {error}"
+            self._said.value = f"<b>That did not work.</b> {html.escape(self.error)}"
+
+    def _make(self):
         if self._made is None:
             self._made = as_widget(self._result() if callable(self._result) else self._result)
-        said = ""
-        if self.chosen is not None and self.answer is not None:
-            said = (
-                "You said so."
-                if self.chosen == self.answer
-                else f"You said “{self.chosen}”; it is “{self.answer}”."
-            )
-        self._said.value = f"<p style='font-size:16px'>{said} {self.because}</p>"
+
+    def _show(self):
+        self._tell()
         self._shown.children = [self._said, self._made]
+
+    def _tell(self, first=""):
+        guess, answer = (self.chosen and html.escape(self.chosen), html.escape(self.answer or ""))
+        if guess is None:
+            said = f"The answer: “{answer}”." if answer else ""
+        elif not answer:
+            said = f"You said “{guess}”. Compare it with the result."
+        elif self.chosen == self.answer:
+            said = f"✓ Right: “{answer}”."
+        else:
+            said = f"✗ You said “{guess}”; the answer is “{answer}”."
+        self._said.value = f"<p style='font-size:16px'>{first}{said} {self.because}</p>"
