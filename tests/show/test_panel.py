@@ -47,7 +47,7 @@ def three():
 
 
 def button(panel, name):
-    return next(each for each in panel.widget.children[1].children if each.description == name)
+    return next(each for each in panel.widget.children[2].children if each.description == name)
 
 
 def test_set_moves_the_control_and_draws_or_raises_and_leaves_all_as_it_was(squares):
@@ -65,25 +65,40 @@ def test_set_moves_the_control_and_draws_or_raises_and_leaves_all_as_it_was(squa
         assert squares.settings() == {"x": 5} and height(squares) == 25
 
 
-def test_controls_unfold_and_a_projector_has_two_and_large_letters(three):
-    row, more, projector = three.widget.children[0], three._more, three._projector
-    controls = list(three.controls.values())
-    assert list(row.children) == controls[:1]
-    more.value = True
-    assert list(row.children) == controls
-    before = three._shown.figure["layout"]["font"]["size"]
-    projector.value = True
-    assert list(row.children) == controls[:2]
-    assert (
-        three._shown.figure["layout"]["font"]["size"] == before + 8
-        and "24px" in three.caption.value
-    )
+def test_controls_unfold_sliders_apart_from_the_others(three):
+    sliders, others = three.widget.children[:2]
+    a, b, c = three.controls.values()
+    assert (sliders.children, others.children) == ((a,), ())
+    three._more.value = True
+    assert (sliders.children, others.children) == ((a, b), (c,))
+    three._more.value = False
+    assert (sliders.children, others.children) == ((a,), ())
+
+
+def test_a_projector_has_a_larger_picture_and_the_same_controls(three):
+    before = three._shown.figure["layout"]
+    three._projector.value = True
+    larger = three._shown.figure["layout"]
+    assert larger["height"] == 1.5 * before["height"]
+    look, grown = (layout["template"]["layout"] for layout in (before, larger))
+    assert grown["title"]["font"]["size"] == 1.5 * look["title"]["font"]["size"]
+    assert "wmlab-projected" in three.widget._dom_classes
+    assert three.widget.children[0].children == (three.controls["a"],)
     three.set(a=4)
-    assert three._shown.figure["layout"]["font"]["size"] == before + 8
-    projector.value = more.value = False
-    assert list(row.children) == controls[:1] and "16px" in three.caption.value
-    assert three._shown.figure["layout"]["font"]["size"] == before
-    assert "font" not in three.figure["layout"], "the picture itself stays as it was made"
+    assert three._shown.figure["layout"]["height"] == larger["height"]
+    three._projector.value = False
+    assert three._shown.figure["layout"] == before == three.figure["layout"]
+    assert "wmlab-projected" not in three.widget._dom_classes
+
+
+def test_a_preset_says_what_it_set_until_something_moves(three):
+    assert three._chip.value == ""
+    three.presets["both"] = {"b": 7, "c": "y"}
+    three.controls["c"].description = "the <c>"
+    three._preset("both")
+    assert " 7 · the &lt;c&gt; y" in three._chip.value
+    three.controls["a"].value = 3
+    assert three._chip.value == ""
 
 
 def test_presets_start_from_the_start_and_reset_goes_back(three):

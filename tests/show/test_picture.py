@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from wmlab.show import show
+from wmlab.show import picture, show
 from wmlab.show.figures import figure
 from wmlab.show.panel import as_widget
 from wmlab.show.picture import Picture, _code, packed, plain
@@ -110,3 +110,23 @@ def test_anything_of_the_course_is_shown_by_one_function(capsys):
     show("words", figure([]), table)
     with pytest.raises(Exception):  # noqa: B017 - ipywidgets' own error for what it cannot show
         show(3)
+
+
+def test_a_grown_figure_has_larger_pixels_and_the_same_numbers():
+    made = figure(
+        [
+            dict(type="scatter", x=[4, 5], marker=dict(size=np.array([6, 8])), line=dict(width=2)),
+            dict(type="bar", x=[1], y=[2], width=[0.5], textfont=dict(size=10)),
+        ],
+        margin=dict(l=20),
+        annotations=[dict(text="a title", x=0.5, font=dict(size=16))],
+        xaxis=dict(range=[0, 9], title=dict(standoff=8)),
+    )
+    scatter, bar = (grown := plain(picture.grown(made, 1.5)))["data"]
+    layout = grown["layout"]
+    assert scatter["marker"]["size"] == [9, 12] and scatter["line"]["width"] == 3
+    assert scatter["x"] == [4, 5] and bar["width"] == [0.5] and bar["textfont"]["size"] == 15
+    assert layout["height"] == 570 and layout["margin"]["l"] == 30
+    assert layout["annotations"] == [dict(text="a title", x=0.5, font=dict(size=24))]
+    assert layout["xaxis"] == dict(range=[0, 9], title=dict(standoff=12))
+    assert made["layout"]["height"] == 380

@@ -9,12 +9,9 @@ import traitlets
 from IPython.display import display
 
 from wmlab.show.page_helper import Caption, PageHelper
-from wmlab.show.picture import Picture, as_dict, is_figure
+from wmlab.show.picture import Picture, as_dict, grown, is_figure
 
-TEXT, PROJECTED = (
-    14,
-    8,
-)  # size of letters in a picture, and what a projector adds to it and to the caption
+PROJECTED = 1.5  # how much larger a picture and its words are on a projector
 AUTO = dict(layout=dict(width="auto"))  # buttons as wide as their words
 
 
@@ -48,6 +45,7 @@ class Panel:
             each time; the sentence is HTML. A third value, the numbers behind them, is kept as
             `result`.
         presets: {name: settings}, a button each; what a preset leaves out goes back to its start.
+            The values it sets are said beside the buttons, for some controls may be folded away.
         first: how many controls are shown, the others unfold; by default all.
         jobs: {name: job}, for what takes longer than a slider may: a button each, with a bar and
             Cancel, which goes through `job(**settings)`, a generator of (share done in [0, 1],
@@ -87,7 +85,12 @@ class Panel:
         self.redraw()
 
     def _build(self, dragged):
-        self.caption, self._row = Caption(), widgets.HBox(layout=dict(flex_flow="row wrap"))
+        self.caption, self._chip = Caption(), widgets.HTML()
+        self._sliders, self._others = (
+            widgets.VBox(),
+            widgets.HBox(layout=dict(flex_flow="row wrap")),
+        )
+        self._sliders.add_class("wmlab-sliders")
         edits = {"edits": {"shapePosition": True}} if dragged else {}
         self._shown = Picture({"data": [], "layout": {}}, **edits)
         if dragged:
@@ -101,16 +104,13 @@ class Panel:
         self._cancel.on_click(lambda _: self._stop_job())
         self._working = widgets.HBox()
         for control in self.controls.values():
-            control.layout.max_width, control.layout.margin = (
-                "calc(100% - 16px)",
-                "2px 12px 2px 2px",
-            )
+            control.layout.max_width = "calc(100% - 4px)"
             control.observe(self._moved, "value")
         for button in (self._more, self._projector):
             button.observe(self._unfold, "value")
-        self.widget = widgets.VBox(
-            [self._row, self._buttons(), self._working, self._shown, self.caption]
-        )
+        above = [self._sliders, self._others, self._buttons(), self._working]
+        self.widget = widgets.VBox([*above, self._shown, self.caption])
+        self.widget.add_class("wmlab-panel")
         self._unfold()
 
     def _buttons(self):
@@ -120,29 +120,30 @@ class Panel:
             buttons.append(widgets.Button(description=name, icon=icon, **AUTO))
             buttons[-1].on_click(lambda _: action())
 
-        for name, settings in self.presets.items():
-            add(
-                name,
-                lambda settings=settings: self._try(lambda: self.set(**self._start | settings)),
-            )
+        for name in self.presets:
+            add(name, lambda name=name: self._try(lambda: self._preset(name)))
         for name in self.jobs:
             add(name, lambda name=name: self._start_job(name), "cogs")
         if len(self.controls) > 1:
             add("Reset", lambda: self._try(self.reset), "undo")
         if self.first < len(self.controls):
             buttons.append(self._more)
-        return widgets.HBox(
-            [*buttons, self._projector] if buttons else [], layout=dict(flex_flow="row wrap")
-        )
+        shown = [*buttons, self._projector, self._chip] if buttons else []
+        return widgets.HBox(shown, layout=dict(flex_flow="row wrap"))
+
+    def _preset(self, name):
+        self.set(**self._start | self.presets[name])
+        values = (_told(self.controls[setting]) for setting in self.presets[name])
+        self._chip.value = f"<span class='wmlab-chip'>{html.escape(' · '.join(values))}</span>"
 
     def _unfold(self, change=None):
-        """Show the controls and the sizes that the two toggles ask for: on a projector, large
-        letters and two controls.
-        """
-        count = (
-            2 if self._projector.value else len(self.controls) if self._more.value else self.first
-        )
-        self._row.children = list(self.controls.values())[:count]
+        """Show the controls and the size that the two toggles ask for."""
+        count = len(self.controls) if self._more.value else self.first
+        shown = list(self.controls.values())[:count]
+        self._sliders.children = [each for each in shown if hasattr(each, "readout")]
+        self._others.children = [each for each in shown if not hasattr(each, "readout")]
+        switch = self.widget.add_class if self._projector.value else self.widget.remove_class
+        switch("wmlab-projected")
         if self.figure:
             self._draw(self.figure, self.caption_text, self.result)
 
@@ -189,6 +190,7 @@ class Panel:
     def redraw(self):
         """Make and draw the picture of the current settings; a job in progress is cancelled."""
         self._drop()
+        self._chip.value = ""
         started = time.monotonic()
         self._draw(*self.picture(**self.settings()))
         now = time.monotonic()
@@ -197,15 +199,12 @@ class Panel:
     def _draw(self, figure, sentence, result=None):
         self.figure, self.caption_text, self.error = as_dict(figure), sentence, None
         self.result = result
-        layout = self.figure["layout"]
-        size = layout.get("font", {}).get("size", TEXT) + PROJECTED * self._projector.value
-        font = layout.get("font", {}) | {"size": size}
-        self._shown.figure = self.figure | {"layout": layout | {"font": font}}
+        large = self._projector.value
+        self._shown.figure = grown(self.figure, PROJECTED) if large else self.figure
         self._say(sentence)
 
     def _say(self, sentence):
-        size = 16 + PROJECTED * self._projector.value
-        self.caption.value = f"<p style='font-size:{size}px'>{sentence}</p>"
+        self.caption.value = f"<p>{sentence}</p>"
 
     def _drop(self):
         """Forget the picture that is due and the job in progress."""
@@ -281,6 +280,14 @@ class Panel:
     def _fail(self, error):
         self.error = f"{type(error).__name__}: {error}"
         self.caption.value = f"<b>That did not work.</b> {html.escape(self.error)}"
+
+
+def _told(control):
+    """A control's name and value: "β 0.01"."""
+    value = getattr(control, "label", None)  # of a choice
+    if value is None:
+        value = format(control.value, getattr(control, "readout_format", ""))
+    return f"{control.description} {value}"
 
 
 def _running_loop():

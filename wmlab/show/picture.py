@@ -4,6 +4,7 @@ binary.
 
 import functools
 import pathlib
+import re
 import sys
 
 import anywidget
@@ -49,6 +50,22 @@ def plain(value):
         return [plain(part) for part in value]
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+# The sizes in a figure that are pixels, by their names.
+PIXELS = re.compile(
+    r".*(font|marker)\.size|.*line\.width|.*margin\.[lrtb]|layout\.height|.*\.standoff"
+)
+
+
+def grown(value, by, name=""):
+    """A figure whose height, letters, lines, marks and margins are `by` times as large."""
+    if isinstance(value, dict):
+        start = f"{name}." if name else ""
+        return {key: grown(part, by, start + key) for key, part in value.items()}
+    if value is not None and PIXELS.fullmatch(name):
+        return np.multiply(value, by)
+    return [grown(part, by, name) for part in value] if isinstance(value, list) else value
 
 
 @functools.cache
