@@ -6,7 +6,6 @@ import functools
 import math
 import typing
 
-import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
@@ -14,6 +13,8 @@ from wmlab import queries, stats
 from wmlab.attack_tables import DECOYS, UNTOUCHED
 from wmlab.filters.detectors import Detector, roc
 from wmlab.show import figures
+from wmlab.show.answers import number
+from wmlab.show.controls import buttons, choice, slider
 from wmlab.show.panel import Panel
 
 BETAS = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3.5e-3, 1e-2, 3e-2)
@@ -21,7 +22,6 @@ BETAS = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3.5e-3, 1e-2, 3e-2)
 ALARMS = (0.001, 0.004, 0.01, 0.02, 0.05, 0.1, 0.2)
 RATES = (0.5, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # shares of queries that are keys
 LIMIT = 40  # keys that Ver asks on record, at most
-BINS = 40
 MARKS = ("new label", "wrong label", DECOYS)
 FILTERS = {  # those on record, and what their strength is called
     "JPEG": "quality",
@@ -30,14 +30,9 @@ FILTERS = {  # those on record, and what their strength is called
     "noise on queries": "variance",
     "random answers to noisy images": None,
 }
-SIDES = {  # where their strengths stand in the map; those at its right end beside each other
-    "median": "bottom center",
-    "bit depth": "middle left",
-    "noise on queries": ["bottom center", "bottom left", "bottom right"],
-}
+# where their strengths stand in the map, if there is room
+SIDES = {"median": "bottom center", "bit depth": "middle left", "noise on queries": "bottom center"}
 LOOKS = (*figures.SPARE, figures.looks(["unmarked"])["unmarked"])
-WIDE = dict(style=dict(description_width="initial"), layout=dict(width="400px"))
-HERE = dict(color=figures.BLACK, dash="solid", symbol="circle-open")  # what the sliders say
 EDGE = dict(color=figures.BLACK, dash="dash", symbol="circle")  # a threshold
 
 
@@ -58,10 +53,11 @@ def scored(detectors, aside, clean, keys):
     thresholds on, and others to judge them by, (n, height, width, channels) in [0, 1]. keys: {β:
     images}.
     """
-    found, sets = {}, {"aside": aside, "clean": clean, **keys}
-    for name, score in detectors.items():
-        found[name] = {group: score(images) for group, images in sets.items()}
-    return found
+    sets = {"aside": aside, "clean": clean, **keys}
+    return {
+        name: {group: score(images) for group, images in sets.items()}
+        for name, score in detectors.items()
+    }
 
 
 def flagged(scores, beta, alarms):
@@ -72,25 +68,14 @@ def flagged(scores, beta, alarms):
     return Flags(threshold, scores["clean"] > threshold, scores[beta] > threshold)
 
 
-def _choice(value, values, text, name="{:g}".format):
-    """A slider over the given values."""
-    options = [(name(each), each) for each in values]
-    return widgets.SelectionSlider(options=options, value=value, description=text, **WIDE)
-
-
-def _buttons(options, text):
-    """A row of buttons to choose from."""
-    auto = dict(button_width="auto")
-    return widgets.ToggleButtons(options=list(options), description=text, style=auto)
+def _alarms():
+    return choice(ALARMS, "false alarms Bob can bear", 0.01, "{:.1%}".format)
 
 
 def _controls(scores):
     betas = [group for group in next(iter(scores.values())) if group not in ("aside", "clean")]
-    return {
-        "beta": _choice(betas[-2], betas, "β, strength of the keys"),
-        "alarms": _choice(0.01, ALARMS, "false alarms Bob can bear", "{:.1%}".format),
-        "detector": _buttons(scores, "detector"),
-    }
+    beta = choice(betas, "β, strength of the keys", betas[-2])
+    return dict(beta=beta, alarms=_alarms(), detector=buttons(scores, "detector"))
 
 
 def watch(scores):
@@ -106,74 +91,63 @@ def watch(scores):
         """The ROC of every detector, {name: (false alarms, detections, area)}."""
         return {name: roc(of["clean"], of[beta]) for name, of in scores.items()}
 
-    @functools.cache
-    def flags(detector, beta, alarms):
-        return flagged(scores[detector], beta, alarms)
-
-    @functools.cache
-    def drawn_bars(detector, beta):
-        return list(bars(scores[detector]["clean"], scores[detector][beta]))
+    flags = functools.cache(lambda name, *settings: flagged(scores[name], *settings))
+    bars = functools.cache(lambda name, beta: _bars(scores[name]["clean"], scores[name][beta]))
 
     def picture(beta, alarms, detector):
         threshold, clean, keys = flags(detector, beta, alarms)
         false, found = float(clean.mean()), float(keys.mean())
-        area_of, traces = {}, [*drawn_bars(detector, beta)]
-        x, top = np.full(2, threshold), max(trace["y"].max() for trace in traces)
-        traces.append(figures.points(x, np.array([0, top]), "threshold", EDGE, mode="lines"))
+        area_of, traces = {}, [*bars(detector, beta)]
+        top = max(trace["y"].max() for trace in traces)
+        ends = np.full(2, threshold), np.array([0, top])
+        traces.append(figures.points(*ends, "threshold", EDGE, mode="lines"))
         for look, (name, curve) in zip(LOOKS, curves(beta).items(), strict=False):
-            alarmed, detected, area_of[name] = curve
-            traces.append(figures.points(alarmed, detected, name, look, 2, mode="lines"))
-        traces.append(_here(false, found, "at the threshold", plot=2))
+            *curve, area_of[name] = curve
+            traces.append(figures.points(*curve, name, look, 2, mode="lines"))
+        traces.append(figures.ring([false], [found], "at the threshold", 2))
         figure = figures.figure(traces, 480, **_axes_of_watch(area_of))
-        aside = len(scores[detector]["aside"])
         said = (
             f"β = {beta:g}, <b>{detector}</b>: area {area_of[detector]:.3f}. A threshold for at "
-            f"most {alarms:.1%} of Bob's {aside} images flags {found:.1%} of the keys and "
-            f"{false:.1%} of {len(clean)} other clean images."
+            f"most {alarms:.1%} of Bob's {len(scores[detector]['aside'])} images flags "
+            f"{found:.1%} of the keys and {false:.1%} of {len(clean)} other clean images."
         )
         return figure, said, dict(threshold=threshold, false=false, found=found, areas=area_of)
 
     return Panel(picture, first=1, **_controls(scores))
 
 
-def _here(x, y, name, plot=1):
-    """A trace of one ring."""
-    marker = dict(color=figures.BLACK, symbol="circle-open", size=14, line=dict(width=3))
-    x, y = np.array([x], float), np.array([y], float)
-    return figures.points(x, y, name, HERE, plot, "markers", marker=marker)
-
-
-def bars(clean, keys):
-    """The traces of a histogram of scores in `BINS` bins from the least of all to the largest:
-    shares of clean images and of keys.
+def _bars(clean, keys):
+    """The traces of a histogram of scores in 40 bins from the least of all to the largest: shares
+    of clean images and of keys.
     """
-    edges = np.histogram_bin_edges(np.concatenate([clean, keys]), BINS)
-    middles, width = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
-    looks = {"clean images": ("unmarked", ""), "keys": ("new label", "/")}
-    for (name, (look, shape)), scores in zip(looks.items(), (clean, keys), strict=True):
-        marker = dict(color=figures.COLOURS[look], pattern=dict(shape=shape))
+    edges = np.histogram_bin_edges(np.concatenate([clean, keys]), 40)
+    more = dict(width=np.diff(edges), opacity=0.65)
+    traces = []
+    for name, scores, look, shape in (
+        ("clean images", clean, "unmarked", ""),
+        ("keys", keys, "new label", "/"),
+    ):
         share = np.histogram(scores, edges)[0] / len(scores)
-        drawn = dict(type="bar", x=middles, y=share, width=width, name=name, marker=marker)
-        yield drawn | dict(opacity=0.65) | figures.at(1)
+        bars = ((edges[:-1] + edges[1:]) / 2, share, name, figures.COLOURS[look], shape)
+        traces.append(figures.column(*bars, **more))
+    return traces
 
 
 def _axes_of_watch(area_of):
     """The layout of `watch`; area_of: {detector: area below its ROC}."""
     share = dict(tickformat=".0%", range=[-0.02, 1.02])
+    false = share | dict(title="false alarms:<br>clean images flagged")
+    found = share | dict(title="keys flagged", side="right")
     each = {
         1: {"x": dict(title="score"), "y": dict(title="share of images", tickformat=".0%")},
-        2: {
-            "x": share | dict(title="false alarms:<br>clean images flagged"),
-            "y": share | dict(title="keys flagged", side="right"),
-        },
+        2: {"x": false, "y": found},
     }
     titles = ["scores of the chosen detector", "ROC of all"]
-    layout = figures.plots(titles, gap=0.1, widths=[0.55, 0.45], each=each, shared_y=False)
+    layout = figures.plots(titles, gap=0.1, widths=[0.45, 0.55], each=each, shared_y=False)
     text = "<br>".join(f"{name}: area {area:.3f}" for name, area in area_of.items())
-    corner = dict(xref="x2", yref="y2", xanchor="right", yanchor="bottom", align="right")
-    layout["annotations"].append(
-        figures.note(text, 0.97, 0.05, bgcolor="rgba(255,255,255,0.8)", **corner)
-    )
+    corner = dict(xref="x2", yref="y2", xanchor="right", align="right")
+    pale = dict(bgcolor="rgba(255,255,255,0.8)")
+    layout["annotations"].append(figures.note(text, 0.97, 0.05, **pale, **corner))
     return layout | dict(barmode="overlay", bargap=0, margin=dict(b=130, t=64))
 
 
@@ -182,23 +156,15 @@ def areas(found):
 
     found: {name: areas in [0, 1], one for each of `BETAS`}.
     """
-    traces = [
-        figures.points(BETAS, found[name], name, look)
-        for name, look in zip(found, LOOKS, strict=False)
-    ]
-    layout = dict(
-        xaxis=_log("β, strength of the keys", BETAS),
+    lines = zip(found.items(), LOOKS, strict=False)
+    return figures.figure(
+        [figures.points(BETAS, values, name, look) for (name, values), look in lines],
+        420,
+        margin=dict(t=20, b=130),
+        xaxis=figures.log_axis(BETAS, "β, strength of the keys"),
         yaxis=dict(title="area below the ROC", range=[0.42, 1.03]),
         shapes=[figures.level(0.5)],
         annotations=[figures.note("guessing", 1, 0.5, xref="x domain", yref="y", xanchor="right")],
-    )
-    return figures.figure(traces, 420, margin=dict(t=20, b=130), **layout)
-
-
-def _log(title, values, name="{:g}".format):
-    """A logarithmic axis with a tick at each of the values."""
-    return dict(
-        title=title, type="log", tickvals=list(values), ticktext=[name(value) for value in values]
     )
 
 
@@ -229,9 +195,9 @@ def rates_of(scores, alarms, beta):
     """The Rates of every detector, {name: Rates}; scores: of `scored`."""
     rates = {}
     for name, of in scores.items():
-        flags = flagged(of, beta, alarms)
-        ends = stats.clopper_pearson(int(flags.clean.sum()), len(flags.clean))
-        rates[name] = Rates(float(flags.keys.mean()), float(flags.clean.mean()), *ends)
+        _, clean, keys = flagged(of, beta, alarms)
+        ends = stats.clopper_pearson(int(clean.sum()), len(clean))
+        rates[name] = Rates(float(keys.mean()), float(clean.mean()), *ends)
     return rates
 
 
@@ -248,42 +214,26 @@ def rare(scores):
     """
     grid = np.geomspace(min(RATES), max(RATES), 61)
     clean = len(next(iter(scores.values()))["clean"])
-
-    @functools.cache
-    def rates_at(alarms, beta):
-        return rates_of(scores, alarms, beta)
+    rates_at = functools.cache(functools.partial(rates_of, scores))
 
     def picture(rate, beta, alarms, detector):
         rates = rates_at(alarms, beta)
         at = rates[detector]
-        worst, best = (precision(at.found, end, grid) for end in (at.high, at.low))
-        band = dict(
-            type="scatter",
-            x=np.r_[grid, grid[::-1]],
-            y=np.r_[worst, best[::-1]],
-            name=f"what {clean} clean images leave open",
-            mode="lines",
-            fill="toself",
-            line=dict(width=0),
-            fillcolor=figures.COLOURS["grey"],
-            opacity=0.3,
-            hoverinfo="skip",
-        )
-        lines = [
-            figures.points(grid, precision(of.found, of.false, grid), name, look, mode="lines")
-            for look, (name, of) in zip(LOOKS, rates.items(), strict=False)
-        ]
-        here = _here(rate, precision(at.found, at.false, rate), "here")
-        y = dict(
-            title="precision: flagged<br>queries that are keys",
-            tickformat=".0%",
-            range=[-0.03, 1.05],
-        )
-        layout = dict(xaxis=_log("queries that are keys", RATES, one_in), yaxis=y)
-        figure = figures.figure([band, *lines, here], 460, margin=dict(t=20, b=120), **layout)
+        ends = (precision(at.found, end, grid) for end in (at.high, at.low))
+        name, more = f"what {clean} clean images leave open", dict(opacity=0.3, showlegend=True)
+        traces = [figures.band(grid, *ends, name, figures.COLOURS["grey"], **more)]
+        for look, (name, of) in zip(LOOKS, rates.items(), strict=False):
+            curve = precision(of.found, of.false, grid)
+            traces.append(figures.points(grid, curve, name, look, mode="lines"))
+        here = precision(at.found, at.false, rate)
+        traces.append(figures.ring(np.array([rate]), np.array([here]), "here"))
+        x = figures.log_axis(RATES, "queries that are keys", one_in)
+        y = dict(tickformat=".0%", range=[-0.03, 1.05])
+        y["title"] = "precision: flagged<br>queries that are keys"
+        figure = figures.figure(traces, 460, margin=dict(t=20, b=120), xaxis=x, yaxis=y)
         return figure, f"<b>{detector}</b>, β = {beta:g}: {worth(at, rate)}", rates
 
-    rate = _choice(0.01, RATES, "queries that are keys", one_in)
+    rate = choice(RATES, "queries that are keys", 0.01, one_in)
     return Panel(picture, first=1, rate=rate, **_controls(scores))
 
 
@@ -293,9 +243,7 @@ def worth(at, rate):
     keys, others = asked * rate * at.found, asked * (1 - rate) * at.false
     says = "nothing is flagged"
     if at.found or at.false:
-        right, low, high = (
-            precision(at.found, false, rate) for false in (at.false, at.high, at.low)
-        )
+        right, low, high = (precision(at.found, end, rate) for end in (at.false, at.high, at.low))
         says = f"a flag is right in {right:.1%} of cases [{low:.1%}, {high:.1%}]"
     return (
         f"of {asked:,} queries {asked * rate:,.0f} are keys; Bob flags {keys:,.1f} of them and "
@@ -313,23 +261,18 @@ def asked(scores, hits, detector, alarms, keys):
     """
     rows = {}
     for beta, hit in hits.items():
-        refused = flagged(scores[detector], beta, alarms).keys
-        both = float(np.mean(hit & ~refused))
-        rows[beta] = {
-            "hit": hit.mean(),
-            "answered": 1 - refused.mean(),
-            "both": both,
-            "chance": 1 - (1 - both) ** keys,
-            "mean": queries.expected(both, keys),
-        }
+        answered = ~flagged(scores[detector], beta, alarms).keys
+        both = float(np.mean(hit & answered))
+        proof = {"chance": 1 - (1 - both) ** keys, "mean": queries.expected(both, keys)}
+        rows[beta] = {"hit": hit.mean(), "answered": answered.mean(), "both": both} | proof
     return pd.DataFrame(rows).T.rename_axis("beta")
 
 
-ASKED = {  # columns of `asked`: the plot, name and look of their lines
-    "answered": (1, "is answered", dict(color=figures.COLOURS["grey"], dash="dash")),
-    "hit": (1, "would hit, were it answered", dict(color=figures.COLOURS["new label"], dash="dot")),
-    "both": (1, "is answered and hits", dict(color=figures.COLOURS["unmarked"], dash="solid")),
-    "chance": (2, "one of them hits", dict(color=figures.COLOURS["wrong label"], dash="solid")),
+ASKED = {  # columns of `asked`: the plot, name, colour and dash of their lines
+    "answered": (1, "is answered", "grey", "dash"),
+    "hit": (1, "would hit, were it answered", "new label", "dot"),
+    "both": (1, "is answered and hits", "unmarked", "solid"),
+    "chance": (2, "one of them hits", "wrong label", "solid"),
 }
 
 
@@ -339,35 +282,25 @@ def ask(scores, hits):
     scores, hits: as in `asked`, which gives its `result`.
     """
     betas = list(hits)
-
-    @functools.cache
-    def table_at(detector, alarms, keys):
-        return asked(scores, hits, detector, alarms, keys)
+    x = figures.log_axis(betas, "β of the keys<br>that Alice asks with") | dict(tickangle=-60)
+    y = dict(tickformat=".0%", range=[-0.03, 1.05])
+    each = {1: {"y": dict(title="probability")}, 2: {"y": dict(side="right")}}
+    titles = ["one key", "all keys of a trial"]
+    axes = figures.plots(titles, gap=0.1, shared_y=False, x=x, y=y, each=each)
+    table_at = functools.cache(functools.partial(asked, scores, hits))
 
     def picture(alarms, detector, keys):
         table, traces = table_at(detector, alarms, keys), []
-        for column, (plot, name, look) in ASKED.items():
-            look = look | dict(symbol="circle")
+        for column, (plot, name, colour, dash) in ASKED.items():
+            look = dict(color=figures.COLOURS[colour], dash=dash, symbol="circle")
             traces.append(figures.points(betas, table[column].to_numpy(), name, look, plot))
-        axes = figures.plots(
-            ["one key", "all keys of a trial"],
-            gap=0.1,
-            shared_y=False,
-            x=_log("β of the keys<br>that Alice asks with", betas) | dict(tickangle=-60),
-            y=dict(tickformat=".0%", range=[-0.03, 1.05]),
-            each={1: {"y": dict(title="probability")}, 2: {"y": dict(side="right")}},
-        )
         figure = figures.figure(traces, 440, margin=dict(b=130, t=40), **axes)
         said = f"<b>{detector}</b>, at most {alarms:.1%} false alarms: {best_keys(table, keys)}"
         return figure, said, table
 
-    return Panel(
-        picture,
-        first=1,
-        alarms=_choice(0.01, ALARMS, "false alarms Bob can bear", "{:.1%}".format),
-        detector=_buttons(scores, "detector"),
-        keys=widgets.IntSlider(LIMIT, min=1, max=200, description="|K|, most keys", **WIDE),
-    )
+    keys = slider(LIMIT, 1, 200, 1, "|K|, most keys")
+    detector = buttons(scores, "detector")
+    return Panel(picture, first=1, alarms=_alarms(), detector=detector, keys=keys)
 
 
 def best_keys(table, keys):
@@ -389,21 +322,17 @@ def named(attack, strength):
 
 
 def settings_of(table):
-    """The filters in a table of attacks: a list of (attack, strength, rows)."""
+    """The filters in a table of attacks: {(attack, strength): rows}."""
     rows = table[table.attack.isin(list(FILTERS))]
-    by = rows.groupby(["attack", "strength"], dropna=False, sort=False)
-    return [(attack, strength, each) for (attack, strength), each in by]
+    return dict(iter(rows.groupby(["attack", "strength"], dropna=False, sort=False)))
 
 
 def within(table, loss):
     """The filters that cost at most `loss` points on average, least key accuracy first: a list of
     (name, rows).
     """
-    cheap = [
-        (named(attack, strength), rows)
-        for attack, strength, rows in settings_of(table)
-        if rows.lost.mean() <= loss
-    ]
+    every = settings_of(table).items()
+    cheap = [(named(*filter), rows) for filter, rows in every if rows.lost.mean() <= loss]
     return sorted(cheap, key=lambda each: each[1].fresh_key_accuracy.mean())
 
 
@@ -413,30 +342,24 @@ def families(table):
     """
     found = []
     for name, look in zip(FILTERS, LOOKS, strict=True):
-        every = [
-            (strength, rows) for attack, strength, rows in settings_of(table) if attack == name
-        ]
+        every = {key: rows for key, rows in settings_of(table).items() if key[0] == name}
         if not every:
             continue
-        columns = ("lost", "fresh_key_accuracy")
-        lost, kept = (
-            np.array([stats.interval(rows[column]) for _, rows in every]).T for column in columns
+        (lost, *lost_ends), (kept, *kept_ends) = (
+            np.array([stats.interval(rows[column]) for rows in every.values()]).T
+            for column in ("lost", "fresh_key_accuracy")
         )
-        enough = all(len(rows) >= stats.FEW for _, rows in every)
-        runs = pd.concat([rows for _, rows in every])
-        labels = [
-            f"{named(name, strength)}: {cost:.1f} points, {left:.1%} of keys hit"
-            for (strength, _), cost, left in zip(every, lost[0], kept[0], strict=True)
+        runs = pd.concat(every.values())
+        more = dict(runs=(runs.lost, runs.fresh_key_accuracy), joined=True)
+        more["labels"] = [
+            f"{named(*key)}: {cost:.1f} points, {left:.1%} of keys hit"
+            for key, cost, left in zip(every, lost, kept, strict=True)
         ]
-        more = dict(
-            labels=labels,
-            texts=["" if np.isnan(strength) else f"{strength:g}" for strength, _ in every],
-            runs=(runs.lost, runs.fresh_key_accuracy),
-            spans=(*lost[1:], *kept[1:]) if enough else None,
-            joined=True,
-            side=SIDES.get(name, "middle right"),
-        )
-        found.append(figures.Family(name, look["color"], look["symbol"], lost[0], kept[0], **more))
+        more["texts"] = ["" if np.isnan(strength) else f"{strength:g}" for _, strength in every]
+        more["side"] = SIDES.get(name, "middle right")
+        if min(map(len, every.values())) >= stats.FEW:
+            more["spans"] = (*lost_ends, *kept_ends)
+        found.append(figures.Family(name, look["color"], look["symbol"], lost, kept, **more))
     return found
 
 
@@ -447,33 +370,29 @@ def filtered(tables):
     tables: {title: table of `attack_tables`}. Small dots are networks, large ones the means of a
     strength. Its `result` is what `within` returns.
     """
-    marks = [
-        mark for mark in MARKS if any((table.scheme == mark).any() for table in tables.values())
-    ]
+    known = set(pd.concat(tables.values()).scheme)
+    marks = [mark for mark in MARKS if mark in known]
     most = 20  # points; filters that cost more stand at the end of the map
 
-    @functools.cache
     def rows_of(title, mark):
         return tables[title][tables[title].scheme == mark]
 
-    drawn = functools.cache(lambda title, mark: families(rows_of(title, mark)))
-    cheap = functools.cache(lambda title, mark, loss: within(rows_of(title, mark), loss))
+    drawn = functools.cache(lambda *chosen: families(rows_of(*chosen)))
+    cheap = functools.cache(lambda loss, *chosen: within(rows_of(*chosen), loss))
 
     def picture(loss, mark, of):
         look = dict(height=520, farthest=most, y_title="fresh keys that still hit")
         figure = figures.trade_off({mark: drawn(of, mark)}, loss, **look)
-        found = cheap(of, mark, loss)
+        found = cheap(loss, of, mark)
         return figure, sentence(found, loss), found
 
     return Panel(
         picture,
         first=1,
         dragged=figures.line_moves(most),
-        loss=widgets.FloatSlider(
-            2, min=0, max=most, step=0.5, description="points Bob can bear to lose", **WIDE
-        ),
-        mark=_buttons(marks, "mark"),
-        of=_buttons(tables, "on record"),
+        loss=slider(2, 0, most, 0.5, "points Bob can bear to lose"),
+        mark=buttons(marks, "mark"),
+        of=buttons(tables, "on record"),
     )
 
 
@@ -498,9 +417,9 @@ def bill(table, mark):
     them on.
     """
     of, rows = table[table.scheme == mark], {}
-    none = ("no filter", np.nan, of[of.attack == UNTOUCHED])
-    for attack, strength, each in [none, *settings_of(of)]:
-        rows[named(attack, strength)] = {
+    none = {("no filter", np.nan): of[of.attack == UNTOUCHED]}
+    for key, each in (none | settings_of(of)).items():
+        rows[named(*key)] = {
             "networks": len(each),
             "clean accuracy lost": stats.told(each.lost, "points"),
             "keys that hit": stats.told(each.fresh_key_accuracy),
@@ -535,39 +454,33 @@ def _threshold(answer, scores, share):
 
 
 def _precision(answer):
-    right = precision(1, 0.01, 1e-4)
-    if math.isclose(answer, right, rel_tol=2e-2):
-        return True, (
-            "1 key and 100 clean images: 99 of 100 refusals hit a customer, although the detector "
-            "misses nothing."
-        )
-    if math.isclose(answer, 0.99, abs_tol=5e-3):
-        return False, (
-            "99 % of clean images pass, but that is not asked. (If you mean 0.99 percent: hand in "
-            "a share.) Take 10,000 queries: who is flagged?"
-        )
-    return False, (
+    praise = (
+        "1 key and 100 clean images: 99 of 100 refusals hit a customer, although the detector "
+        "misses nothing."
+    )
+    passed = (
+        "99 % of clean images pass, but that is not asked. (If you mean 0.99 percent: hand in "
+        "a share.) Take 10,000 queries: who is flagged?"
+    )
+    hint = (
         "Take 10,000 queries. How many keys are flagged, how many clean images? Divide the number "
         "of keys by the sum of both."
     )
+    return number(answer, precision(1, 0.01, 1e-4), praise, [(0.99, passed)], hint, within=0.02)
 
 
 def _queries(answer):
-    if math.isclose(answer, 1 / 0.18, rel_tol=1e-2):
-        return True, (
-            "A query hits with 0.2 · 0.9 = 0.18, so the first hit takes 1/0.18 = 5.6 on average: "
-            "refusal costs time."
-        )
-    if math.isclose(answer, 1 / 0.9, rel_tol=1e-2):
-        return False, "That counts the answered ones alone. Refused queries are paid for too."
-    if math.isclose(answer, 1 / 0.72, rel_tol=1e-2):
-        return False, (
-            "You took 80 % for the share that is answered; it is the share that is refused."
-        )
-    return False, (
+    praise = (
+        "A query hits with 0.2 · 0.9 = 0.18, so the first hit takes 1/0.18 = 5.6 on average: "
+        "refusal costs time."
+    )
+    paid = "That counts the answered ones alone. Refused queries are paid for too."
+    refused = "You took 80 % for the share that is answered; it is the share that is refused."
+    hint = (
         "With which probability is a query both answered and a hit? The mean number up to the "
         "first is one over that."
     )
+    return number(answer, 1 / 0.18, praise, [(1 / 0.9, paid), (1 / 0.72, refused)], hint)
 
 
 CHECKS = {"09.1": _threshold, "09.2": _precision, "09.3": _queries}
