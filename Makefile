@@ -9,14 +9,16 @@
 # All set up .venv first, once, and can be run again at any time.
 #   PYTHON=/path/to/python3.12   the Python to set up with
 #   LABFLAGS=..., TESTFLAGS=...  passed on to JupyterLab and pytest
-# Tests run on two processes, a file on one of them; they say why when they leave something out.
+# Tests run on two processes, a file on one of them, and notebooks, which take longest, first; they
+# say why when they leave something out. numpy's products stay on one thread: of two processes that
+# take both cores each, one would mostly wait for the other.
 
 .PHONY: lab html test test-all test-colab test-slow bench-panels bench-training stamp clean-notebooks clean \
     set-up-lab set-up-test set-up-colab
 
 BIN := .venv/bin/python
 COLAB := .venv-colab/bin/python
-TEST := WMLAB_SCALE=class $(BIN) -m pytest -n 2 --dist loadfile -rsxX
+TEST := WMLAB_SCALE=class OPENBLAS_NUM_THREADS=1 $(BIN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -rsxX
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
 # JupyterLab would ask every student about news; who wants them can still switch them on in its settings.
 NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
@@ -45,8 +47,8 @@ test-slow: set-up-test
 # What other versions can break: panels, figures, many networks at once under jax, and whatever a
 # notebook calls. The other tests look at numbers, files and servers: the same with any version.
 test-colab: set-up-colab
-	@$(subst $(BIN),$(COLAB),$(TEST)) tests/test_colab.py tests/show tests/test_panels_swept.py \
-	    tests/test_fleet.py notebooks $(TESTFLAGS)
+	@$(subst $(BIN),$(COLAB),$(TEST)) notebooks tests/test_panels_swept.py tests/test_fleet.py \
+	    tests/test_colab.py tests/show $(TESTFLAGS)
 
 bench-panels: set-up-test
 	@$(BIN) -m pytest tests/browser/bench_panels.py -q $(TESTFLAGS)
