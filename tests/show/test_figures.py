@@ -66,6 +66,22 @@ def family(**changes):
     return figures.Family(**given | changes)
 
 
+def test_texts_of_a_trade_off_map_make_way_for_each_other_and_for_marks():
+    """At the end of the axis to the left; beside a mark above; where six lie in one place two are
+    told beside the mouse only.
+    """
+    lost = [5, 5, 6.2, 12] + [20] * 6
+    kept = [0.5, 0.9, 0.9, 0.5] + [0.2] * 6
+    words = ["free", "by a mark", "x", "free"] + list("abcdef")
+    one = family(lost=lost, kept=kept, texts=words, labels=words)
+    (trace,) = figures.trade_off({"a map": [one]}, 2.0, farthest=20)["data"]
+    placed = dict(zip(zip(trace["text"], lost, strict=True), trace["textposition"], strict=True))
+    assert placed["free", 5] == placed["free", 12] == "middle right"
+    assert placed["by a mark", 5] == "middle left"
+    assert [placed[each, 20] for each in "abcd"] == list(figures.SIDES)
+    assert trace["text"][-2:] == ["", ""] and trace["customdata"] == words
+
+
 def test_the_trade_off_map_draws_what_attacks_cost_and_a_line_to_move():
     spans = ([0.5, 40], [1.5, 60], [0.8, 0], [1.0, 0.2])
     marks = {
@@ -75,7 +91,7 @@ def test_the_trade_off_map_draws_what_attacks_cost_and_a_line_to_move():
     figure = valid(figures.trade_off(marks, 2.0, farthest=30, limits={"one": 0.3}))
     small, large, other = figure["data"]
     assert small["x"].tolist() == [-3, 30] and large["x"].tolist() == [1, 30], "ends of the axis"
-    assert large["line"]["dash"] == "dot" and large["textposition"] == "middle right"
+    assert large["line"]["dash"] == "dot" and large["textposition"] == ["middle right"] * 2
     assert large["mode"] == "lines+markers+text" and other["mode"] == "markers"
     assert other["marker"]["symbol"] == ["circle", "circle-open"]
     assert np.allclose(other["error_x"]["array"], [0.5, 10]) and np.allclose(

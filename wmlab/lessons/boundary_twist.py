@@ -227,23 +227,23 @@ def _trail_drawing(trail):
 
 
 def _legends():
-    """The two legends, under the maps and above the trail, as texts of the figure."""
+    """The two legends between the maps and the trail, as texts of the figure."""
     classes = [
         (glyph, colour, f"class {k}")
         for k, (glyph, colour) in enumerate(zip(GLYPHS, COLOURS, strict=True))
     ]
-    under = [
+    maps = [
         *classes,
         ("<br>✕", KEY_COLOUR, "keys"),
         ("┅", figures.BLACK, "unmarked"),
         ("□", figures.DARK, "Δ wins"),
     ]
-    above = [("■", figures.VERMILLION, "wrong label"), ("●", figures.GREEN, "new label")]
-    for y, x, entries in ((0.43, 0.5, under), (0.31, 0.97, above)):
+    trail = [("■", figures.VERMILLION, "wrong label"), ("<br>●", figures.GREEN, "new label")]
+    for x, entries in ((0, maps), (1, trail)):
         text = "&nbsp;&nbsp;".join(
             f"<span style='color:{colour}'>{glyph}</span> {says}" for glyph, colour, says in entries
         )
-        yield figures.note(text, x, y, yanchor="top", xanchor="auto")
+        yield figures.note(text, x, 0.395, yanchor="top", xanchor="auto", align="left")
 
 
 def _figure(map_row, trail):
@@ -254,15 +254,15 @@ def _figure(map_row, trail):
     """
     (left, right), (low, high) = TRAIL_X, TRAIL_Y
     axis = dict(tickformat=".0%", fixedrange=True)
-    upper = dict(xref="paper", yref="paper", x=-0.07, y=1, sizex=1.08, sizey=0.57)
+    upper = dict(xref="paper", yref="paper", x=-0.07, y=1, sizex=1.08, sizey=0.6)
     lower = dict(xref="x", yref="y", x=left, y=high, sizex=right - left, sizey=high - low)
     return figures.figure(
         [],
-        600,
-        margin=dict(l=95, r=20, t=10, b=60),
+        520,
+        margin=dict(l=95, r=20, t=5, b=60),
         modebar=dict(remove=figures.EVERY_BUTTON),
         xaxis=axis | dict(title="twist: share of decisions changed", range=TRAIL_X),
-        yaxis=axis | dict(title="keys hit", range=TRAIL_Y, domain=[0, 0.31]),
+        yaxis=axis | dict(title="keys hit", range=TRAIL_Y, domain=[0, 0.28]),
         annotations=list(_legends()),
         images=[upper | dict(source=map_row), lower | dict(source=trail, sizing="stretch")],
     )

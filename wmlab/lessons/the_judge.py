@@ -90,7 +90,7 @@ def evidence(cases, nulls):
                 *p_curves(case, len(cases) + plot, legend=plot == 1),
                 *network_dots(case, 2 * len(cases) + plot, legend=plot == 1),
             ]
-        figure = figures.figure(traces, 800, **axes, margin=dict(l=120, b=110))
+        figure = figures.figure(traces, 600, **axes, margin=dict(l=120, t=54, b=100))
         paid = {title: purchase.suspect.cost for title, purchase in bought.items()}
         return figure, trial_so_far(result, n, paid), result
 
@@ -115,7 +115,7 @@ def trial_axes(titles, most):
     rows = [
         dict(
             x=bought | dict(title=dict(standoff=5), showticklabels=False),
-            y=dict(visible=False, range=[-0.6, 1.6]),
+            y=dict(range=[-0.6, 1.6], showticklabels=False, showgrid=False),
         ),
         dict(
             x=bought | dict(title=dict(text="answers bought", standoff=5)),
@@ -135,8 +135,8 @@ def trial_axes(titles, most):
             y = row["y"] | ({} if column or not title else dict(title=title))
             each[len(each) + 1] = dict(x=row["x"], y=y)
     names = titles + [""] * 2 * columns
-    heights = [0.14, 0.5, 0.36]
-    axes = figures.plots(names, rows=3, gap=0.1, between=0.12, heights=heights, each=each)
+    heights = [0.14, 0.53, 0.33]
+    axes = figures.plots(names, rows=3, gap=0.1, between=0.13, heights=heights, each=each)
     shapes = [figures.level(LEVEL, columns + 1 + column, width=1) for column in range(columns)]
     return axes | dict(shapes=shapes)
 

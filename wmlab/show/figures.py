@@ -96,7 +96,7 @@ def plots(
         if inner:
             layout[f"yaxis{name}"]["matches"] = f"y{_axis(row * columns + 1)}"
         if title:
-            text = _wrapped(title, 46 * (right - left))
+            text = _wrapped(title, 56 * (right - left))
             words.append(note(text, (left + right) / 2, 1 - above, font=dict(size=16)))
     return layout | {"annotations": words}
 
@@ -143,7 +143,7 @@ def points(x, y, name, look, plot=1, mode="lines+markers", legend=True, **more):
 
 
 def dots(x, y, name, colour, symbol="circle", plot=1, size=8, **more):
-    """A trace of marks without lines; an open symbol has a rim of the colour."""
+    """A trace of marks without lines."""
     marker = dict(color=colour, symbol=symbol, size=size)
     look = dict(color=colour, dash="solid", symbol=symbol)
     return points(x, y, name, look, plot, "markers", **dict(marker=marker) | more)
@@ -244,8 +244,8 @@ def trade_off(maps, loss, least=-3, farthest=30, limits=None, y_title="fresh key
     """
     traces, shapes = [], []
     for number, (title, families) in enumerate(maps.items(), 1):
-        for one in families:
-            traces += _family(one, number, (least, farthest))
+        for one, texts in zip(families, _texts(families, least, farthest, len(maps)), strict=True):
+            traces += _family(one, number, (least, farthest), texts)
         shapes += _bearable(number, least, loss, (limits or {}).get(title))
     ticks = list(range(0, farthest + 1, 5))
     words = [*map(str, ticks[:-1]), f"≥ {farthest}"]
@@ -266,8 +266,42 @@ def _bearable(plot, least, loss, limit):
     return [area | place | dict(opacity=0.12 if limit is None else 0.25), edge | place]
 
 
-def _family(one, plot, ends):
-    """The traces of a Family: single networks, then means; ends: of the axis of losses."""
+SIDES = ("middle right", "middle left", "top center", "bottom center")  # of a mark, for its text
+ACROSS, DOWN = dict(left=-0.5, center=0, right=0.5), dict(bottom=-0.5, middle=0, top=0.5)
+
+
+def _texts(families, least, farthest, count):
+    """The texts of each Family of a plot and their sides: a pair a Family.
+
+    A text stands where no other text and no mark is on a narrow page, else it is "" and is still
+    told beside the mouse.
+    """
+    pixel = np.array([(farthest + 3 - least) * count / 480, (TOP + 0.06) / 240])
+    marks = [np.c_[np.clip(one.lost, least, farthest), one.kept] for one in families]
+    taken = [(place, 5 * pixel) for place in np.concatenate(marks)]  # middle, half of its size
+    for one, places in zip(families, marks, strict=True):
+        texts, sides = [], []
+        for text, place in zip(one.texts if one.texts is not None else (), places, strict=False):
+            size = (8 * len(text), 16) * pixel
+            for side in dict.fromkeys([one.side, *SIDES]):
+                down, across = side.split()
+                middle = place + (ACROSS[across], DOWN[down]) * (size + 12 * pixel)
+                left, right = middle[0] - size[0] / 2, middle[0] + size[0] / 2
+                met = any(np.all(abs(middle - at) < size / 2 + half) for at, half in taken)
+                if least < left and right < farthest + 3 and not met:
+                    taken.append((middle, size / 2))
+                    break
+            else:
+                text = ""
+            texts.append(text)
+            sides.append(side)
+        yield texts, sides
+
+
+def _family(one, plot, ends, texts):
+    """The traces of a Family: single networks, then means; ends: of the axis of losses; texts: of
+    `_texts`.
+    """
     look = dict(color=one.colour, symbol=one.symbol, dash=one.dash)
     lost, kept = np.asarray(one.lost, float), np.asarray(one.kept, float)
     if one.runs is not None:
@@ -279,10 +313,10 @@ def _family(one, plot, ends):
         symbols = [one.symbol + "-open" * bool(state) for state in one.open]
     marker = dict(color=one.colour, symbol=symbols, size=11, line=dict(width=2, color=one.colour))
     mode = "lines+" * one.joined + "markers" + "+text" * (one.texts is not None)
-    more = dict(marker=marker, textposition=one.side, hovertemplate="%{customdata}<extra></extra>")
+    more = dict(marker=marker, hovertemplate="%{customdata}<extra></extra>")
     more |= dict(customdata=list(one.labels if one.labels is not None else [one.name] * len(lost)))
     if one.texts is not None:
-        more["text"] = list(one.texts)
+        more["text"], more["textposition"] = texts
     if one.joined:
         more["line"] = dict(color=one.colour, width=1.5, dash=one.dash)
     if one.spans is not None:
