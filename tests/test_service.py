@@ -5,6 +5,7 @@ paid for twice.
 import asyncio
 import concurrent.futures
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -134,10 +135,8 @@ class TestAnswers:
     def test_are_those_of_the_model_in_this_process(self, model, images, dtype):
         with serve(model, price=0.25) as url:
             remote, local = RemoteSuspect(url), LocalSuspect(model, price=0.25)
-            labels = remote.ask(images.astype(dtype))
-            assert (
-                np.array_equal(labels, local.ask(images.astype(dtype))) and labels.dtype == np.int64
-            )
+            labels, here = (each.ask(images.astype(dtype)) for each in (remote, local))
+            assert np.array_equal(labels, here) and labels.dtype == np.int64
             assert len(set(labels.tolist())) > 2
             assert (remote.queries, remote.cost) == (local.queries, local.cost) == (1200, 300)
             assert account(url) == {"requests": 3, "queries": 1200, "cost": 300}
@@ -145,99 +144,75 @@ class TestAnswers:
     def test_images_arrive_as_they_were(self):
         for images in (SOME[:9], EIGHT[:9], EIGHT[:9].astype(np.float64), np.zeros((1, *SHAPE))):
             arrived = service.read_images(suspects._packed(images), SHAPE)
-            assert (
-                np.array_equal(arrived, images.astype(np.float32)) and arrived.dtype == np.float32
-            )
+            assert np.array_equal(arrived, images.astype(np.float32))
+            assert arrived.dtype == np.float32
         assert len(suspects._packed(EIGHT)) < len(suspects._packed(SOME)) / 3.9
 
-    @pytest.mark.parametrize("order", "CF")
-    @pytest.mark.parametrize("dtype", ["u1", "<f4", ">f4", "<f8", ">f8"])
-    def test_any_way_to_write_a_file(self, url, dtype, order):
+    def test_any_way_to_write_a_file(self, url):
         pixels = np.arange(32).reshape(2, *SHAPE)
-        images = pixels.astype(dtype) if dtype == "u1" else (pixels / 255).astype(dtype)
-        answer = post(url, npy(np.asarray(images, order=order))).json()
-        assert (
-            answer["labels"] == Linear()((pixels / 255).astype(np.float32)).argmax(axis=1).tolist()
-        )
+        labels = Linear()((pixels / 255).astype(np.float32)).argmax(axis=1).tolist()
+        for dtype, order in itertools.product(["u1", "<f4", ">f4", "<f8", ">f8"], "CF"):
+            images = pixels.astype(dtype) if dtype == "u1" else (pixels / 255).astype(dtype)
+            answer = post(url, npy(np.asarray(images, order=order))).json()
+            assert answer["labels"] == labels, (dtype, order)
 
     def test_no_images_cost_nothing(self):
         suspect = RemoteSuspect("http://127.0.0.1:1")
         assert suspect.ask(SOME[:0]).tolist() == [] and (suspect.queries, suspect.cost) == (0, 0)
 
-    @pytest.mark.parametrize(
-        "images", [SOME[0], SOME[:2].astype(np.uint8), SOME[:2] * 255, SOME[:2].tolist()]
-    )
-    def test_what_is_no_image_is_refused_as_locally(self, url, images):
+    def test_what_is_no_image_is_refused_as_locally(self, url):
         remote, local = RemoteSuspect(url), LocalSuspect(Linear())
-        with pytest.raises((TypeError, ValueError)) as here:
-            local.ask(images)
-        with pytest.raises(here.type, match=f"^{re.escape(str(here.value))}$"):
-            remote.ask(images)
+        for images in (SOME[0], SOME[:2].astype(np.uint8), SOME[:2] * 255, SOME[:2].tolist()):
+            with pytest.raises((TypeError, ValueError)) as here:
+                local.ask(images)
+            with pytest.raises(here.type, match=f"^{re.escape(str(here.value))}$"):
+                remote.ask(images)
         assert account(url)["requests"] == 0
 
     def test_images_of_another_shape(self, url):
         suspect = RemoteSuspect(url)
-        with pytest.raises(
-            SuspectError,
-            match=r"refused the request: the images have shape \(2, 8, 8, 3\): send at least one",
-        ):
+        says = r"refused the request: the images have shape \(2, 8, 8, 3\): send at least one"
+        with pytest.raises(SuspectError, match=says):
             suspect.ask(np.zeros((2, 8, 8, 3)))
         assert suspect.queries == account(url)["queries"] == 0
 
     def test_what_is_sold(self, url):
-        assert HTTP.get(url).json() == {
-            "image": [*SHAPE],
-            "price": 0.01,
-            "batch": 500,
-            "rate": None,
-        }
+        sold = {"image": [*SHAPE], "batch": 500}
+        assert HTTP.get(url).json() == sold | {"price": 0.01, "rate": None}
         with serve(Linear(), price=0, rate=7.5) as other:
-            assert RemoteSuspect(other).terms == {
-                "image": [*SHAPE],
-                "price": 0,
-                "batch": 500,
-                "rate": 7.5,
-            }
+            assert RemoteSuspect(other).terms == sold | {"price": 0, "rate": 7.5}
 
 
 class TestPaidOnce:
     def test_again(self, url):
         body, name = npy(SOME[:3]), "one-and-the-same"
         first, second = post(url, body, name), post(url, body, name)
-        assert (
-            first.json()
-            == second.json()
-            == {"labels": LABELS[:3].tolist(), "queries": 3, "charged": 0.03}
-        )
-        assert (
-            "Idempotency-Replayed" in first.headers,
-            "Idempotency-Replayed" in second.headers,
-        ) == (False, True)
+        answer = {"labels": LABELS[:3].tolist(), "queries": 3, "charged": 0.03}
+        assert first.json() == second.json() == answer
+        replayed = ["Idempotency-Replayed" in reply.headers for reply in (first, second)]
+        assert replayed == [False, True]
         assert account(url) == {"requests": 1, "queries": 3, "cost": 0.03}
 
     def test_the_same_name_for_other_images(self, url):
         post(url, npy(SOME[:3]), "mine")
         reply = post(url, npy(SOME[:2]), "mine")
-        assert (reply.status_code, "another request of this name" in reply.json()["error"]) == (
-            409,
-            True,
-        )
+        assert reply.status_code == 409
+        assert "another request of this name" in reply.json()["error"]
         assert account(url)["queries"] == 3
 
     def test_twice_at_once(self):
         with serve(Linear(seconds=0.05)) as url:
             replies = together(20, lambda i: post(url, npy(SOME[:2]), f"name-{i % 2}"))
-            assert {reply.status_code for reply in replies} == {200} and len(
-                {reply.text for reply in replies}
-            ) == 1
+            assert {reply.status_code for reply in replies} == {200}
+            assert len({reply.text for reply in replies}) == 1
             assert sum("Idempotency-Replayed" not in reply.headers for reply in replies) == 2
             assert account(url)["requests"] == 2
 
     def test_lost_requests_and_replies(self, url):
         suspect = lossy(url, seed=0, lost=0.5)
-        assert [suspect.ask(SOME[i : i + 1])[0] for i in range(20)] == LABELS[:20].tolist()
-        assert suspect._http._transport.losses > 10
-        assert account(url) == {"requests": 20, "queries": suspect.queries, "cost": suspect.cost}
+        assert [suspect.ask(SOME[i : i + 1])[0] for i in range(12)] == LABELS[:12].tolist()
+        assert suspect._http._transport.losses > 5
+        assert account(url) == {"requests": 12, "queries": suspect.queries, "cost": suspect.cost}
 
     def test_asked_again_after_giving_up(self, url):
         suspect = RemoteSuspect(url, patience=0)
@@ -262,23 +237,17 @@ class TestPaidOnce:
         with serve(Linear(failures=9), log=log, port=port, price=5) as url:
             assert post(url, body, "kept").json() == before.json()  # nobody asks the model
             assert account(url) == {"requests": 3, "queries": 703, "cost": 7.03}
-        rows = (
-            sqlite3.connect(log)
-            .execute("SELECT name, n, labels, charged, time, digest FROM answers")
-            .fetchall()
-        )
+        columns = "SELECT name, n, labels, charged, time, digest FROM answers"
+        rows = sqlite3.connect(log).execute(columns).fetchall()
         assert [row[1] for row in rows] == [3, 500, 200] and rows[0][0] == "kept"
         assert json.loads(rows[1][2]) == LABELS[:500].tolist() and rows[1][3] == 5.0
-        assert all(
-            time.strptime(row[4][:19], "%Y-%m-%dT%H:%M:%S") and len(row[5]) == 64 for row in rows
-        )
+        for *_, sold, digest in rows:
+            assert time.strptime(sold[:19], "%Y-%m-%dT%H:%M:%S") and len(digest) == 64
 
     def test_two_services_on_one_file(self, tmp_path):
         log = tmp_path / "log.sqlite"
-        with (
-            serve(Linear(seconds=0.2), log=log) as one,
-            serve(Linear(seconds=0.2), log=log) as other,
-        ):
+        slow = Linear(seconds=0.2)
+        with serve(slow, log=log) as one, serve(slow, log=log) as other:
             replies = together(2, lambda i: post((one, other)[i], npy(SOME[:2]), "same"))
             assert replies[0].json() == replies[1].json() and account(one) == account(other)
             assert account(one)["requests"] == 1
@@ -293,8 +262,10 @@ class TestPaidOnce:
         assert "no room" in caplog.text
 
 
-@pytest.mark.parametrize("requests", [5, pytest.param(200, marks=pytest.mark.slow)])
-def test_fifty_clients_at_once(requests, tmp_path):
+@pytest.mark.parametrize(
+    "clients, requests", [(15, 3), pytest.param(50, 200, marks=pytest.mark.slow)]
+)
+def test_many_clients_at_once(clients, requests, tmp_path):
     def client(i):
         suspect = lossy(url, seed=i) if i % 5 == 0 else RemoteSuspect(url)
         suspect.timeout = suspect.patience = 300
@@ -305,11 +276,11 @@ def test_fifty_clients_at_once(requests, tmp_path):
         return wrong, suspect.queries, suspect.cost
 
     with serve(Linear(), log=tmp_path / "log.sqlite") as url:
-        wrong, queries, cost = zip(*together(50, client), strict=True)
+        wrong, queries, cost = zip(*together(clients, client), strict=True)
         assert sum(wrong) == 0
         books = account(url)
         assert books["queries"] == sum(queries) and books["cost"] == pytest.approx(sum(cost))
-        assert books["requests"] == 50 * requests
+        assert books["requests"] == clients * requests
 
 
 class TestRate:
@@ -342,7 +313,7 @@ class TestRate:
                 clock.now += 0.5
 
     def test_the_client_waits(self):
-        with serve(Linear(), rate=100) as url:
+        with serve(Linear(), rate=400) as url:
             suspect = RemoteSuspect(url, timeout=300, patience=300)
             for _ in range(2):
                 assert suspect.ask(SOME[:300]).tolist() == LABELS[:300].tolist()
@@ -375,6 +346,13 @@ def claims(shape, descr="|u1"):
     return file.getvalue() + bytes(48)
 
 
+def pickled(thing):
+    full = (
+        np.array({"a": thing}) if isinstance(thing, list) else np.full((1, *SHAPE), thing, object)
+    )
+    return npy(full, allow_pickle=True)
+
+
 def spoilt(position, value):
     images = SOME[:3].astype(np.float64)
     images.flat[position] = value
@@ -383,20 +361,13 @@ def spoilt(position, value):
 
 BODIES = st.one_of(
     st.binary(max_size=2000),
-    st.sampled_from(
-        ["?", "i1", "i2", "u2", "i8", "f2", "c8", "S3", "U2", "M8[s]", [("x\n", "f4"), ("y", "u1")]]
-    ).map(lambda dtype: npy(np.zeros((3, *SHAPE), dtype))),
+    st.sampled_from([*"? i1 i2 u2 i8 f2 c8 S3 U2 M8[s]".split(), [("x\n", "f4"), ("y", "u1")]]).map(
+        lambda dtype: npy(np.zeros((3, *SHAPE), dtype))
+    ),
     st.recursive(
         st.none() | st.integers() | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    ).map(
-        lambda thing: npy(
-            np.full((1, *SHAPE), thing, object)
-            if not isinstance(thing, list)
-            else np.array({"a": thing}),
-            allow_pickle=True,
-        )
-    ),
+    ).map(pickled),
     st.lists(st.integers(0, 6), max_size=5)
     .filter(lambda shape: not shape[:1] or shape[0] < 1 or shape[1:] != [*SHAPE])
     .map(lambda shape: npy(np.zeros(shape, np.uint8))),
@@ -466,39 +437,35 @@ def test_whatever_is_wrong_gets_a_sentence_and_costs_nothing(shop):
     statuses = []
 
     @given(BAD)
-    @settings(max_examples=250)
+    @settings(max_examples=120)
     def check(bad):
         method, path, headers, body = bad
         reply = shop.request(method, path, headers=headers, content=body)
         assert 400 <= reply.status_code < 500
         says = reply.json()["error"]
-        assert (
-            reply.json().keys() == {"error"}
-            and "\n" not in says
-            and 20 < len(says) < 250
-            and ": " in says
-        )
+        assert reply.json().keys() == {"error"} and "\n" not in says
+        assert 20 < len(says) < 250 and ": " in says
         assert shop.suspect.ask(SOME[:3]).tolist() == LABELS[:3].tolist()
         assert shop.get("/account").json()["queries"] == shop.suspect.queries
         statuses.append(reply.status_code)
 
     check()
-    assert len(statuses) >= 200 and {400, 404, 405, 413} <= set(statuses)
+    assert len(statuses) >= 100 and {400, 404, 405, 413} <= set(statuses)
 
 
 def test_files_with_some_bits_turned(shop):
     rng, sold = np.random.default_rng(0), 0
     before = shop.get("/account").json()["queries"]
-    for _ in range(200):
+    for _ in range(100):
         body = bytearray(GOOD)
         for place in rng.integers(0, 140, rng.integers(1, 4)):
             body[place] ^= 1 << rng.integers(8)
         reply = post(shop.base_url, bytes(body))
-        assert reply.status_code == 200 or (
-            reply.status_code == 400 and ": " in reply.json()["error"]
+        assert (
+            reply.status_code == 200 or reply.status_code == 400 and ": " in reply.json()["error"]
         )
         sold += reply.json().get("queries", 0)
-    assert shop.get("/account").json()["queries"] == before + sold < before + 300
+    assert shop.get("/account").json()["queries"] == before + sold < before + 150
     shop.suspect.queries += sold
 
 
@@ -514,9 +481,8 @@ class TestConnections:
         monkeypatch.setattr(service, "ARRIVES", 0.2)
         with self.opened(url) as line:
             line.sendall(HALF)
-            assert b"408" in (said := line.recv(9999)) and b"longer than 0.2 s" in said + line.recv(
-                9999
-            )
+            said = line.recv(9999)
+            assert b"408" in said and b"longer than 0.2 s" in said + line.recv(9999)
         monkeypatch.undo()
         assert post(url, GOOD).status_code == 200
 
@@ -546,11 +512,8 @@ class TestConnections:
     def test_a_line_an_answer_is_logged(self, url, caplog):
         caplog.set_level("INFO", "wmlab")
         post(url, GOOD, "a"), post(url, GOOD, "a"), post(url, b"", "b"), HTTP.get(f"{url}/a%0Ab")
-        assert [
-            record.getMessage().partition(": ")[0]
-            for record in caplog.records
-            if record.name == "wmlab.service"
-        ] == [
+        records = [record for record in caplog.records if record.name == "wmlab.service"]
+        assert [record.getMessage().partition(": ")[0] for record in records] == [
             "POST /label 200 queries 3, charged 0.03",
             "POST /label 200 queries 3, charged 0.03, again, so charged before",
             "POST /label 400 error the body is no .npy file of version 1.0",
@@ -583,24 +546,15 @@ class TestServe:
     def test_a_log_of_something_else(self, tmp_path):
         with sqlite3.connect(tmp_path / "x.sqlite") as db:
             db.execute("CREATE TABLE answers (question TEXT)")
-        with (
-            pytest.raises(ValueError, match="no such column"),
-            serve(Linear(), log=tmp_path / "x.sqlite"),
-        ):
+        log = {"log": tmp_path / "x.sqlite"}
+        with pytest.raises(ValueError, match="no such column"), serve(Linear(), **log):
             pass
 
-    def test_a_port_in_use(self, url):
-        with (
-            pytest.raises(RuntimeError, match="choose another port, or 0 for any"),
-            serve(Linear(), port=httpx.URL(url).port),
-        ):
-            pass
+    def test_an_address_that_is_in_use_or_none(self, url):
+        for where in ({"port": httpx.URL(url).port}, {"port": 70000}, {"host": "256.0.0.1"}):
+            with pytest.raises(RuntimeError, match="choose another port"), serve(Linear(), **where):
+                pass
         assert account(url)["requests"] == 0
-
-    @pytest.mark.parametrize("where", [{"port": 70000}, {"host": "256.0.0.1"}])
-    def test_an_address_that_is_none(self, where):
-        with pytest.raises(RuntimeError, match="choose another port"), serve(Linear(), **where):
-            pass
 
     def test_stops(self):
         before = threading.active_count()
@@ -654,11 +608,8 @@ class TestBadServices:
         "reply, says",
         [
             (paid(labels=[1]), "gave 1 labels for 2 images"),
-            (paid(labels=None), "gave 0 labels"),
             (paid(labels=[1.0, 2.0]), "answered float64 values"),
             (paid(labels=[[1], [2, 3]]), "uneven length"),
-            (paid(labels=[True, False]), "answered bool values"),
-            (paid(labels=["1", "2"]), "answered <U1 values"),
             (paid(charged=None), "did not say what it charged"),
             (paid(charged=-1), "did not say what it charged"),
             (Response('{"labels": [1, 2], "charged": NaN}'), "did not say what it charged"),
@@ -669,16 +620,16 @@ class TestBadServices:
             (JSONResponse({"error": "no. " * 9999}, 400), "refused the request: no. no. "),
             (
                 Response("{}", headers={"Content-Encoding": "gzip"}),
-                r"no answer within 2 s \(Error -3",
+                r"no answer within 0.5 s \(Error -3",
             ),
-            (JSONResponse({"error": "on fire"}, 503), r"no answer within 2 s \(on fire\)"),
+            (JSONResponse({"error": "on fire"}, 503), r"no answer within 0.5 s \(on fire\)"),
             (
                 JSONResponse({"error": "later"}, 429, {"Retry-After": "9" * 5000}),
-                r"no answer within 2 s \(later\)",
+                r"no answer within 0.5 s \(later\)",
             ),
             (
                 JSONResponse({"error": "later"}, 429, {"Retry-After": "Fri, 31 Dec 1999"}),
-                r"no answer within 2 s \(later\)",
+                r"no answer within 0.5 s \(later\)",
             ),
             (without_end(shout), "talks without end"),
             (without_end(murmur), "it answers too slowly"),
@@ -686,7 +637,7 @@ class TestBadServices:
     )
     def test_get_one_sentence(self, reply, says):
         with service.listening(answering(reply), "127.0.0.1", 0) as url:
-            suspect = RemoteSuspect(url, timeout=300, patience=2)
+            suspect = RemoteSuspect(url, timeout=300, patience=0.5)
             assert suspect.terms
             suspect.timeout = 0.5 if "slowly" in says else 300
             with pytest.raises(SuspectError, match=says) as error:
@@ -695,20 +646,16 @@ class TestBadServices:
 
     def test_no_service_of_labels(self):
         with service.listening(Response("<html>"), "127.0.0.1", 0) as url:
-            with pytest.raises(
-                SuspectError,
-                match="there is no service of labels at http://127.0.0.1:.*: check the address",
-            ):
+            says = "there is no service of labels at http://127.0.0.1:.*: check the address"
+            with pytest.raises(SuspectError, match=says):
                 RemoteSuspect(url).ask(SOME[:1])
 
     def test_nobody_there(self, url):
         with serve(Linear()) as gone:
             suspect = RemoteSuspect(gone, timeout=300, patience=1)
             suspect.ask(SOME[:1])
-        with pytest.raises(
-            SuspectError,
-            match=f"the service at {gone} gave no answer within 1 s .*: see that it runs",
-        ):
+        says = f"the service at {gone} gave no answer within 1 s .*: see that it runs"
+        with pytest.raises(SuspectError, match=says):
             suspect.ask(SOME[:1])
         assert suspect.queries == 1
 
@@ -718,12 +665,10 @@ class TestBadServices:
             with pytest.raises(SuspectError, match="no answer within 1 s"):
                 RemoteSuspect(url, timeout=0.5, patience=1).ask(SOME[:1])
 
-    @pytest.mark.parametrize(
-        "url", ["127.0.0.1:8000", "ftp://x", "http://", "", "http://x:99999", None]
-    )
-    def test_no_address(self, url):
-        with pytest.raises(ValueError, match="must be an address such as http://127.0.0.1:8000"):
-            RemoteSuspect(url)
+    def test_no_address(self):
+        for url in ("127.0.0.1:8000", "ftp://x", "http://", "", "http://x:99999", None):
+            with pytest.raises(ValueError, match="an address such as http://127.0.0.1:8000"):
+                RemoteSuspect(url)
 
 
 class TestCommand:
@@ -764,22 +709,11 @@ def command(tmp_path, model):
     running = []
 
     def start():
+        serving = [sys.executable, "-m", "wmlab", "serve", tmp_path / "model.keras"]
+        root = pathlib.Path(__file__).parent.parent
         with open(tmp_path / "said.txt", "w") as said:
-            running.append(
-                subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
-                        "wmlab",
-                        "serve",
-                        tmp_path / "model.keras",
-                        "--port",
-                        str(port),
-                    ],
-                    cwd=pathlib.Path(__file__).parent.parent,
-                    stderr=said,
-                )
-            )
+            command = [*serving, "--port", str(port)]
+            running.append(subprocess.Popen(command, cwd=root, stderr=said))
         url, end = f"http://127.0.0.1:{port}", time.monotonic() + 600
         while time.monotonic() < end and running[-1].poll() is None:
             try:
@@ -816,15 +750,10 @@ def test_killed_and_restarted_in_the_middle_of_a_verification(command, model, tm
         server.wait()
         assert not verdict.done() and 0 < suspect.queries < 400
         server, _ = command()
-        assert (
-            verdict.result() == first_hit(LocalSuspect(model), single)
-            and verdict.result().queries == 401
-        )
+        assert verdict.result() == first_hit(LocalSuspect(model), single)
+        assert verdict.result().queries == suspect.queries == 401
         assert post(url, npy(EIGHT[:7]), "asked-before").json() == before
-        assert (
-            account(url) == {"requests": 402, "queries": 408, "cost": 4.08}
-            and suspect.queries == 401
-        )
+        assert account(url) == {"requests": 402, "queries": 408, "cost": 4.08}
 
         server.send_signal(signal.SIGKILL)
         server.wait()
@@ -840,7 +769,5 @@ def test_killed_and_restarted_in_the_middle_of_a_verification(command, model, tm
     assert "POST /label 200 queries 500, charged 5.0" in said and "Traceback" not in said
     assert "Stopped. What was sold is in" in said.splitlines()[-1]
     with sqlite3.connect(tmp_path / "model.sqlite") as db:
-        assert db.execute("SELECT count(DISTINCT name), sum(n) FROM answers").fetchone() == (
-            405,
-            1608,
-        )
+        count = "SELECT count(DISTINCT name), sum(n) FROM answers"
+        assert db.execute(count).fetchone() == (405, 1608)
