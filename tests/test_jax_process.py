@@ -1,21 +1,19 @@
 """A function in a child process on jax: its result, its failures, and no process left behind."""
 
-import importlib
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
 from multiprocessing import resource_tracker
 
+import children
 import numpy as np
 import psutil
 import pytest
 
 from wmlab.jax_process import on_jax
 
-NAMES = ("KERAS_BACKEND", "XLA_PYTHON_CLIENT_PREALLOCATE")
 DIED = "^The child process on jax died; if memory ran out, train fewer networks at once.$"
 
 
@@ -23,68 +21,13 @@ def refuse(*said):
     raise AssertionError(f"the child said {said}")
 
 
-def surroundings(tell):
-    return (
-        {name: os.environ.get(name) for name in NAMES},
-        os.getpid(),
-        sorted({"jax", "tensorflow", "keras"} & set(sys.modules)),
-    )
-
-
-def counted(array, n, tell):
-    for i in range(n):
-        tell(i, f"{i} of {n}")
-    return array + n, {"n": n}
-
-
-def backend(tell):
-    import keras
-
-    return keras.config.backend(), float(keras.ops.sum(keras.ops.ones((3, 2))))
-
-
-def raises(error, tell):
-    raise error
-
-
-def dies(how, tell):
-    tell("dying")
-    os._exit(1) if how == "exit" else os.kill(os.getpid(), signal.SIGKILL)
-
-
-def talks(tell):
-    while True:
-        tell(os.getpid())
-        time.sleep(0.01)
-
-
-def hands_back_what_cannot_be_sent(tell):
-    return lambda: None
-
-
-class DiesOnArrival:
-    """Ends the process that unpickles it."""
-
-    def __reduce__(self):
-        return os._exit, (1,)
-
-
-class Absent:
-    """Of a package that is not installed where it is unpickled."""
-
-    def __reduce__(self):
-        return importlib.import_module, ("not_there",)
-
-
 @pytest.fixture(autouse=True)
 def no_child_stays():
     resource_tracker.ensure_running()  # Python's own, started with the first child and never ended
     before = set(psutil.Process().children(recursive=True))
     yield
-    assert (
-        multiprocessing.active_children() == []
-        and set(psutil.Process().children(recursive=True)) <= before
-    )
+    assert multiprocessing.active_children() == []
+    assert set(psutil.Process().children(recursive=True)) <= before
 
 
 SCRIPT = """
@@ -92,7 +35,7 @@ import signal, sys
 # a job that a shell runs in the background ignores SIGINT
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path[:0] = sys.argv[1:]
-from test_jax_process import talks
+from children import talks
 from wmlab.jax_process import on_jax
 if __name__ == "__main__":
     on_jax(talks, tell=lambda process: print(process, flush=True))
@@ -115,18 +58,20 @@ def pair(tmp_path):
 
 def test_what_is_told_arrives_in_order_and_then_the_result():
     told = []
-    array, more = on_jax(counted, np.arange(300_000), 5, tell=lambda *said: told.append(said))
+    array, more = on_jax(
+        children.counted, np.arange(300_000), 5, tell=lambda *said: told.append(said)
+    )
     assert told == [(i, f"{i} of 5") for i in range(5)]
     assert np.array_equal(array, np.arange(5, 300_005)) and more == {"n": 5}
 
 
 @pytest.mark.parametrize("before", ["torch", None])
 def test_the_environment_is_the_childs_alone(monkeypatch, before):
-    for name in NAMES:
+    for name in children.NAMES:
         monkeypatch.setenv(name, before) if before else monkeypatch.delenv(name, raising=False)
-    environment, process, loaded = on_jax(surroundings, tell=refuse)
+    environment, process, loaded = on_jax(children.surroundings, tell=refuse)
     assert environment == {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    assert [os.environ.get(name) for name in NAMES] == [before, before]
+    assert [os.environ.get(name) for name in children.NAMES] == [before, before]
     assert process != os.getpid() and loaded == [], (
         "the child loads what its function loads, and no framework before"
     )
@@ -134,7 +79,7 @@ def test_the_environment_is_the_childs_alone(monkeypatch, before):
 
 def test_keras_runs_on_jax_there(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    assert on_jax(backend, tell=refuse) == ("jax", 6.0)
+    assert on_jax(children.backend, tell=refuse) == ("jax", 6.0)
 
 
 def test_an_error_there_is_told_here():
@@ -144,13 +89,13 @@ def test_an_error_there_is_told_here():
         (SystemError("two\nlines"), "SystemError: two\nlines"),
     ):
         with pytest.raises(RuntimeError) as caught:
-            on_jax(raises, error, tell=refuse)
+            on_jax(children.raises, error, tell=refuse)
         assert str(caught.value) == f"The child process on jax failed: {text}"
 
 
 def test_a_result_that_cannot_be_sent_is_an_error_like_any_other():
     with pytest.raises(RuntimeError, match="^The child process on jax failed: .*[pP]ickle"):
-        on_jax(hands_back_what_cannot_be_sent, tell=refuse)
+        on_jax(children.hands_back_what_cannot_be_sent, tell=refuse)
 
 
 def test_what_cannot_be_sent_there_is_refused():
@@ -162,17 +107,19 @@ def test_a_child_that_dies_is_an_error_in_one_sentence():
     for how in ("exit", "kill") if os.name != "nt" else ("exit",):
         told = []
         with pytest.raises(RuntimeError, match=DIED):
-            on_jax(dies, how, tell=told.append)
+            on_jax(children.dies, how, tell=told.append)
         assert told == ["dying"]
 
 
 def test_what_the_child_cannot_receive():
     """It dies, or cannot load it; also where more bytes follow than a pipe holds."""
     missing = "^The child process on jax failed: ModuleNotFoundError: No module named 'not_there'$"
-    for behind in (b"", bytes(10**7)):
-        for sent, says in ((DiesOnArrival(), DIED), (Absent(), missing)):
-            with pytest.raises(RuntimeError, match=says):
-                on_jax(counted, sent, behind, tell=refuse)
+    for sent, behind, says in (
+        (children.DiesOnArrival(), bytes(10**7), DIED),
+        (children.Absent(), b"", missing),
+    ):
+        with pytest.raises(RuntimeError, match=says):
+            on_jax(children.counted, sent, behind, tell=refuse)
 
 
 def test_an_error_of_the_one_who_is_told_is_not_the_childs():
@@ -180,20 +127,20 @@ def test_an_error_of_the_one_who_is_told_is_not_the_childs():
         raise BrokenPipeError("the notebook is gone")
 
     with pytest.raises(BrokenPipeError, match="the notebook is gone"):
-        on_jax(counted, 0, 3, tell=tell)
+        on_jax(children.counted, 0, 3, tell=tell)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("no room for a line")])
 def test_stopped_here_it_stops_there(error):
-    children = []
+    started = []
 
     def stop(process):
-        children.append(process)
+        started.append(process)
         raise error
 
     with pytest.raises(error if error is KeyboardInterrupt else ValueError):
-        on_jax(talks, tell=stop)
-    assert len(children) == 1 and not psutil.pid_exists(children[0])
+        on_jax(children.talks, tell=stop)
+    assert len(started) == 1 and not psutil.pid_exists(started[0])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT")
@@ -218,9 +165,3 @@ def test_a_parent_that_is_killed_leaves_no_child_that_works_on(pair):
     parent.communicate(timeout=300)
     psutil.wait_procs([child], timeout=300)
     assert not child.is_running()
-
-
-def test_it_loads_nothing_heavy(python):
-    heavy = {"numpy", "keras", "jax", "tensorflow", "pandas"}
-    done = python(f"import sys, wmlab.jax_process; print(sorted({heavy} & set(sys.modules)))")
-    assert done.stdout == "[]\n", done.stderr
