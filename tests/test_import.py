@@ -28,8 +28,9 @@ STATEMENTS = {
 
 def test_lessons_without_keras_load_no_framework(python):
     code = "import json, sys\nloaded = {}\n"
+    seen = f"[name for name in {HEAVY} if name in sys.modules]"
     for statement in STATEMENTS:
-        code += f"{statement}\nloaded[{statement!r}] = [name for name in {HEAVY} if name in sys.modules]\n"
+        code += f"{statement}\nloaded[{statement!r}] = {seen}\n"
     done = python(f"{code}print(json.dumps(loaded))")
     assert done.returncode == 0, done.stderr
     for statement, loaded in json.loads(done.stdout.splitlines()[-1]).items():
