@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from wmlab.datasets import Dataset
+from wmlab.datasets import Dataset, load
 
 # How long an example takes says nothing on a shared machine.
-settings.register_profile("wmlab", deadline=None)
+settings.register_profile("wmlab", deadline=None, max_examples=40)
 settings.load_profile("wmlab")
 
 BY_SETUP = (
@@ -102,6 +102,20 @@ def made_up(shape, n_train, n_test, name):
     return Dataset(
         images[:n_train], labels[:n_train], images[n_train:], labels[n_train:], 10, name, "made up"
     )
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The digits that ship."""
+    return load("mnist", "class")
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The models that ship, each loaded once."""
+    from wmlab import models
+
+    return {name: models()[name] for name in models()}
 
 
 @pytest.fixture(scope="session")

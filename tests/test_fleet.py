@@ -72,13 +72,13 @@ def start():
 def told(runs, data):
     """Of runs what another process can use."""
     return [
-        {
-            "weights": run.model.get_weights(),
-            "labels": predict(run.model, data.x_test),
-            "history": run.history,
-            "record": records.record_of(run),
-            "keys": run.keys and run.keys.digest,
-        }
+        dict(
+            weights=run.model.get_weights(),
+            labels=predict(run.model, data.x_test),
+            history=run.history,
+            record=records.record_of(run),
+            keys=run.keys and run.keys.digest,
+        )
         for run in runs
     ]
 
@@ -140,26 +140,18 @@ def measured(history):
 
 def assert_alike(made, expected):
     """Weights and history to 1e-4, everything else that was measured exactly."""
-    assert len(made) == len(expected)
     for one, other in zip(made, expected, strict=True):
-        assert [weight.shape for weight in one["weights"]] == [
-            weight.shape for weight in other["weights"]
-        ]
-        assert (
-            max(np.abs(a - b).max() for a, b in zip(one["weights"], other["weights"], strict=True))
-            <= 1e-4
-        )
+        for weight, its in zip(one["weights"], other["weights"], strict=True):
+            assert weight.shape == its.shape
+        assert distance(one, other) <= 1e-4
         assert np.array_equal(one["labels"], other["labels"]) and one["keys"] == other["keys"]
-        assert list(one["history"][0]) == list(other["history"][0]) and len(one["history"]) == len(
-            other["history"]
+        assert list(one["history"][0]) == list(other["history"][0])
+        histories = measured(one["history"]), measured(other["history"])
+        assert np.allclose(*histories, rtol=0, atol=1e-4, equal_nan=True)
+        rest, its = (
+            {k: v for k, v in each["record"].items() if k not in RUN} for each in (one, other)
         )
-        assert np.allclose(
-            measured(one["history"]), measured(other["history"]), rtol=0, atol=1e-4, equal_nan=True
-        )
-        rest, expected_rest = (
-            {k: v for k, v in run["record"].items() if k not in RUN} for run in (one, other)
-        )
-        assert rest == expected_rest and set(one["record"]) == set(other["record"])
+        assert rest == its and set(one["record"]) == set(other["record"])
 
 
 def distance(one, other):
@@ -175,9 +167,8 @@ def made(on_jax, data):
 def test_each_member_is_what_it_is_alone(on_jax, data, made):
     """Of other α, β, kinds, numbers of steps, seeds, secrets and learning rates."""
     assert_alike(made, on_jax(alone, data, MEMBERS, DENSE, RATES))
-    assert min(distance(made[i], made[j]) for i in range(4) for j in range(i)) > 1e-2, (
-        "a test of four equal networks"
-    )
+    apart = min(distance(made[i], made[j]) for i in range(4) for j in range(i))
+    assert apart > 1e-2, "a test of four equal networks"
     assert [run["record"]["learning_rate"] for run in made] == RATES
     assert [run["record"]["n_keys"] for run in made] == [90, 30, 60, 90]
     assert all(run["record"]["device"].endswith(", fleet of 4") for run in made)
@@ -215,11 +206,8 @@ def test_to_convergence_members_stop_one_by_one_and_then_stay(on_jax, data):
     made = on_jax(together, data, members, recipe, rates)
     assert_alike(made, on_jax(alone, data, members, recipe, rates))
     epochs = [len(run["history"]) for run in made]
-    assert (
-        len(set(epochs)) == 3
-        and epochs[2] == 10
-        and [run["record"]["epochs_run"] for run in made] == epochs
-    )
+    assert len(set(epochs)) == 3 and epochs[2] == 10
+    assert [run["record"]["epochs_run"] for run in made] == epochs
     for run in made:
         reached = [epoch["embedded_key_accuracy"] >= CONVERGED for epoch in run["history"]]
         assert not any(reached[:-1]) and reached[-1] == (len(reached) < 10)
@@ -237,20 +225,14 @@ def test_through_a_child_it_is_the_same_on_ones_own_backend(data, made, capfd):
 
     for run, (mark, seed, secret) in zip(runs, MEMBERS, strict=True):
         assert run.keys.digest == mark.embedded_keys(data, secret).digest
-        assert run.model.output_shape == (None, 11) and run.model.predict(
-            data.x_test, verbose=0
-        ).shape == (100, 11)
+        assert run.model.output_shape == (None, 11)
+        assert run.model.predict(data.x_test, verbose=0).shape == (100, 11)
         verdict = mark.verify(run.model, data.x_test, data.y_test, secret)
         assert verdict.marked == (verdict.hits > 0)
         assert run.seconds == sum(epoch["seconds"] for epoch in run.history) > 0
-        assert (
-            set(records.record_of(run)) == {*records.SETTINGS, *records.RESULTS, "history"}
-            and run.settings["seed"] == seed
-        )
-        assert run.device.endswith(", fleet of 4")
-        assert run.versions["backend"].startswith("jax "), (
-            "trained on jax, whatever asks it afterwards"
-        )
+        assert set(records.record_of(run)) == {*records.SETTINGS, *records.RESULTS, "history"}
+        assert run.settings["seed"] == seed and run.device.endswith(", fleet of 4")
+        assert run.versions["backend"].startswith("jax "), "whatever asks it afterwards"
 
     assert out == ""
     lines = [line for line in err.replace("\n", "\r").split("\r") if line.strip()]
@@ -273,16 +255,12 @@ class Deadly(Dataset):
 @own_backend
 @pytest.mark.slow
 def test_a_child_that_dies_is_an_error_in_one_sentence(data, monkeypatch):
-    monkeypatch.setattr(
-        fleet, "_embed", os.getpid
-    )  # not the child's own, only because loading that takes seconds
-    with pytest.raises(
-        RuntimeError,
-        match="^The child process on jax died; if memory ran out, train fewer networks at once.$",
-    ):
-        fleet.embed(
-            Deadly(*(getattr(data, field.name) for field in dataclasses.fields(data))), ALIKE, DENSE
-        )
+    # not the child's own, only because loading that takes seconds
+    monkeypatch.setattr(fleet, "_embed", os.getpid)
+    deadly = Deadly(*(getattr(data, field.name) for field in dataclasses.fields(data)))
+    says = "^The child process on jax died; if memory ran out, train fewer networks at once.$"
+    with pytest.raises(RuntimeError, match=says):
+        fleet.embed(deadly, ALIKE, DENSE)
 
 
 @own_backend
@@ -299,49 +277,26 @@ def test_interrupted_it_leaves_no_child(kept, data, monkeypatch):
     assert set(psutil.Process().children()) <= before
 
 
-@pytest.mark.parametrize(
-    "members, change, sentence",
-    [
-        ([], {}, "a fleet has networks with one number of outputs; these have no members"),
-        (
-            [MEMBERS[0], (WrongLabel(0.3, 0.05), 1, "Bob")],
-            {},
-            r"one number of outputs; these have \[10, 11\]",
-        ),
-        (
-            [(NewLabel(0.3, 0.05, classes=7), 1, "Bob")],
-            {},
-            "mnist has 10 classes, this scheme is for 7: set classes",
-        ),
-        (
-            [(Unmarked(), 1, ""), (WrongLabel(0.3, 0.05), 1, "Bob")],
-            {"until": "converged"},
-            "and a member has none: use until='steps'",
-        ),
-        (
-            MEMBERS,
-            {"network": "cifar_cnn"},
-            r"cifar_cnn takes images of \(32, 32, 3\), those of mnist are \(28, 28, 1\)",
-        ),
-        (MEMBERS, {"network": "resnet"}, "unknown network 'resnet'"),
-        ([(NewLabel(0.001, 0.05), 1, "Bob")], {}, "less than one key"),
-    ],
-)
-def test_what_cannot_be_trained_is_refused_before_anything_starts(
-    data, monkeypatch, capsys, members, change, sentence
-):
+def test_what_cannot_be_trained_is_refused_before_anything_starts(data, monkeypatch, capsys):
     monkeypatch.setattr(fleet, "_embed", None)
     monkeypatch.setattr(fleet, "on_jax", None)
-    with pytest.raises(ValueError, match=sentence) as caught:
-        fleet.embed(data, members, dataclasses.replace(DENSE, **change))
-    assert "\n" not in str(caught.value) and capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("rates", [[1e-3] * 3, [1e-3] * 5])
-def test_each_member_has_one_rate(data, monkeypatch, rates):
-    monkeypatch.setattr(fleet, "on_jax", None)
-    with pytest.raises(ValueError, match="is (shorter|longer) than"):
-        fleet.embed(data, MEMBERS, DENSE, rates)
+    wrong = WrongLabel(0.3, 0.05), 1, "Bob"
+    of_seven, too_few = NewLabel(0.3, 0.05, classes=7), NewLabel(0.001, 0.05)
+    for members, change, sentence in [
+        ([], {}, "a fleet has networks with one number of outputs; these have no members"),
+        ([MEMBERS[0], wrong], {}, r"one number of outputs; these have \[10, 11\]"),
+        ([(of_seven, 1, "Bob")], {}, "mnist has 10 classes, this scheme is for 7: set classes"),
+        ([(Unmarked(), 1, ""), wrong], {"until": "converged"}, "has none: use until='steps'"),
+        (MEMBERS, {"network": "cifar_cnn"}, r"takes images of \(32, 32, 3\), those of mnist are"),
+        (MEMBERS, {"network": "resnet"}, "unknown network 'resnet'"),
+        ([(too_few, 1, "Bob")], {}, "less than one key"),
+    ]:
+        with pytest.raises(ValueError, match=sentence) as caught:
+            fleet.embed(data, members, dataclasses.replace(DENSE, **change))
+        assert "\n" not in str(caught.value) and capsys.readouterr().err == ""
+    for rates in ([1e-3] * 3, [1e-3] * 5):
+        with pytest.raises(ValueError, match="is (shorter|longer) than"):
+            fleet.embed(data, MEMBERS, DENSE, rates)
 
 
 def test_a_scheme_of_ones_own_needs_no_place_in_the_package(data, monkeypatch):

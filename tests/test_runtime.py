@@ -117,12 +117,8 @@ class TestBackend:
         return chosen
 
     def test_the_environment_then_a_gpu_of_jax_then_tensorflow(self, chosen):
-        assert [chosen(wanted) for wanted in ("tensorflow", "jax", "torch", "")] == [
-            "tensorflow",
-            "jax",
-            "torch",
-            "tensorflow",
-        ]
+        for wanted in ("tensorflow", "jax", "torch", ""):
+            assert chosen(wanted) == (wanted or "tensorflow")
         assert chosen("", gpu="jax") == "jax" and chosen("tensorflow", gpu="jax") == "tensorflow"
 
     def test_a_missing_one_gives_way_with_a_note(self, chosen, caplog):
@@ -147,18 +143,18 @@ class TestBackend:
             __main__.main(["doctor"])
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "0", None, True])
-def test_bad_seed(seed):
-    with pytest.raises(ValueError, match="whole number from 0"):
-        runtime.setup(keras=False, seed=seed)
+def test_bad_seed():
+    for seed in (-1, 2**32, 1.5, "0", None, True):
+        with pytest.raises(ValueError, match="whole number from 0"):
+            runtime.setup(keras=False, seed=seed)
 
 
-@pytest.mark.parametrize("version", [(3, 10, 13), (3, 14, 0), (4, 0, 0)])
-def test_unsupported_python(monkeypatch, version):
-    monkeypatch.setattr(sys, "version_info", version)
-    for function in runtime.setup, runtime.doctor:
-        with pytest.raises(RuntimeError, match=r"^wmlab needs Python 3\.11 to 3\.13; this is"):
-            function()
+def test_unsupported_python(monkeypatch):
+    for version in [(3, 10, 13), (3, 14, 0), (4, 0, 0)]:
+        monkeypatch.setattr(sys, "version_info", version)
+        for function in runtime.setup, runtime.doctor:
+            with pytest.raises(RuntimeError, match=r"^wmlab needs Python 3\.11 to 3\.13; this is"):
+                function()
 
 
 class TestScale:
@@ -167,18 +163,13 @@ class TestScale:
         monkeypatch.setattr(runtime, "_scale", None)
         monkeypatch.delenv("WMLAB_SCALE", raising=False)
 
-    def test_default(self):
+    def test_default_asked_for_and_from_the_environment(self, monkeypatch):
         assert runtime.scale() == "class"
-
-    def test_environment(self, monkeypatch):
-        monkeypatch.setenv("WMLAB_SCALE", "paper")
-        assert runtime.scale() == "paper"
-        monkeypatch.setenv("WMLAB_SCALE", "")
-        assert runtime.scale() == "class"
-
-    def test_asked_for(self):
         assert runtime.scale("paper") == "paper"
-        assert runtime.scale() == "class"
+        assert runtime.scale() == "class", "to ask sets nothing"
+        for there, found in (("paper", "paper"), ("", "class")):
+            monkeypatch.setenv("WMLAB_SCALE", there)
+            assert runtime.scale() == found
 
     @pytest.mark.parametrize("bad", ["Paper", "", "full", 1])
     def test_bad(self, monkeypatch, bad):
