@@ -35,7 +35,7 @@ def raw(seeds=6, schemes=(NEW, WRONG), seed=0, settings=SETTINGS, decoys=0):
         row |= dict(scheme=scheme, decoys=decoys, alpha=0.1, beta=0.01, seed=number)
         row |= {"run": f"{scheme} {decoys} {number}", CLEAN: clean, KEYS: key}
         row |= dict(true_label_rate=(1 - key) * rng.random())
-        row |= dict(key_label_rate_clean=0.2 * rng.random())
+        row |= dict(key_label_rate_clean=0.2 * rng.random(), seconds=1)
         rows.append(row | dict(decision="marked" if rng.random() < key else "not marked"))
     return pd.DataFrame(rows)
 
@@ -126,7 +126,7 @@ def test_rates_draws_runs_means_intervals_and_what_keys_get():
         for place, scheme in enumerate(MARKS):
             before = table[(table.scheme == scheme) & (table.attack == "no attack")]
             runs = {fine_tuning.START: before} | {r: one(table, scheme, mode, r) for r in RATES}
-            name = f"{scheme}: fresh keys hit"
+            name = f"{scheme}: keys hit"
             dots = shown[f"{name}, a run", "x"]
             wanted = [(x, key) for x, group in runs.items() for key in group[KEYS]]
             assert sorted(zip(dots["x"], dots["y"], strict=True)) == sorted(wanted)
@@ -205,7 +205,7 @@ def test_the_button_runs_the_attack_on_both_and_keeps_the_rows():
 
 def test_settings_are_means_and_removed_is_cheap_and_acquitted():
     table = prepared(4)
-    means = fine_tuning.settings(table)
+    means = attack_tables.costs(table)
     assert len(means) == 2 * (len(SETTINGS) - 1)
     for row in means.itertuples():
         runs = one(table, row.scheme, row.attack, row.strength, row.epochs, row.images)
@@ -215,12 +215,12 @@ def test_settings_are_means_and_removed_is_cheap_and_acquitted():
         assert row.acquitted == pytest.approx(np.mean(acquitted))
     for loss in (0, 10, 30, 100):
         wanted = (means.scheme == NEW) & (means.lost <= loss) & (means.acquitted >= 0.75)
-        found = fine_tuning.removed(means, NEW, loss)
+        found = attack_tables.removed(means, NEW, loss)
         assert found.index.tolist() == wanted[wanted].index.tolist()
 
 
 def test_a_path_changes_one_thing_in_its_order():
-    means = fine_tuning.settings(prepared(1))
+    means = attack_tables.costs(prepared(1))
     for along, column, lengths in (
         ("learning rate", "strength", [5, 5, 5, 2]),
         ("epochs", "epochs", [5, 5, 5]),
@@ -237,7 +237,7 @@ def test_a_path_changes_one_thing_in_its_order():
 
 def test_the_map_draws_every_setting_the_paths_and_the_loss():
     table = prepared(3)
-    panel, means = fine_tuning.frontier({"digits": table}), fine_tuning.settings(table)
+    panel, means = fine_tuning.frontier({"digits": table}), attack_tables.costs(table)
     for along, loss in (("learning rate", 2.0), ("epochs", 7.5), ("images", 0.0)):
         panel.set(along=along, loss=loss)
         shown = drawn(panel)
@@ -258,7 +258,7 @@ def test_the_map_draws_every_setting_the_paths_and_the_loss():
                 assert [bool(words) for words in line["text"]] == [key < 0.9 for key in line["y"]]
             shade, bears = panel.figure["layout"]["shapes"][2 * place : 2 * place + 2]
             assert (shade["x1"], bears["x0"], bears["x1"]) == (loss, loss, loss)
-            gone = fine_tuning.removed(means, scheme, loss)
+            gone = attack_tables.removed(means, scheme, loss)
             assert panel.result[scheme].equals(gone)
             said = f"{len(gone)} of {len(mine)} settings remove the {scheme}"
             assert said in text(panel)

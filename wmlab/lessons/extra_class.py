@@ -8,7 +8,6 @@ Two panels, a network whose outputs are shuffled, tables from records, and the c
 import dataclasses
 import functools
 
-import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
@@ -18,6 +17,7 @@ from wmlab.attacks.extraction import ANSWERS as BOUGHT
 from wmlab.battery import EPOCHS, MODES
 from wmlab.schemes import NewLabel, WrongLabel
 from wmlab.show import figures
+from wmlab.show.controls import buttons, slider
 from wmlab.show.panel import Panel
 from wmlab.training import logits, predict
 
@@ -53,16 +53,12 @@ def cases(nets, data):
         DECOYS: ("decoy", NewLabel(0.1, 0.01, kind="fixed", decoys=600)),
         "wrong label": ("wrong_label", WrongLabel(0.1, 0.01)),
     }
-    return {
-        title: case(nets[name], mark.fresh_keys(data, zoo.ALICE), data)
-        for title, (name, mark) in marks.items()
-    }
-
-
-def case(model, keys, data):
-    """The Case of a model asked these keys and the clean test images of data."""
-    said = logits(model, keys.images), logits(model, data.x_test)
-    return Case(keys.key_label, said[0], keys.carrier_labels, said[1], data.y_test)
+    found = {}
+    for title, (name, mark) in marks.items():
+        keys = mark.fresh_keys(data, zoo.ALICE)
+        said = logits(nets[name], keys.images), keys.carrier_labels, logits(nets[name], data.x_test)
+        found[title] = Case(keys.key_label, *said, data.y_test)
+    return found
 
 
 def answered(scores, label, cut):
@@ -97,17 +93,10 @@ def switched(case, cut):
     """
     answers = answered(case.keys, case.key_label, cut)
     key, true = answers == case.key_label, answers == case.carriers
-    clean = [
-        float(np.mean(answered(case.clean, case.key_label, now) == case.labels))
-        for now in (False, cut)
-    ]
-    return {
-        "answers": answers,
-        "key": float(key.mean()),
-        "true": float(true.mean()),
-        "other": float((~key & ~true).mean()),
-        "clean": clean,
-    }
+    shares = {"key": key, "true": true, "other": ~key & ~true}
+    clean = [answered(case.clean, case.key_label, now) == case.labels for now in (False, cut)]
+    found = {name: float(which.mean()) for name, which in shares.items()}
+    return {"answers": answers} | found | {"clean": [float(right.mean()) for right in clean]}
 
 
 def dots(case, cut):
@@ -121,30 +110,23 @@ def dots(case, cut):
     kinds = np.where(answers == case.key_label, 0, np.where(answers == carriers, 1, 2))
     for plot, (x, y) in enumerate(((answers + across, carriers + up), (true, key)), 1):
         for kind, (name, (colour, symbol)) in enumerate(ANSWERS.items()):
-            of, look = kinds == kind, dict(color=figures.COLOURS[colour], symbol=symbol, size=7)
-            trace = dict(type="scatter", mode="markers", x=x[of], y=y[of], marker=look)
-            trace |= dict(name=f"keys that get {name}", legendgroup=name, showlegend=plot == 1)
-            yield trace | dict(opacity=0.6) | figures.at(plot)
+            of, look = kinds == kind, (figures.COLOURS[colour], symbol, plot)
+            more = dict(size=7, legend=plot == 1, opacity=0.6)
+            yield figures.dots(x[of], y[of], f"keys that get {name}", *look, **more)
 
 
-def switch_axes():
-    """The axes of the switch."""
+def _switch_axes():
     zero = dict(zeroline=True, zerolinecolor=figures.COLOURS["grey"], zerolinewidth=2)
-    labels = dict(tickvals=list(range(11)), ticktext=[*map(str, range(10)), "Δ"])
-    gone = dict(tickvals=[FALLEN, -10, -5, 0, 5, 10, 15])
-    gone["ticktext"] = ["gone", "-10", "-5", "0", "5", "10", "15"]
+    answers = dict(tickvals=list(range(11)), ticktext=[*map(str, range(10)), "Δ"])
+    answers |= dict(title="answer", range=[-0.6, 10.6])
+    ticks = [-10, -5, 0, 5, 10, 15]
     lead = dict(title="key label,<br>before all classes", range=[FALLEN - 1.5, 19], side="right")
+    lead |= dict(tickvals=[FALLEN, *ticks], ticktext=["gone", *map(str, ticks)])
     true = dict(title="true class, before<br>all other classes", range=[-14, 16])
     classes = dict(title="true class", tickvals=list(range(10)), range=[-0.6, 9.6])
-    return figures.plots(
-        ["what the keys<br>are answered", "why: by how much<br>a logit leads"],
-        gap=0.13,
-        shared_y=False,
-        each={
-            1: {"x": dict(title="answer", range=[-0.6, 10.6]) | labels, "y": classes},
-            2: {"x": true | zero, "y": lead | zero | gone},
-        },
-    )
+    titles = ["what the keys<br>are answered", "why: by how much<br>a logit leads"]
+    each = {1: {"x": answers, "y": classes}, 2: {"x": true | zero, "y": lead | zero}}
+    return figures.plots(titles, gap=0.13, shared_y=False, each=each)
 
 
 def switch(cases):
@@ -153,7 +135,7 @@ def switch(cases):
     """
     result = functools.cache(lambda network, cut: switched(cases[network], cut))
     traces = functools.cache(lambda network, cut: list(dots(cases[network], cut)))
-    axes = switch_axes()
+    axes = _switch_axes()
 
     def picture(output, network):
         case, cut = cases[network], output == CUT
@@ -168,12 +150,8 @@ def switch(cases):
         margin = dict(t=72, b=120)
         return figures.figure(traces(network, cut), 490, **axes, margin=margin), said, now
 
-    auto = dict(style=dict(button_width="auto"))
-    return Panel(
-        picture,
-        output=widgets.ToggleButtons(options=[WHOLE, CUT], description="key label", **auto),
-        network=widgets.ToggleButtons(options=list(cases), description="network", **auto),
-    )
+    output, network = buttons([WHOLE, CUT], "key label"), buttons(cases, "network")
+    return Panel(picture, output=output, network=network)
 
 
 class Sealed:
@@ -202,37 +180,22 @@ EXPERIMENTS = {
     "60,000 digits": ["attacks_mnist"],
     "4,000 photographs": ["attacks_photographs"],
 }
-WORTH = 0.05  # a verdict is worth nothing where more clean images than that get the key label
 LEAST, FARTHEST, MOST = -2, 20, 10  # points: ends of the map, and of the slider
 # family: colour (Okabe and Ito), symbol, the attacks that belong to it
+OUTPUT = ("drop the output", "drop all extra outputs", "lower its bias", "second best")
+PRUNING = ("pruning, per layer", "pruning, global", "fine-pruning")
+TUNING = (*MODES, *(f"{mode}, SGD" for mode in MODES), "REFIT")
+COPIES = tuple(f"extraction, {answers}" for answers in BOUGHT)
+SECOND = ("overwriting, another label", "overwriting, the same label")
+QUERIES = "JPEG,median,bit depth,noise on queries,random answers to noisy images".split(",")
 FAMILIES = {
-    "the extra output": (
-        figures.VERMILLION,
-        "square",
-        ("drop the output", "drop all extra outputs", "lower its bias", "second best"),
-    ),
-    "pruning": (figures.BLUE, "circle", ("pruning, per layer", "pruning, global", "fine-pruning")),
-    "fine-tuning": (
-        figures.GREEN,
-        "diamond",
-        (*MODES, *(f"{mode}, SGD" for mode in MODES), "REFIT"),
-    ),
+    "the extra output": (figures.VERMILLION, "square", OUTPUT),
+    "pruning": (figures.BLUE, "circle", PRUNING),
+    "fine-tuning": (figures.GREEN, "diamond", TUNING),
     "weights blurred": (figures.PURPLE, "cross", ("quantisation", "noise on weights")),
-    "a copy from answers": (
-        figures.ORANGE,
-        "triangle-up",
-        tuple(f"extraction, {answers}" for answers in BOUGHT),
-    ),
-    "a second mark": (
-        figures.SKY,
-        "pentagon",
-        ("overwriting, another label", "overwriting, the same label"),
-    ),
-    "queries changed": (
-        figures.DARK,
-        "x",
-        ("JPEG", "median", "bit depth", "noise on queries", "random answers to noisy images"),
-    ),
+    "a copy from answers": (figures.ORANGE, "triangle-up", COPIES),
+    "a second mark": (figures.SKY, "pentagon", SECOND),
+    "queries changed": (figures.DARK, "x", QUERIES),
 }
 NAMES = {
     "JPEG": "quality {:g}",
@@ -246,17 +209,8 @@ NAMES = {
 
 
 def recorded():
-    """Attacks on record, {title: table of `prepared`}, those of EXPERIMENTS that there are."""
-    tables = attack_tables.recorded(EXPERIMENTS)
-    return {title: prepared(table) for title, table in tables.items()}
-
-
-def prepared(table):
-    """A table of `attack_tables` with the column `proved`: the judge says "marked" and at most 5 %
-    of clean images get the key label.
-    """
-    worth = table.key_label_rate_clean <= WORTH
-    return table.assign(proved=(table.decision == "marked") & worth)
+    """Attacks on record, {title: table of `attack_tables`}, those of EXPERIMENTS that there are."""
+    return attack_tables.recorded(EXPERIMENTS)
 
 
 def marks(table):
@@ -274,22 +228,8 @@ def named(attack, strength):
 
 
 def costs(table, scheme):
-    """A row for each attack and strength on a scheme: means of `lost` (points), key accuracy `keys`
-    and seconds over seeds, their 95 % intervals from six seeds on (else NaN), `runs`, and how often
-    it was still `proved`.
-    """
-    rows, case = [], ["attack", "strength", "epochs", "images"]
-    of = table[(table.scheme == scheme) & (table.attack != UNTOUCHED)]
-    for values, runs in of.groupby(case, dropna=False, sort=False):
-        row = dict(zip(case, values, strict=True), runs=len(runs))
-        row |= {"proved": int(runs.proved.sum()), "seconds": runs.seconds.mean()}
-        for name, column in (("lost", "lost"), ("keys", "fresh_key_accuracy")):
-            mean, low, high = stats.interval(runs[column])
-            if len(runs) < stats.FEW:
-                low = high = np.nan
-            row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
-        rows.append(row)
-    return pd.DataFrame(rows)
+    """What the attacks cost on a scheme, as of `attack_tables.costs`."""
+    return attack_tables.costs(table[table.scheme == scheme])
 
 
 def replies(table, chosen):
@@ -341,7 +281,7 @@ def described(row):
     return (
         f"<b>{named(row.attack, row.strength)}</b><br>{row.lost:.1f} points lost, "
         f"{row['keys']:.1%} of keys left<br>{row.seconds:.1f} s, {images}, {row.epochs:.0f} epochs"
-        f"<br>proved in {row.proved} of {row.runs} runs"
+        f"<br>proved in {row.proved * row.runs:.0f} of {row.runs} runs"
     )
 
 
@@ -349,7 +289,7 @@ def families(every):
     """Rows of `costs` as families of the map, those that are still proved first: the legend shows
     the first.
     """
-    every = every.assign(open=every.proved <= every.runs / 2).sort_values("open", kind="stable")
+    every = every.assign(open=every.proved <= 0.5).sort_values("open", kind="stable")
     for name, (colour, symbol, of) in FAMILIES.items():
         rows = every[every.attack.isin(of)]
         labels = [described(row) for _, row in rows.iterrows()]
@@ -359,14 +299,14 @@ def families(every):
 
 
 def stars(own):
-    """The trace of a reader's own attacks: {name: (points lost, keys left)}, in a list of pairs."""
-    rim = dict(width=2, color=figures.BLACK)
-    look = dict(color=figures.YELLOW, symbol="star", dash="solid")
-    more = dict(marker=dict(color=figures.YELLOW, symbol="star", size=20, line=rim))
-    more |= dict(text=[row["attack"] for row in own], textposition="top right")
+    """The trace of a reader's own attacks, dicts of attack, lost (points) and keys (share left)."""
     lost = [float(np.clip(row["lost"], LEAST, FARTHEST)) for row in own]
+    more = dict(text=[row["attack"] for row in own], textposition="top right")
+    more |= dict(size=20, legend=False)
     keys = [row["keys"] for row in own]
-    return figures.points(lost, keys, "your own", look, mode="markers+text", legend=False, **more)
+    trace = figures.dots(lost, keys, "your own", figures.YELLOW, "star", **more)
+    trace["marker"]["line"] = dict(width=2, color=figures.BLACK)
+    return trace | dict(mode="markers+text")
 
 
 def frontier(tables):
@@ -378,9 +318,7 @@ def frontier(tables):
     """
     own, title = [], "filled: most networks are still proved;<br>open: no longer"
     every = functools.cache(lambda on, scheme: costs(tables[on], scheme))
-    drawn = functools.cache(
-        lambda on, scheme: list(families(every(on, scheme))) if len(every(on, scheme)) else []
-    )
+    drawn = functools.cache(lambda *of: [*families(every(*of))] if len(every(*of)) else [])
 
     def picture(loss, mark, on):
         look = dict(least=LEAST, farthest=FARTHEST, height=600, y_title="key accuracy left")
@@ -393,25 +331,13 @@ def frontier(tables):
         own.append({"attack": row["attack"], "lost": lost, "keys": row["fresh_key_accuracy"]})
         panel.redraw()
 
-    auto = dict(style=dict(button_width="auto"))
     panel = Panel(
         picture,
         first=2,
         dragged=figures.line_moves(MOST),
-        loss=widgets.FloatSlider(
-            2,
-            min=0,
-            max=MOST,
-            step=0.5,
-            description="loss that Bob bears, points",
-            readout_format=".1f",
-            style=dict(description_width="initial"),
-            layout=dict(width="480px"),
-        ),
-        mark=widgets.ToggleButtons(
-            options=marks(pd.concat(tables.values())), description="mark", **auto
-        ),
-        on=widgets.ToggleButtons(options=list(tables), description="trained on", **auto),
+        loss=slider(2, 0, MOST, 0.5, "loss that Bob bears, points"),
+        mark=buttons(marks(pd.concat(tables.values())), "mark"),
+        on=buttons(tables, "trained on"),
     )
     panel.add = add
     return panel
@@ -421,7 +347,7 @@ def summary(every, mark, loss):
     """What rows of `costs` say, in a sentence."""
     if not len(every):
         return f"There is nothing on record of the mark <b>{mark}</b> here."
-    done = every[(every.lost <= loss) & (every.proved <= every.runs / 2)]
+    done = every[(every.lost <= loss) & (every.proved <= 0.5)]
     free = done[done.images == 0].sort_values("lost")
     least, most = every.runs.min(), every.runs.max()
     runs = f"{least}" if least == most else f"{least} to {most}"

@@ -4,15 +4,15 @@ Two panels, a row of tables, and the checks of notebook 08.
 """
 
 import functools
-import math
 
-import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
 from wmlab import attack_tables, stats
-from wmlab.attack_tables import UNTOUCHED
+from wmlab.attack_tables import UNTOUCHED, costs, removed
 from wmlab.show import figures
+from wmlab.show.answers import number
+from wmlab.show.controls import buttons, choice, slider
 from wmlab.show.panel import Panel
 from wmlab.verification import critical_accuracy
 
@@ -119,48 +119,48 @@ def curves(found, own):
     """
     for name, look in figures.looks(MARKS).items():
         runs, means = found[name]
-        keys = (means["mean"], means.low, means.high, f"{name}: fresh keys hit")
-        dots = (runs.strength.to_numpy(), runs.fresh_key_accuracy.to_numpy())
-        yield from figures.curve(means.index, *keys, look, runs=dots)
+        keys = (means["mean"], means.low, means.high, f"{name}: keys hit")
+        every = (runs.strength.to_numpy(), runs.fresh_key_accuracy.to_numpy())
+        yield from figures.curve(means.index, *keys, look, runs=every)
         thin = dict(line=dict(color=look["color"], width=1.5), opacity=0.8)
         clean = (means.index.to_numpy(), means.clean.to_numpy(), f"{name}: clean images right")
         yield figures.points(*clean, look, mode="lines", **thin)
-        rim = dict(color=figures.BLACK, width=1)
-        star = dict(symbol="star", size=17, color=look["color"], line=rim)
         mine = [[row[key] for row in own[name]] for key in ("strength", "fresh_key_accuracy")]
-        title = f"{name}: keys, tuned now"
-        yield figures.points(*mine, title, look, mode="markers", legend=False, marker=star)
+        title, more = f"{name}: keys, tuned now", dict(size=17, legend=False)
+        star = figures.dots(*mine, title, look["color"], "star", **more)
+        star["marker"]["line"] = dict(color=figures.BLACK, width=1)
+        yield star
 
 
 def fates(at):
     """The bars of what keys get: rows of one mode and rate."""
+    inside = dict(color=figures.BLACK)
+    more = dict(textposition="inside", insidetextanchor="middle", insidetextfont=inside)
+    more |= dict(textangle=0, showlegend=False)
     for fate, (column, colour, pattern) in FATES.items():
         shares = at.groupby("scheme")[column].mean().reindex(MARKS, fill_value=0.0)
-        pattern = dict(shape=pattern, solidity=0.15)
         texts = [f"{fate}<br>{share:.0%}" if share > 0.09 else "" for share in shares]
-        bar = dict(type="bar", x=[0, 1], y=shares.to_numpy(), name=fate, showlegend=False)
-        bar |= dict(marker=dict(color=colour, pattern=pattern), text=texts, textangle=0)
-        font = dict(color=figures.BLACK)
-        place = dict(textposition="inside", insidetextanchor="middle", insidetextfont=font)
-        yield bar | place | figures.at(2)
+        bar = ([0, 1], shares.to_numpy(), fate, colour, pattern, 2)
+        bar = figures.column(*bar, text=texts, **more)
+        bar["marker"]["pattern"]["solidity"] = 0.15
+        yield bar
 
 
-def rates_layout(known):
+def _tick(rate):
+    return "before" if rate == START else short(rate)
+
+
+def _rates_layout(known):
     """The layout of the panel of rates; known: all rates on record."""
-    ends = [np.log10(START) - 0.3, np.log10(known[-1]) + 0.3]
-    names = dict(tickvals=[START, *known], ticktext=["before", *map(short, known)])
-    over = dict(type="log", title="learning rate", range=ends, **names)
-    schemes = dict(tickvals=[0, 1], ticktext=list(MARKS))
-    axes = figures.plots(
-        ["over the learning rate", "at this rate, keys get"],
-        widths=[0.66, 0.34],
-        gap=0.09,
-        shared_y=False,
-        each={
-            1: {"x": over, "y": figures.SHARE | dict(title="share of images")},
-            2: {"x": schemes, "y": figures.SHARE | dict(side="right")},
-        },
-    )
+    over = figures.log_axis([START, *known], "learning rate", _tick)
+    over["range"] = [np.log10(START) - 0.3, np.log10(known[-1]) + 0.3]
+    schemes = dict(tickvals=[0, 1], ticktext=[name.replace(" ", "<br>") for name in MARKS])
+    each = {
+        1: {"x": over, "y": figures.SHARE | dict(title="share of images")},
+        2: {"x": schemes, "y": figures.SHARE | dict(side="right")},
+    }
+    titles = ["over the learning rate", "at this rate, keys get"]
+    axes = figures.plots(titles, widths=[0.66, 0.34], gap=0.09, shared_y=False, each=each)
     legend, fit = dict(traceorder="normal"), dict(minsize=12, mode="hide")
     return axes | dict(barmode="stack", margin=dict(b=140), legend=legend, uniformtext=fit)
 
@@ -174,10 +174,10 @@ def rates(tables, tune=None):
     """
     every = pd.concat(tables.values())
     known = sorted(set(every[every.attack.isin(MODES)].strength))
-    own, layout = [], rates_layout(known)
+    own, layout = [], _rates_layout(known)
     of = functools.cache(lambda on: usual(tables[on]))
     found = functools.cache(lambda on, mode: over_rates(of(on), mode))
-    said = functools.cache(lambda on, mode, rate: sentence(of(on), mode, rate))
+    said = functools.cache(lambda on, *settings: sentence(of(on), *settings))
 
     def picture(rate, mode, on):
         mine = [row for row in own if row["attack"] == mode]
@@ -189,24 +189,17 @@ def rates(tables, tune=None):
         return figure, said(on, mode, rate)
 
     def job(rate, mode, on):
-        for number, name in enumerate(MARKS, 1):
+        for done, name in enumerate(MARKS, 1):
             own.append(tune(name, mode, rate))
-            yield number / len(MARKS), picture(rate, mode, on)
+            yield done / len(MARKS), picture(rate, mode, on)
 
-    auto = dict(style=dict(button_width="auto"))
-    modes = [mode for mode in MODES if (every.attack == mode).any()]
     panel = Panel(
         picture,
         first=1,
         jobs={TUNE: job} if tune else None,
-        rate=widgets.SelectionSlider(
-            options=[(short(rate), rate) for rate in known],
-            description="learning rate",
-            style=dict(description_width="initial"),
-            layout=dict(width="420px"),
-        ),
-        mode=widgets.ToggleButtons(options=modes, description="mode", **auto),
-        on=widgets.ToggleButtons(options=list(tables), description="trained on", **auto),
+        rate=choice(known, "learning rate", name=short),
+        mode=buttons([mode for mode in MODES if (every.attack == mode).any()], "mode"),
+        on=buttons(tables, "trained on"),
     )
     panel.own = own
     return panel
@@ -218,10 +211,8 @@ def bars(table, mode, rate):
     """
     at, means, ends = usual(table), {}, {}
     at = at[(at.attack == mode) & (at.strength == rate)]
-    for title, column in (
-        ("clean images right", "clean_accuracy"),
-        ("fresh keys hit", "fresh_key_accuracy"),
-    ):
+    columns = {"clean images right": "clean_accuracy", "fresh keys hit": "fresh_key_accuracy"}
+    for title, column in columns.items():
         means[title], ends[title] = {}, {}
         for name, runs in at.groupby("scheme"):
             means[title][name], *ends[title][name] = stats.share_interval(runs[column])
@@ -287,36 +278,14 @@ def _photographs(at):
     return "holds" if row.high < 0 else "does not hold" if row.low > 0 else "cannot be told"
 
 
-SETTING = ["attack", "strength", "epochs", "images"]
 ALONG = {"learning rate": "strength", "epochs": "epochs", "images": "images"}
 VARIED = (1e-4, 1e-3, 1e-2)  # rates at which epochs and images were varied
 SIDES = ("middle right", "middle left", "top right", "top left")  # for the texts of each path
 LEAST, FARTHEST, MOST = -5, 20, 15  # points: ends of the map, and of the slider
 
 
-def settings(table):
-    """What each setting did to the networks of each scheme, a row each: runs, and the means of lost
-    (points) and keys, and acquitted, the share of runs that Ver no longer calls marked.
-    """
-    rows = table[table.attack != UNTOUCHED].assign(acquitted=table.decision == "not marked")
-    by = rows.groupby(["scheme", *SETTING])
-    return by.agg(
-        runs=("seed", "size"),
-        lost=("lost", "mean"),
-        keys=("fresh_key_accuracy", "mean"),
-        acquitted=("acquitted", "mean"),
-    ).reset_index()
-
-
-def removed(means, scheme, loss):
-    """The settings, rows of `settings`, that lose at most so many points on average and after which
-    Ver acquits most runs.
-    """
-    return means[(means.scheme == scheme) & (means.lost <= loss) & (means.acquitted > 0.5)]
-
-
 def paths(means, along):
-    """Settings that differ in one thing alone, in its order: {name: rows of `settings`}. means: of
+    """Settings that differ in one thing alone, in its order: {name: rows of `costs`}. means: of
     one scheme.
     """
     full, usually = means.images == means.images.max(), means.epochs == EPOCHS
@@ -330,7 +299,7 @@ def paths(means, along):
 
 
 def described(row):
-    """A setting in words: a row of `settings`."""
+    """A setting in words: a row of `costs`."""
     setting = f"{row.attack} at {short(row.strength)}, {row.epochs} epochs, {row.images} images"
     return f"{setting}: {row.lost:.1f} points, {row.keys:.1%}"
 
@@ -339,10 +308,10 @@ def families(means, along):
     """The paths as families of the map; means: of one scheme."""
     drawn = zip(paths(means, along).items(), figures.SPARE, SIDES, strict=False)
     for (name, rows), look, side in drawn:
-        values = rows[ALONG[along]]
-        texts = map(short, values) if along == "learning rate" else map(str, values)
+        name_of = short if along == "learning rate" else str
         # where nearly all keys are left the settings lie upon each other
-        texts = [text if keys < 0.9 else "" for text, keys in zip(texts, rows["keys"], strict=True)]
+        pairs = zip(rows[ALONG[along]], rows["keys"], strict=True)
+        texts = [name_of(value) if keys < 0.9 else "" for value, keys in pairs]
         labels = [described(row) for row in rows.itertuples()]
         more = dict(labels=labels, texts=texts, joined=True, dash=look["dash"], side=side)
         colour, symbol = look["color"], look["symbol"]
@@ -351,12 +320,10 @@ def families(means, along):
 
 def every_setting(means, plot):
     """The trace of all settings of a scheme in grey; means: of one scheme."""
-    grey = dict(color=figures.COLOURS["grey"], size=7)
-    look = dict(color=figures.COLOURS["grey"], dash="solid", symbol="circle")
-    more = dict(marker=grey, opacity=0.5, hovertemplate="%{customdata}<extra></extra>")
+    more = dict(opacity=0.5, hovertemplate="%{customdata}<extra></extra>", legend=False)
     more["customdata"] = [described(row) for row in means.itertuples()]
-    dots = (means.lost.clip(LEAST, FARTHEST).to_numpy(), means["keys"].to_numpy())
-    return figures.points(*dots, "every setting", look, plot, "markers", False, **more)
+    lost, keys = means.lost.clip(LEAST, FARTHEST).to_numpy(), means["keys"].to_numpy()
+    return figures.dots(lost, keys, "every setting", figures.GREY, plot=plot, size=7, **more)
 
 
 def frontier(tables):
@@ -368,7 +335,7 @@ def frontier(tables):
     `removed`}.
     """
     limits = {name: critical_accuracy(name) for name in MARKS}
-    means = functools.cache(lambda on: settings(tables[on]))
+    means = functools.cache(lambda on: costs(tables[on]))
     of = functools.cache(lambda on, name: means(on)[means(on).scheme == name])
     drawn = functools.cache(lambda on, name, along: list(families(of(on, name), along)))
     gone = functools.cache(lambda on, name, loss: removed(means(on), name, loss))
@@ -380,29 +347,17 @@ def frontier(tables):
         grey = [every_setting(of(on, name), plot) for plot, name in enumerate(MARKS, 1)]
         figure["data"] = [*grey, *figure["data"]]
         result = {name: gone(on, name, loss) for name in MARKS}
-        parts = [
-            f"{len(rows)} of {len(of(on, name))} settings remove the {name}"
-            for name, rows in result.items()
-        ]
+        parts = [f"{len(result[m])} of {len(of(on, m))} settings remove the {m}" for m in MARKS]
         said = f"For at most {loss:g} points of clean accuracy, {' and '.join(parts)}."
         return figure, said, result
 
-    auto = dict(style=dict(button_width="auto"))
     return Panel(
         picture,
         first=2,
         dragged=figures.line_moves(MOST, len(MARKS)),
-        loss=widgets.FloatSlider(
-            value=2,
-            min=0,
-            max=MOST,
-            step=0.5,
-            description="loss that Bob bears, points",
-            style=dict(description_width="initial"),
-            layout=dict(width="480px"),
-        ),
-        along=widgets.ToggleButtons(options=list(ALONG), description="lines over", **auto),
-        on=widgets.ToggleButtons(options=list(tables), description="trained on", **auto),
+        loss=slider(2, 0, MOST, 0.5, "loss that Bob bears, points"),
+        along=buttons(ALONG, "lines over"),
+        on=buttons(tables, "trained on"),
     )
 
 
@@ -439,48 +394,36 @@ def _cheapest(answer, means):
 def _omega(answer):
     before, after = 0.98, (0.91, 0.73, 0.6, 0.44, 0.28)
     mean = sum(after) / len(after)
-    answers = [
-        (
-            mean / before,
-            "Three fifths on the way, and less than a third is left in the end: Ω is a mean over "
-            "the way, so look at both.",
-        ),
-        (
-            mean,
-            "That is the mean of what is left. Ω measures it against the accuracy before: divide.",
-        ),
-        (
-            (sum(after) + before) / 6 / before,
-            "You counted “before” as a session. It is what the sessions are measured against, and "
-            "not one of them.",
-        ),
-        (
-            after[-1] / before,
-            "That is what is left in the end. Ω is a mean over all five sessions.",
-        ),
-    ]
-    for number, (value, said) in enumerate(answers):
-        if math.isclose(answer, value, abs_tol=2e-3):
-            return number == 0, said
-    return False, "Divide each accuracy by the one before, and take the mean of the five."
+    praise = (
+        "Three fifths on the way, and less than a third is left in the end: Ω is a mean over "
+        "the way, so look at both."
+    )
+    share = "That is the mean of what is left. Ω measures it against the accuracy before: divide."
+    six = (
+        "You counted “before” as a session. It is what the sessions are measured against, and "
+        "not one of them."
+    )
+    end = "That is what is left in the end. Ω is a mean over all five sessions."
+    misses = [(mean, share), ((sum(after) + before) / 6 / before, six), (after[-1] / before, end)]
+    hint = "Divide each accuracy by the one before, and take the mean of the five."
+    return number(answer, mean / before, praise, misses, hint, within=3e-3)
 
 
 def _restored(answer, untouched):
-    if math.isclose(answer, untouched, abs_tol=2e-3):
-        return True, (
-            "All other layers were frozen, so with her layer back it is the stolen network, weight "
-            "by weight. No mark can fail this test, and a test that nothing fails shows no "
-            "robustness."
-        )
-    if answer < 0.05:
-        return False, (
-            "That is what Bob's network hits, with his layer. Now Alice's is back: which weights "
-            "still differ from hers?"
-        )
-    return False, (
+    praise = (
+        "All other layers were frozen, so with her layer back it is the stolen network, weight by "
+        "weight. No mark can fail this test, and a test that nothing fails shows no robustness."
+    )
+    hint = (
         "List the layers that RTLL moved. Put Alice's last layer back. Which weights are still not "
         "hers?"
     )
+    if answer < 0.05:
+        hint = (
+            "That is what Bob's network hits, with his layer. Now Alice's is back: which weights "
+            "still differ from hers?"
+        )
+    return number(answer, untouched, praise, [], hint, within=2e-3)
 
 
 CHECKS = {"08.1": _cheapest, "08.2": _omega, "08.3": _restored}

@@ -9,13 +9,13 @@ import functools
 import itertools
 import math
 
-import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
 from wmlab import attack_tables, attacks, stats
-from wmlab.attack_tables import UNTOUCHED
+from wmlab.attack_tables import UNTOUCHED, removed
 from wmlab.show import figures
+from wmlab.show.controls import buttons, choice, menu, slider
 from wmlab.show.panel import Panel
 from wmlab.training import predict
 from wmlab.verification import critical_accuracy
@@ -26,13 +26,14 @@ EXPERIMENTS = {
     "60,000 digits": ["attacks_mnist"],
     "4,000 photographs": ["attacks_photographs"],
 }
-PER_LAYER, GLOBAL, FINE = "pruning, per layer", "pruning, global", "fine-pruning"
+ATTACKS = PER_LAYER, GLOBAL, FINE = "pruning, per layer", "pruning, global", "fine-pruning"
 MEASURES = {
     "fresh keys hit": "fresh_key_accuracy",
     "clean images right": "clean_accuracy",
     "clean images given the key label": "key_label_rate_clean",
 }
 FARTHEST = 30  # points of clean accuracy lost beyond which the map does not tell losses apart
+RATE_AXIS = dict(title="pruning rate", range=[-0.03, 0.98], tickformat=".0%", dtick=0.25)
 
 
 def recorded():
@@ -58,17 +59,8 @@ def over_rates(table, attack):
     return table[table.attack.isin([attack, UNTOUCHED])]
 
 
-RATE_AXIS = dict(title="pruning rate", range=[-0.03, 0.98], tickformat=".0%", dtick=0.25)
-
-
-def rate_slider(rates):
-    """A slider of pruning rates."""
-    return widgets.SelectionSlider(
-        options=[(f"{rate:.0%}", rate) for rate in rates],
-        description="pruning rate",
-        style=dict(description_width="initial"),
-        layout=dict(width="420px"),
-    )
+def _rate(rates):
+    return choice(rates, "pruning rate", name="{:.0%}".format)
 
 
 def across(table, attack):
@@ -93,47 +85,31 @@ def figure4(tables):
     tables: those of `recorded`. Its `result` is what `across` returns.
     """
     values = functools.cache(lambda title, attack: across(tables[title], attack))
-    said = functools.cache(lambda title, attack, rate: sentence(tables[title], attack, rate))
+    said = functools.cache(lambda title, *settings: sentence(tables[title], *settings))
     look = figures.looks(MARKS)
     titles = [name.replace(" given", "<br>given") for name in MEASURES]
     axes = figures.plots(titles, gap=0.04, x=RATE_AXIS, y=figures.SHARE)
 
     def picture(rate, attack, of):
         traces = []
-        for plot, name in enumerate(MEASURES, 1):
-            for scheme in MARKS:
-                means, runs = values(of, attack)[name, scheme]
-                traces += figures.curve(
-                    means.strength,
-                    means["mean"],
-                    means.low,
-                    means.high,
-                    scheme,
-                    look[scheme],
-                    plot,
-                    legend=plot == 1,
-                    runs=runs.to_numpy().T,
-                )
+        for (plot, name), scheme in itertools.product(enumerate(MEASURES, 1), MARKS):
+            means, runs = values(of, attack)[name, scheme]
+            drawn = (means[part] for part in ("strength", "mean", "low", "high"))
+            more = dict(legend=plot == 1, runs=runs.to_numpy().T)
+            traces += figures.curve(*drawn, scheme, look[scheme], plot, **more)
         shapes = [figures.upright(rate, plot) for plot in (1, 2, 3)]
         figure = figures.figure(traces, 470, **axes, shapes=shapes, margin=dict(t=72, b=140))
         return figure, said(of, attack, rate), values(of, attack)
 
     rates = sorted(set(over_rates(next(iter(tables.values())), PER_LAYER).strength))
-    pruned = widgets.ToggleButtons(
-        options=[("per layer", PER_LAYER), ("global", GLOBAL)],
-        description="pruned",
-        style=dict(button_width="auto"),
-    )
+    ninety = {"rate": 0.9}
     return Panel(
         picture,
         first=1,
-        presets={
-            "Per layer, 90 %": {"rate": 0.9},
-            "Global, 90 %": {"rate": 0.9, "attack": GLOBAL},
-        },
-        rate=rate_slider(rates),
-        attack=pruned,
-        of=widgets.Dropdown(options=list(tables), description="on record"),
+        presets={"Per layer, 90 %": ninety, "Global, 90 %": ninety | {"attack": GLOBAL}},
+        rate=_rate(rates),
+        attack=buttons([("per layer", PER_LAYER), ("global", GLOBAL)], "pruned"),
+        of=menu(tables, "on record"),
     )
 
 
@@ -146,19 +122,16 @@ def sentence(table, attack, rate):
     for scheme in MARKS:
         runs = at[at.scheme == scheme]
         key, clean, given = (f"{runs[column].mean():.1%}" for column in MEASURES.values())
-        marked = (runs.decision == "marked").sum()
         parts.append(
             f"<b>{scheme}</b>: {key} of keys hit, {clean} of clean images right, {given} given "
-            "the key label, "
-            f"Ver says “marked” in {marked} of {len(runs)} runs"
+            f"the key label, Ver says “marked” in {(runs.decision == 'marked').sum()} of "
+            f"{len(runs)} runs"
         )
     said = f"{attack[0].upper()}{attack[1:]}, {rate:.0%}. {'; '.join(parts)}."
-    for _, row in stats.paired(at, "fresh_key_accuracy").dropna(subset=["p"]).iterrows():
-        said += (
-            f" Keys, new minus wrong, same seed: {100 * row['mean']:+.1f} points "
-            f"[{100 * row.low:+.1f}, "
-            f"{100 * row.high:+.1f}], p = {row.p:.2g}."
-        )
+    for row in stats.paired(at, "fresh_key_accuracy").dropna(subset=["p"]).itertuples():
+        mean, low, high = (f"{100 * value:+.1f}" for value in (row.mean, row.low, row.high))
+        said += f" Keys, new minus wrong, same seed: {mean} points [{low}, {high}], "
+        said += f"p = {row.p:.2g}."
     return said
 
 
@@ -166,71 +139,45 @@ def tested(table, attack, column="fresh_key_accuracy"):
     """Paired tests at every rate of an attack, rows by strength: `stats.paired` of a column, new
     label minus wrong label.
     """
-    rows = over_rates(table, attack)
-    return (
-        pd.concat({rate: stats.paired(at, column) for rate, at in rows.groupby("strength")})
-        .droplevel(1)
-        .rename_axis("rate")
-    )
+    by_rate = over_rates(table, attack).groupby("strength")
+    tests = pd.concat({rate: stats.paired(at, column) for rate, at in by_rate})
+    return tests.droplevel(1).rename_axis("rate")
 
 
 def verdicts(table, attack):
     """What is left at every rate of an attack, both schemes beside each other: shares as text, and
     Ver's decisions.
     """
-    shown = {}
-    for (rate, scheme), runs in over_rates(table, attack).groupby(["strength", "scheme"]):
-        if scheme in MARKS:
-            marked = runs.decision == "marked"
-            shares = {
-                title: f"{runs[column].mean():.1%}"
-                for title, column in (*MEASURES.items(), ("told apart", "told_apart"))
-            }
-            shown[f"{rate:.0%}", scheme] = shares | {
-                "Ver: marked": f"{marked.sum()} of {len(runs)}",
-                "answers bought": f"{runs.queries.mean():.1f}",
-            }
+    rows, shown, columns = over_rates(table, attack), {}, MEASURES | {"told apart": "told_apart"}
+    rows = rows[rows.scheme.isin(MARKS)]
+    for (rate, scheme), runs in rows.groupby(["strength", "scheme"]):
+        shares = {title: f"{runs[column].mean():.1%}" for title, column in columns.items()}
+        shown[f"{rate:.0%}", scheme] = shares | {
+            "Ver: marked": f"{(runs.decision == 'marked').sum()} of {len(runs)}",
+            "answers bought": f"{runs.queries.mean():.1f}",
+        }
     return pd.DataFrame(shown).T.rename_axis(["rate", "scheme"])
 
 
-def costs(table, scheme):
-    """Every attack of this lesson at every strength on one scheme, a row each: lost (points), key,
-    acquitted, runs.
+def costs(table):
+    """What the attacks of this lesson cost, as of `attack_tables.costs`."""
+    return attack_tables.costs(table[table.attack.isin(ATTACKS)])
+
+
+def families(table, means, scheme):
+    """What the map draws of a scheme: a `figures.Family` an attack, small dots for runs. means: the
+    `costs` of the table.
     """
-    rows = table[(table.scheme == scheme) & table.attack.isin([PER_LAYER, GLOBAL, FINE])]
-    by = rows.assign(acquitted=rows.decision == "not marked").groupby(["attack", "strength"])
-    return by.agg(
-        lost=("lost", "mean"),
-        key=("fresh_key_accuracy", "mean"),
-        acquitted=("acquitted", "sum"),
-        runs=("seed", "count"),
-    ).reset_index()
-
-
-def removed(table, scheme, loss):
-    """The rows of `costs` that lose at most `loss` points on average and where Ver acquits in more
-    than half of the runs.
-    """
-    rows = costs(table, scheme)
-    return rows[(rows.lost <= loss) & (rows.acquitted > rows.runs / 2)]
-
-
-def families(table, scheme):
-    """What the map draws of a scheme: a `figures.Family` an attack, small dots for runs."""
-    found, means = [], costs(table, scheme)
-    for attack, look in zip((PER_LAYER, GLOBAL, FINE), figures.SPARE, strict=False):
-        rows = means[means.attack == attack]
+    for attack, look in zip(ATTACKS, figures.SPARE, strict=False):
+        rows = means[(means.scheme == scheme) & (means.attack == attack)].sort_values("strength")
         runs = table.query("scheme == @scheme and attack == @attack")
         rates = [f"{rate:.0%}" for rate in rows.strength]
-        labels = [
-            f"{rate}: {row.lost:.1f} points, {row.key:.1%}"
-            for rate, row in zip(rates, rows.itertuples(), strict=True)
-        ]
-        more = dict(labels=labels, texts=rates if attack == FINE else None, joined=True)
+        costs = zip(rates, rows.lost, rows["keys"], strict=True)
+        more = dict(texts=rates if attack == FINE else None, joined=True)
+        more["labels"] = [f"{rate}: {lost:.1f} points, {key:.1%}" for rate, lost, key in costs]
         more["runs"] = (runs.lost, runs.fresh_key_accuracy)
         look = (look["color"], look["symbol"])
-        found.append(figures.Family(attack, *look, rows.lost, rows.key, **more))
-    return found
+        yield figures.Family(attack, *look, rows.lost, rows["keys"], **more)
 
 
 def frontier(tables):
@@ -242,41 +189,30 @@ def frontier(tables):
     `removed`}.
     """
     limits = {scheme: critical_accuracy(scheme) for scheme in MARKS}
-    drawn = functools.cache(lambda of, scheme: families(tables[of], scheme))
-
-    @functools.cache
-    def gone_at(of, loss):
-        return {scheme: removed(tables[of], scheme, loss) for scheme in MARKS}
+    means = functools.cache(lambda of: costs(tables[of]))
+    drawn = functools.cache(lambda of, scheme: [*families(tables[of], means(of), scheme)])
 
     def picture(loss, of):
-        gone = gone_at(of, loss)
-        maps = {scheme: drawn(of, scheme) for scheme in MARKS}
+        maps, gone, parts = {scheme: drawn(of, scheme) for scheme in MARKS}, {}, []
         figure = figures.trade_off(maps, loss, farthest=FARTHEST, limits=limits)
-        parts = []
-        for scheme, rows in gone.items():
+        for scheme in MARKS:
+            gone[scheme] = removed(means(of), scheme, loss)
             named = [
-                f"{row.attack} at {row.strength:.0%} ({row.acquitted} of {row.runs} runs)"
-                for row in rows.itertuples()
+                f"{row.attack} at {row.strength:.0%} ({row.acquitted * row.runs:.0f} of {row.runs} "
+                "runs)"
+                for row in gone[scheme].itertuples()
             ]
             parts.append(f"the <b>{scheme}</b> is removed by {', '.join(named) or 'none of these'}")
         said = f"On {of}, for at most {loss:g} points of clean accuracy, {'; '.join(parts)}."
         return figure, said, gone
 
-    wide = dict(style=dict(description_width="initial"), layout=dict(width="480px"))
     return Panel(
         picture,
         first=1,
         dragged=figures.line_moves(FARTHEST, len(MARKS)),
         presets={"2 points": {}, "5 points": {"loss": 5.0}},
-        loss=widgets.FloatSlider(
-            value=2,
-            min=0,
-            max=FARTHEST,
-            step=0.5,
-            description="loss that Bob bears, points",
-            **wide,
-        ),
-        of=widgets.Dropdown(options=list(tables), description="on record"),
+        loss=slider(2, 0, FARTHEST, 0.5, "loss that Bob bears, points"),
+        of=menu(tables, "on record"),
     )
 
 
@@ -296,11 +232,8 @@ def layer_names(model):
     1" to "output".
     """
     kinds = ["convolution" if kernel.ndim == 4 else "dense" for kernel in kernels(model)][:-1]
-    return [
-        "all layers",
-        *(f"{kind} {kinds[: place + 1].count(kind)}" for place, kind in enumerate(kinds)),
-        "output",
-    ]
+    named = [f"{kind} {kinds[: place + 1].count(kind)}" for place, kind in enumerate(kinds)]
+    return ["all layers", *named, "output"]
 
 
 def pruned(model, mark, data, secret, scope, images=300, rates=RATES):
@@ -314,22 +247,11 @@ def pruned(model, mark, data, secret, scope, images=300, rates=RATES):
     keys = mark.keys(*mark.carriers(seen, labels), secret, "pruned")
     for rate in rates:
         cut = attacks.prune(model, data, rate, scope)
-        clean, answers = predict(cut, seen), predict(cut, keys.images)
-        shares = (
-            answers == keys.key_label,
-            clean == labels,
-            clean[labels != keys.key_label] == keys.key_label,
-        )
-        found.append(
-            {
-                "rate": rate,
-                "kept": [kernel != 0 for kernel in kernels(cut)],
-                **{
-                    name: float(np.mean(share))
-                    for name, share in zip(MEASURES, shares, strict=True)
-                },
-            }
-        )
+        clean, key = predict(cut, seen), keys.key_label
+        hit, given = predict(cut, keys.images) == key, clean[labels != key] == key
+        shares = [float(np.mean(share)) for share in (hit, clean == labels, given)]
+        kept = [kernel != 0 for kernel in kernels(cut)]
+        found.append({"rate": rate, "kept": kept, **dict(zip(MEASURES, shares, strict=True))})
     return found
 
 
@@ -339,10 +261,8 @@ def histogram(weights, kept):
     """
     reach = np.quantile(np.abs(weights), 0.999)
     centres = np.linspace(-reach, reach, 2 * BINS + 1)[1::2]
-    return centres, *(
-        np.histogram(np.clip(weights[chosen], -reach, reach), BINS, (-reach, reach))[0]
-        for chosen in (kept, ~kept)
-    )
+    inside, ends = np.clip(weights, -reach, reach), (-reach, reach)
+    return centres, *(np.histogram(inside[which], BINS, ends)[0] for which in (kept, ~kept))
 
 
 def cut(networks, data, secret):
@@ -356,10 +276,7 @@ def cut(networks, data, secret):
     """
     names = layer_names(next(iter(networks.values()))[0])
     weights = {name: kernels(model) for name, (model, _) in networks.items()}
-
-    @functools.cache
-    def tried(network, scope):
-        return pruned(*networks[network], data, secret, scope)
+    tried = functools.cache(lambda name, scope: pruned(*networks[name], data, secret, scope))
 
     def picture(rate, scope, network, layer):
         runs, place = tried(network, scope), names.index(layer)
@@ -368,7 +285,6 @@ def cut(networks, data, secret):
             np.concatenate([one.ravel() for one in arrays[chosen]])
             for arrays in (weights[network], now["kept"])
         )
-        figure = cut_figure(values, kept, runs, rate)
         key, clean, given = (f"{now[name]:.1%}" for name in MEASURES)
         how = "of each layer" if scope == "layer" else "of all layers together"
         zeros = int((~kept).sum())
@@ -378,71 +294,54 @@ def cut(networks, data, secret):
             f"images right, and gives the key label to {given} of those that it is not the "
             "label of."
         )
-        return figure, said, {"runs": runs, "now": now, "zeros": zeros, "weights": len(kept)}
+        result = {"runs": runs, "now": now, "zeros": zeros, "weights": len(kept)}
+        return _cut_figure(values, kept, runs, rate), said, result
 
+    first, everywhere = {"rate": 0.8, "layer": names[1]}, {"scope": "global"}
     return Panel(
         picture,
         first=1,
         presets={
             "Per layer, 80 %": {"rate": 0.8},
-            "Global, 80 %": {"rate": 0.8, "scope": "global"},
-            "First layer, per layer": {"rate": 0.8, "layer": names[1]},
-            "First layer, global": {"rate": 0.8, "layer": names[1], "scope": "global"},
+            "Global, 80 %": {"rate": 0.8} | everywhere,
+            "First layer, per layer": first,
+            "First layer, global": first | everywhere,
         },
-        rate=rate_slider(RATES),
-        scope=widgets.ToggleButtons(
-            options=[("per layer", "layer"), ("global", "global")],
-            description="pruned",
-            style=dict(button_width="auto"),
-        ),
-        network=widgets.Dropdown(options=list(networks), description="network"),
-        layer=widgets.Dropdown(options=names, description="weights of"),
+        rate=_rate(RATES),
+        scope=buttons([("per layer", "layer"), ("global", "global")], "pruned"),
+        network=menu(networks, "network"),
+        layer=menu(names, "weights of"),
     )
 
 
-def cut_figure(weights, kept, runs, rate):
-    """The histogram of weights and, beside it, what the network answers at every rate."""
-    axes = figures.plots(
-        ["weights", "what the network answers"],
-        widths=[0.45, 0.55],
-        gap=0.1,
-        shared_y=False,
-        each={
-            1: {"x": dict(title="value of a weight"), "y": dict(title="number of weights")},
-            2: {"x": RATE_AXIS, "y": figures.SHARE},
-        },
-    )
-    lines = [
-        figures.points(RATES, [run[name] for run in runs], name, look, plot=2)
-        for name, look in figures.looks(MEASURES).items()
+def _cut_figure(weights, kept, runs, rate):
+    """The histogram of weights, those set to 0 on top of those kept, and, beside it, what the
+    network answers at every rate.
+    """
+    x, y = dict(title="value of a weight"), dict(title="number of weights")
+    each = {1: {"x": x, "y": y}, 2: {"x": RATE_AXIS, "y": figures.SHARE}}
+    titles = ["weights", "what the network answers"]
+    axes = figures.plots(titles, widths=[0.45, 0.55], gap=0.1, shared_y=False, each=each)
+    centres, stays, goes = histogram(weights, kept)
+    traces = [
+        figures.column(centres, stays, "kept", figures.COLOURS["unmarked"]),
+        figures.column(centres, goes, "set to 0", figures.PALE, "/"),
     ]
+    for bars in traces:
+        bars["marker"]["line"] = dict(width=0)
+        bars["marker"]["pattern"] |= dict(fillmode="overlay", fgcolor="white")
+    for name, look in figures.looks(MEASURES).items():
+        traces.append(figures.points(RATES, [run[name] for run in runs], name, look, plot=2))
     more = dict(barmode="stack", bargap=0, legend=dict(traceorder="normal"))
-    shapes = [figures.upright(rate, 2)]
-    return figures.figure([*bars(weights, kept), *lines], 440, **axes, **more, shapes=shapes)
-
-
-def bars(weights, kept):
-    """The traces of a histogram of weights, those kept and those set to 0 on top of them."""
-    centres, *counts = histogram(weights, kept)
-    for values, name, colour, shape in zip(
-        counts,
-        ("kept", "set to 0"),
-        (figures.COLOURS["unmarked"], figures.PALE),
-        ("", "/"),
-        strict=True,
-    ):
-        pattern = dict(shape=shape, fillmode="overlay", fgcolor="white")
-        marker = dict(color=colour, line=dict(width=0), pattern=pattern)
-        yield dict(type="bar", x=centres, y=values, name=name, marker=marker)
+    return figures.figure(traces, 440, **axes, **more, shapes=[figures.upright(rate, 2)])
 
 
 def _by_hand(answer, layer, rate):
     answer, layer = np.asarray(answer, float), np.asarray(layer, float)
     if answer.shape != layer.shape:
-        return (
-            False,
-            f"Hand in all {layer.size} weights, in their order: those that go become 0, they "
-            "are not left out.",
+        return False, (
+            f"Hand in all {layer.size} weights, in their order: those that go become 0, they are "
+            "not left out."
         )
     if not np.all((answer == layer) | (answer == 0)):
         return False, "A weight either becomes 0 or stays as it is, sign and all."
@@ -452,14 +351,13 @@ def _by_hand(answer, layer, rate):
     if zeros != count:
         return False, (
             f"You have {zeros} zeros. At rate {rate:g}, ⌊{rate:g} · {layer.size}⌋ = {count} "
-            "weights become 0, "
-            "and one that was 0 before is one of the smallest."
+            "weights become 0, and one that was 0 before is one of the smallest."
         )
     if len(cut) and np.abs(layer[cut]).max() > np.sort(np.abs(layer))[count - 1]:
-        return (
-            False,
-            "There are smaller ones than those you took: the absolute value counts, not the sign.",
+        said = (
+            "There are smaller ones than those you took: the absolute value counts, not the sign."
         )
+        return False, said
     right = layer.copy()
     right[np.argsort(np.abs(layer), kind="stable")[:count]] = 0
     if not np.array_equal(answer, right):
@@ -467,76 +365,57 @@ def _by_hand(answer, layer, rate):
             False,
             "As many as it should be, and small ones; but among equal weights the first go.",
         )
-    return (
-        True,
+    return True, (
         "The 0 that was there counts as one of the smallest, and so pruning removed only two "
-        "weights that did anything.",
+        "weights that did anything."
     )
 
 
 def _largest_rate(answer, table):
     answer = float(answer)
-    rows = table[(table.attack == "pruning, global") & (table.scheme == "new label")]
+    rows = table[(table.attack == GLOBAL) & (table.scheme == "new label")]
     lost = rows.groupby("strength").lost.mean()
     if answer not in lost.index:
-        return (
-            False,
-            f"{answer:g} is no rate on record: there are "
-            f"{', '.join(f'{rate:g}' for rate in lost.index)}.",
-        )
+        known = ", ".join(f"{rate:g}" for rate in lost.index)
+        return False, f"{answer:g} is no rate on record: there are {known}."
+    said = f"At {answer:g} he loses {lost[answer]:.1f} points"
     if lost[answer] > 2:
-        return (
-            False,
-            f"At {answer:g} he loses {lost[answer]:.1f} points. Group by strength, take the "
-            "mean of lost.",
-        )
+        return False, f"{said}. Group by strength, take the mean of lost."
     if answer != lost.index[lost <= 2].max():
-        return (
-            False,
-            f"At {answer:g} he loses {lost[answer]:.1f} points, which he bears; but a larger "
-            "rate does, too.",
-        )
-    return (
-        True,
-        f"{lost[answer]:.1f} points at {answer:.0%}. Per layer he would have to stop earlier.",
-    )
+        return False, f"{said}, which he bears; but a larger rate does, too."
+    said = f"{lost[answer]:.1f} points at {answer:.0%}."
+    return True, f"{said} Per layer he would have to stop earlier."
 
 
 def _removes(answer, table):
-    rows = table[(table.scheme == "new label") & table.attack.str.contains("pruning")]
-    tried = rows.groupby(["attack", "strength"]).agg(
-        lost=("lost", "mean"), gone=("decision", lambda d: (d == "not marked").mean())
+    rows = table[table.attack.str.contains("pruning")]
+    tried = (
+        attack_tables.costs(rows).query("scheme == 'new label'").set_index(["attack", "strength"])
     )
-    right = set(tried.index[(tried.lost <= 2) & (tried.gone > 0.5)])
+    right = set(removed(tried, "new label", 2).index)
     given = {(str(attack), float(strength)) for attack, strength in answer}
     for attack, strength in sorted(given - right):
         if (attack, strength) not in tried.index:
-            return (
-                False,
+            return False, (
                 f"“{attack}” at {strength:g} is not on record. Look at the columns attack and "
-                "strength.",
+                "strength."
             )
         found = tried.loc[(attack, strength)]
         if found.lost > 2:
-            return (
-                False,
-                f"{attack} at {strength:g} costs {found.lost:.1f} points, more than Bob bears.",
-            )
-        return (
-            False,
-            f"After {attack} at {strength:g} Ver acquits in {found.gone:.0%} of the runs, "
-            "which is not more than half.",
+            said = f"costs {found.lost:.1f} points, more than Bob bears."
+            return False, f"{attack} at {strength:g} {said}"
+        return False, (
+            f"After {attack} at {strength:g} Ver acquits in {found.acquitted:.0%} of the runs, "
+            "which is not more than half."
         )
     if given != right:
-        return (
-            False,
+        return False, (
             f"That is {len(given)} of {len(right)}. Go through all attacks with “pruning” in "
-            "their name, at all rates.",
+            "their name, at all rates."
         )
-    return (
-        True,
+    return True, (
         "Pruning without tuning is not among them. It takes images, and that is what the next "
-        "lesson is about.",
+        "lesson is about."
     )
 
 
