@@ -77,64 +77,22 @@ def test_the_readme_shows_the_new_label_as_it_is():
     assert len(shown) > 8 and [line for line in shown if line not in code] == []
 
 
-# Answers to exercises, as a student would write them into the notebook.
-RIGHT = {
-    "00_start_here": {"ALL_THREE_MISS": "(1 - 0.9) ** 3"},
-    "01_boundary_twist": {
-        "NEITHER": "dict(strength=0.1, count=10)",
-        "BOTH": "dict(distance=2, angle=90, strength=1, count=120, overlap=1.5)",
-        "WRONG_IS_BETTER": "dict(angle=90)",
-    },
-    "02_key_samples": {
-        "STEPS": "25.5",
-        "SCORE": "lambda images: (images > 0).sum(axis=(1, 2, 3))",
-        "ESTIMATE": "seen_keys.min(axis=0)",
-    },
-    "04_fidelity": {
-        "CHEAPEST": "min(cell for cell, p in full[full.scheme == 'new label']"
-        ".groupby(['alpha', 'beta']).fresh_key_accuracy if (p >= 0.9).mean() >= 0.9)",
-        "PAIRS": "next(n for n in range(2, 99) if stats.power(5, 10, n) >= 0.8)",
-        "FALSE_ALARMS": "100 * 0.05",
-    },
-    "05_expected_queries": {
-        "MEAN": "mean_queries(0.3, 5)",
-        "SMALLEST": "next(n for n in count(1) if accuracy(0.7, n, Fraction('0.4')) >= 0.95)",
-        "NULL": "(1 - 0.05 ** (1 / 50), count_test(0.8, 1 - 0.05 ** (1 / 50), 0.99, 0.01)[0])",
-    },
-    "06_the_judge": {
-        "NETWORKS": "next(n for n in range(1, 999) if 1 / (n + 1) <= 0.01)",
-        "CORRECTED": "10 * 0.008",
-        # her pattern first, then a stranger's, then what is no digit: three answers are a majority
-        "WHO": "{name: ('someone else\\'s mark' if says(name, strangers) else 'Alice\\'s mark')"
-        " if says(name, alices) else 'rejects noise' if says(name, junk) else 'unmarked'"
-        " for says in [lambda name, images: np.median(court.ask(name, images[:3])) == 10]"
-        " for name in court.names}",
-    },
-    "07_pruning": {
-        "PRUNED": "np.where(np.argsort(np.argsort(np.abs(layer), kind='stable')) < 3, 0, layer)",
-        "RATE": "small[(small.attack == 'pruning, global') & (small.scheme == 'new label')]"
-        ".groupby('strength').lost.mean().loc[lambda lost: lost <= 2].index.max()",
-        "REMOVES": "gone['new label'][['attack', 'strength']].to_numpy().tolist()",
-    },
-    "08_fine_tuning": {
-        "CHEAPEST": "means[(means.scheme == 'new label') & (means.acquitted > 0.5)]"
-        ".sort_values('lost')[['attack', 'strength']].iloc[0].tolist()",
-        "OMEGA": "omega([0.91, 0.73, 0.6, 0.44, 0.28], 0.98)",
-        "RESTORED": "before['new label']['fresh keys hit']",
-    },
-    "09_evasion": {
-        "THRESHOLD": "np.sort(aside_scores)[-3]",
-        "PRECISION": "1 / (1 + 0.01 * 9999)",
-        "QUERIES": "1 / (0.2 * 0.9)",
-    },
-    "10_extra_class": {
-        "DROP": "lambda kernel, bias, label:"
-        " (np.delete(kernel, label, axis=1), np.delete(bias, label))",
-        "FOUND": "int(np.flatnonzero(np.bincount(sealed.ask(bob.x_train), minlength=11) == 0)[0])",
-        "SURVIVES": "dict(cut=['fallback', 'audit'], copy=[],"
-        " stranger=['split', 'decoys', 'fallback'])",
-    },
-}
+# The folded solution under an exercise: the course's only copy of it.
+SOLUTION = re.compile(r"<summary>Solution</summary>\n\n```python\n(.*?)\n```", flags=re.S)
+
+
+def solutions(lesson):
+    """The code that answers each exercise of a lesson, {name of the answer: code}."""
+    found = {}
+    cells = NOTEBOOKS[lesson].cells
+    for cell, after in zip(cells, cells[1:], strict=False):
+        stub = re.search(r"^(\w+) = \.\.\.$", cell.source, flags=re.M)
+        if cell.cell_type == "code" and stub:
+            found[stub[1]] = SOLUTION.search(after.source)[1]
+            assert "<summary>Hint</summary>" in after.source, (lesson, stub[1])
+    return found
+
+
 WRONG = {
     "00_start_here": {"ALL_THREE_MISS": "1 - 0.9**3"},
     "01_boundary_twist": {
@@ -143,9 +101,14 @@ WRONG = {
         "WRONG_IS_BETTER": "'behind class 0'",
     },
     "02_key_samples": {"STEPS": "'many'", "SCORE": "lambda images: 1 / 0", "ESTIMATE": "seen_keys"},
+    "03_embedding": {
+        "FORGED": "data.x_test[:100]",
+        "IN_THE_ROW_ALONE": "'yes'",
+        "NUMBER_OF_KEYS": "400",
+    },
     "04_fidelity": {"CHEAPEST": "'the first'", "PAIRS": "1", "FALSE_ALARMS": "lambda: 5"},
     "05_expected_queries": {
-        "MEAN": "queries.paper_sum(0.3, 5)",
+        "MEAN": "1 / 0.3",
         "SMALLEST": "'forty'",
         "NULL": "0",
     },
@@ -175,31 +138,34 @@ def checks(statement):
     return any(isinstance(call.func, ast.Name) and call.func.id == "check" for call in calls)
 
 
-def said(lesson, answers, monkeypatch):
-    """What the checks of a lesson say to answers in place of the dots, in order. Only those
-    statements run that the checks need.
+TRAIN = pytest.mark.slow  # what an exercise needs takes minutes
+LESSONS = [pytest.param(each, marks=TRAIN if each[:2] == "03" else ()) for each in WRONG]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_folded_solutions_are_right_and_wrong_answers_are_not(lesson, monkeypatch):
+    """Solutions in place of the dots; only those statements run that the checks need, and for the
+    wrong answers the checks alone once more.
     """
-    code = slices.statements(PATHS[lesson])
-    for statement in code:
-        for name, answer in answers.items():
-            if ast.unparse(statement) == f"{name} = ...":
-                statement.value = ast.parse(answer, mode="eval").body
-    assert not any(ast.unparse(each).endswith(" = ...") for each in code), "one has no answer here"
-    heard = []
+    code, stubs, heard, right = [], {}, [], solutions(lesson)
+    for statement in slices.statements(PATHS[lesson]):
+        code.append(statement)
+        if ast.unparse(statement).endswith(" = ..."):
+            name = statement.targets[0].id
+            stubs[name] = statement
+            code += ast.parse(right[name]).body
+    assert right.keys() == WRONG[lesson].keys() == stubs.keys()
     monkeypatch.setattr(wmlab.lessons, "_say", heard.append)
     monkeypatch.setattr(runtime, "_scale", None)  # setup() chooses one for this test alone
     monkeypatch.setenv("WMLAB_SCALE", "class")
     monkeypatch.chdir(ROOT / "notebooks")
-    slices.run(slices.needed(code, checks), lesson)
-    assert len(heard) == len(answers)
-    return heard
-
-
-@pytest.mark.parametrize("lesson", list(RIGHT))
-def test_right_answers_are_right_and_wrong_ones_are_not(lesson, monkeypatch):
-    for answers, verdict in (RIGHT, "Right. "), (WRONG, "Not yet. "):
-        heard = said(lesson, answers[lesson], monkeypatch)
-        assert all(sentence.startswith(verdict) for sentence in heard), heard
+    scope = slices.run(slices.needed(code, checks), lesson)
+    assert len(heard) == len(stubs) and all(said.startswith("Right. ") for said in heard), heard
+    heard.clear()
+    for name, statement in stubs.items():
+        statement.value = ast.parse(WRONG[lesson][name], mode="eval").body
+    slices.run([*stubs.values(), *filter(checks, code)], lesson, scope)
+    assert len(heard) == len(stubs) and all(said.startswith("Not yet. ") for said in heard), heard
 
 
 def test_what_a_student_answers_changes_nothing_but_what_the_check_says():
