@@ -286,9 +286,10 @@ def _texts(families, least, farthest, count):
             for side in dict.fromkeys([one.side, *SIDES]):
                 down, across = side.split()
                 middle = place + (ACROSS[across], DOWN[down]) * (size + 12 * pixel)
-                left, right = middle[0] - size[0] / 2, middle[0] + size[0] / 2
+                inside = np.all(middle - size / 2 > (least, -0.06))
+                inside &= np.all(middle + size / 2 < (farthest + 3, TOP))
                 met = any(np.all(abs(middle - at) < size / 2 + half) for at, half in taken)
-                if least < left and right < farthest + 3 and not met:
+                if inside and not met:
                     taken.append((middle, size / 2))
                     break
             else:
