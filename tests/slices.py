@@ -86,8 +86,8 @@ def needed(everything, wanted):
     return chosen[::-1]
 
 
-def run(code, name):
-    """Run statements; return the names that they have defined."""
-    scope = {}
+def run(code, name, scope=None):
+    """Run statements, in the scope of others; return the names that they have defined."""
+    scope = {} if scope is None else scope
     exec(compile(ast.Module(code, []), name, "exec"), scope)
     return scope
