@@ -2,6 +2,8 @@
 beside keras' own.
 """
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -87,31 +89,17 @@ def test_output_layer_is_one_column_of_weights_a_label():
 
 
 def test_number_of_weights():
+    def stack(more, *channels):
+        """So many weights of a channel beside the kernels of a stack of convolutions."""
+        return sum(9 * a * b + more * b for a, b in itertools.pairwise(channels))
+
     for name, weights in [
         ("mnist_cnn", 3 * 3 * 32 + 32 + 3 * 3 * 32 * 64 + 64 + 1600 * 128 + 128 + 128 * 10 + 10),
         ("small_cnn", 3 * 3 * 16 + 16 + 3 * 3 * 16 * 32 + 32 + 5 * 5 * 32 * 64 + 64 + 64 * 10 + 10),
         ("dense", 784 * 64 + 64 + 64 * 10 + 10),
-        (
-            "cifar_cnn",
-            sum(
-                9 * a * b + 4 * b
-                for a, b in ((3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128))
-            )
-            + 2048 * 10
-            + 10,
-        ),
-        (
-            "fast_cnn",
-            9 * 3 * 24
-            + sum(9 * a * b + 3 * b for a, b in ((24, 32), (32, 32), (32, 128), *3 * [(128, 128)]))
-            + 1280,
-        ),
-        (
-            "wide_cnn",
-            9 * 3 * 24
-            + sum(9 * a * b + 3 * b for a, b in ((24, 64), (64, 64), (64, 256), *3 * [(256, 256)]))
-            + 2560,
-        ),
+        ("cifar_cnn", stack(4, 3, 32, 32, 64, 64, 128, 128) + 2048 * 10 + 10),
+        ("fast_cnn", 9 * 3 * 24 + stack(3, 24, 32, 32, 128, 128, 128, 128) + 1280),
+        ("wide_cnn", 9 * 3 * 24 + stack(3, 24, 64, 64, 256, 256, 256, 256) + 2560),
     ]:
         assert network(name, 10).count_params() == weights
 
