@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import time
 import typing
 
@@ -12,8 +13,10 @@ from wmlab import attacks, filters
 from wmlab.attack_tables import UNTOUCHED
 from wmlab.schemes import NewLabel
 from wmlab.schemes.base import as_suspect
-from wmlab.suspects import ask
+from wmlab.suspects import SuspectError, ask
+from wmlab.verification import Verdict
 
+log = logging.getLogger(__name__)
 EPOCHS = 8  # of fine-tuning, where the epochs are not what is varied
 RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # learning rates of fine-tuning
 MODES = ("FTAL", "FTLL", "RTAL", "RTLL")
@@ -199,16 +202,20 @@ def attacked(model, mark, data, secret, seed, groups):
     """All trials of these groups on one model: a list of dicts, as of `outcome`.
 
     In the paper's setting, where half of the test images are Bob's and the other half judges
-    (`attacks.halves`). Trials that need an extra output are left out for a model without one.
+    (`attacks.halves`). Trials that need an extra output are left out for a model without one, and
+    so are those that refuse a model or images of one's own; the log says why.
 
     mark, secret: the owner's; for an unmarked model, those of a judge.
     """
-    bob = attacks.halves(data, seed)
-    return [
-        outcome(trial, model, mark, bob, secret, seed)
-        for trial in trials(groups)
-        if not trial.extra or model.output_shape[-1] > data.classes
-    ]
+    bob, rows = attacks.halves(data, seed), []
+    for trial in trials(groups):
+        if trial.extra and model.output_shape[-1] <= data.classes:
+            continue
+        try:
+            rows.append(outcome(trial, model, mark, bob, secret, seed))
+        except ValueError as error:
+            log.warning("%s is left out: %s", trial.attack, error)
+    return rows
 
 
 def outcome(trial, model, mark, bob, secret, seed=0):
@@ -218,7 +225,8 @@ def outcome(trial, model, mark, bob, secret, seed=0):
     clean_accuracy and fresh_key_accuracy are shares in [0, 1]. key_label_rate_clean is the share of
     clean images outside the key label's class that get the key label; where it is high, a verdict
     is worth nothing. true_label_rate is the share of keys that get the label of their carriers.
-    decision and queries are those of the mark's own Ver, with at most 40 of these keys.
+    decision and queries are those of the mark's own Ver, with at most 40 of these keys. A result
+    that gives no answers, because its outputs are not finite, is worth nothing: all of them are 0.
     """
     images = round(trial.data * len(bob.x_train))
     share = dataclasses.replace(
@@ -228,8 +236,12 @@ def outcome(trial, model, mark, bob, secret, seed=0):
     suspect = as_suspect(trial.launch(model, share, seed))
     seconds = time.perf_counter() - start
     keys = mark.fresh_keys(bob, secret, stream="attacked")
-    clean, answers = ask(suspect, bob.x_test), ask(suspect, keys.images)
-    verdict = mark.verify(suspect, bob.x_test, bob.y_test, secret, stream="attacked")
+    try:
+        clean, answers = ask(suspect, bob.x_test), ask(suspect, keys.images)
+        verdict = mark.verify(suspect, bob.x_test, bob.y_test, secret, stream="attacked")
+    except SuspectError:
+        clean, answers = np.full(len(bob.x_test), -1), np.full(len(keys), -1)
+        verdict = Verdict(False, 0, 0, keys.key_label, None, "it gave no answers")
     return {
         "attack": trial.attack,
         "strength": trial.strength,

@@ -12,7 +12,8 @@ import tarfile
 import numpy as np
 
 from wmlab import runtime
-from wmlab.keys import check_images, check_labels
+from wmlab.files import there
+from wmlab.keys import as_images, as_labels, check_images, check_labels
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 CLASS_TRAIN, CLASS_TEST = 4000, 1000  # images at class scale
@@ -99,24 +100,46 @@ class Dataset:
                 f"{self.x_test.shape[1:]}: they must be alike"
             )
 
+    @classmethod
+    def of(cls, x_train, y_train, x_test, y_test, name="own", source="own arrays"):
+        """A Dataset of anybody's arrays.
+
+        x_train, x_test: (n, height, width, 1 or 3), or (n, height, width) if grey; uint8, or floats
+        in [0, 1]. y_train, y_test: class indices (n,) or (n, 1), or one-hot rows (n, classes).
+        There are as many classes as one-hot columns, else as the largest index says. Raises
+        TypeError or ValueError, in one sentence, for other arrays.
+        """
+        arrays = {}
+        for split, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
+            try:
+                arrays[f"x_{split}"] = as_images(x)
+                arrays[f"y_{split}"] = as_labels(y, len(arrays[f"x_{split}"]))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{split}: {error}") from error
+        columns = [np.shape(y)[1] for y in (y_train, y_test) if np.ndim(y) == 2]
+        largest = max(arrays["y_train"].max(), arrays["y_test"].max())
+        if largest < 1:
+            raise ValueError("all labels are 0: a classifier tells at least two classes apart")
+        return cls(**arrays, classes=max([*columns, int(largest) + 1]), name=name, source=source)
+
     @functools.cached_property
     def sha256(self):
-        """SHA-256, in hex, of the names, shapes and bytes of the four arrays, all as uint8."""
+        """SHA-256, in hex, of the names, shapes and bytes of the four arrays, as uint8 where that
+        loses nothing.
+        """
         digest = hashlib.sha256()
         for name in ARRAYS:
             values = getattr(self, name)
-            stored = (
-                np.round(values * 255).astype(np.uint8)
-                if name.startswith("x")
-                else values.astype(np.uint8)
-            )
+            stored = np.round(values * 255 if name[0] == "x" else values).astype(np.uint8)
+            if not np.array_equal(stored / np.float32(255) if name[0] == "x" else stored, values):
+                stored = values
             digest.update(f"{name} {stored.shape} ".encode() + stored.tobytes())
         return digest.hexdigest()
 
     @property
     def class_names(self):
         """Names of the classes, in order: their numbers where `load` does not know the data set."""
-        if self.name in KNOWN:
+        if self.name in KNOWN and KNOWN[self.name].classes == self.classes:
             return KNOWN[self.name].class_names
         return tuple(map(str, range(self.classes)))
 
@@ -174,41 +197,85 @@ def _stratified(labels, n, classes, seed):
 
 
 def load(name, scale=None):
-    """A Dataset by name: "mnist", "cifar10" or "cifar100".
+    """A Dataset by name: "mnist", "cifar10" or "cifar100"; or one's own, from a file NAME.npz with
+    the arrays that `Dataset.of` takes.
 
     scale: "class" or "paper"; by default the scale in force. At class scale MNIST is always the
     shipped sample, and of the others 4,000 + 1,000 images are taken. Otherwise the source is
     $WMLAB_DATA/NAME.npz, else the public download (kept, its checksum tested), else, for MNIST, the
     sample. `source` of the result says which it was. Raises ValueError for another name, DataError
-    if a file is damaged (the file is left where it is) or there is no source.
+    if a file is damaged (the file is left where it is), there is no source, or WMLAB_DATA is set
+    but useless.
     """
+    if str(name).endswith(".npz"):
+        return _own_file(pathlib.Path(name))
     classes(name)  # raises for an unknown name
     small = runtime.scale(scale) == "class"
     if small and name == "mnist":
         return _sample()
-    own = os.environ.get("WMLAB_DATA")
-    if own and (pathlib.Path(own) / f"{name}.npz").exists():
-        data = _read(pathlib.Path(own) / f"{name}.npz", name, "the file in $WMLAB_DATA")
-    else:
-        data = _downloaded(name)
-    return data.subset(CLASS_TRAIN, CLASS_TEST) if small else data
+    if problem := own_folder()[1]:
+        raise DataError(problem)
+    path = _own(name)
+    data = _read(path, name, "the file in $WMLAB_DATA") if path else _downloaded(name)
+    if not small:
+        return data
+    try:
+        return data.subset(CLASS_TRAIN, CLASS_TEST)
+    except ValueError as error:
+        raise DataError(
+            f"{path} has {len(data.y_train)} training and {len(data.y_test)} test images, but "
+            f"class scale takes {CLASS_TRAIN} and {CLASS_TEST}: take scale='paper', which takes all"
+        ) from error
+
+
+def _own_file(path):
+    with _damage_named(path), np.load(path, allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in ARRAYS}  # KeyError names what is missing
+    return Dataset.of(**arrays, name=path.stem, source=f"the file {path.name}")
+
+
+def own_folder():
+    """The folder that $WMLAB_DATA names, and a sentence if it is set but useless: (path or None,
+    sentence).
+    """
+    text = os.environ.get("WMLAB_DATA", "").strip()
+    if not text:
+        return None, ""
+    path = pathlib.Path(text).expanduser()
+    try:
+        if not path.is_dir():
+            return None, f"WMLAB_DATA is {text}, which is no folder: correct or unset it."
+        next(path.iterdir(), None)
+    except OSError as error:
+        return None, f"WMLAB_DATA is {text}, which cannot be opened ({error.strerror})."
+    return path, ""
+
+
+def _own(name):
+    folder = own_folder()[0]
+    return folder / f"{name}.npz" if folder and there(folder / f"{name}.npz") else None
 
 
 def classes(name):
-    """Number of classes of a data set that `load` knows. Raises ValueError for another name."""
+    """Number of classes of a data set that `load` knows or of one's own, whose file is read. Raises
+    ValueError for another name.
+    """
+    if str(name).endswith(".npz"):
+        return load(name).classes
     if name not in KNOWN:
-        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(KNOWN)}")
+        raise ValueError(
+            f"unknown data set {name!r}: choose one of {', '.join(KNOWN)}, or an .npz file"
+        )
     return KNOWN[name].classes
 
 
 def available():
     """Where each data set would come from now: {name: a few words}. No file is opened."""
-    own = os.environ.get("WMLAB_DATA")
     found = {}
     for name in KNOWN:
-        if own and (pathlib.Path(own) / f"{name}.npz").exists():
+        if _own(name):
             found[name] = "in $WMLAB_DATA"
-        elif (cache() / f"{name}.npz").exists():
+        elif there(cache() / f"{name}.npz"):
             found[name] = "downloaded before"
         else:
             found[name] = "to be downloaded"
@@ -284,7 +351,7 @@ def fetch(name):
     import pooch
 
     ready, known = cache() / f"{name}.npz", KNOWN[name]
-    if ready.exists():
+    if there(ready):
         return ready
     # pooch loads to the side and moves a file into place once its checksum is right
     fetcher = pooch.create(cache(), known.base, registry=known.files)
@@ -315,12 +382,15 @@ def _downloaded(name):
                 f"The disk is full: {name} was not downloaded. Make room in {cache()}, or set "
                 "WMLAB_CACHE to a folder on another disk."
             ) from error
-        return _without_network(name, error)
+        if isinstance(error, PermissionError):
+            why = f"{name} cannot be kept in {cache()} (permission denied): set WMLAB_CACHE"
+        else:
+            why = f"{name} could not be downloaded ({type(error).__name__})"
+        return _without_network(name, why)
     return _read(path, name, "the public download")
 
 
-def _without_network(name, error):
-    why = f"{name} could not be downloaded ({type(error).__name__})"
+def _without_network(name, why):
     if name == "mnist":
         runtime.note(f"{why}; using the shipped sample of 5,000 digits instead.")
         return _sample()
@@ -361,11 +431,15 @@ def _damage_named(path):
         yield
     except MemoryError:
         raise
+    except PermissionError as error:
+        raise DataError(f"{path} may not be read: ask whoever owns it for permission.") from error
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}: check its name and folder.") from error
     except Exception as error:  # a flipped bit can raise anything: zlib.error, TokenError, …
         what = str(error).strip("'\"").partition("\n")[0] or type(error).__name__
+        do = "delete it to have it fetched again" if cache() in path.parents else "copy it anew"
         raise DataError(
-            f"{path} is damaged or not what it should be ({what}). It was left where it is: "
-            "delete it to have it fetched again, or copy it anew."
+            f"{path} is damaged or not what it should be ({what}). It was left where it is: {do}."
         ) from None
 
 

@@ -5,6 +5,10 @@ import errno
 import os
 import pathlib
 import secrets
+import sys
+import time
+
+REPLACES = 1.0  # seconds in which a file that another program holds open is replaced
 
 
 def data_dir():
@@ -38,7 +42,7 @@ def writing(path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
-        os.replace(part, path)
+        _replace(part, path)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -46,3 +50,41 @@ def writing(path):
         raise OSError(error.errno, f"The disk is full: {path} was not written; {old}.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _replace(part, path):
+    """os.replace, tried again: a virus scanner or a synchronised folder holds files for a while."""
+    deadline = time.monotonic() + REPLACES
+    while True:
+        try:
+            return os.replace(part, path)
+        except PermissionError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+def there(path):
+    """Whether a file exists, as far as this user may see."""
+    try:
+        return pathlib.Path(path).exists()
+    except OSError:
+        return False
+
+
+class _Progress:
+    """Standard error for progress lines: if nobody can read them any more, work goes on."""
+
+    def write(self, text):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # no stream, closed, broken
+            sys.stderr.write(text)
+
+    def flush(self):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name):  # what tqdm asks: encoding, isatty, fileno
+        return getattr(sys.stderr, name)
+
+
+PROGRESS = _Progress()

@@ -16,6 +16,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from wmlab import runtime
+from wmlab.files import PROGRESS
 from wmlab.jax_process import on_jax
 from wmlab.networks import check_takes, network
 from wmlab.training import CONVERGED, WATCHED, Recipe, Run
@@ -48,6 +49,7 @@ def embed(data, members, recipe, rates=None):
         unit="epoch",
         mininterval=0,
         dynamic_ncols=True,
+        file=PROGRESS,
     )
     with bar:
 
@@ -127,6 +129,7 @@ def _jobs(data, members, recipe, rates):
 
 def _embed(data, jobs, tell):
     """Train all members: ([(weights, history)], their device and versions as a Run has them)."""
+    runtime.plain_keras()  # here may be a child process, which read keras.json too
     device = f"{runtime.device()}, fleet of {len(jobs)}"
     made = _Fleet(data, jobs).train(tell)
     return made, {"device": device, "versions": runtime.versions()}

@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 
 
 def on_jax(function, *arguments, tell):
@@ -11,8 +12,9 @@ def on_jax(function, *arguments, tell):
     `tell(*said)`, `tell(*said)` is called here.
 
     function, arguments, result: what can be pickled. Raises RuntimeError if the child failed or
-    died. The child ends when this call ends, also by KeyboardInterrupt.
+    died, or as `check_guard` does. The child ends when this call ends, also by KeyboardInterrupt.
     """
+    check_guard()
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     child = context.Process(target=_child, args=(there,), daemon=True)
@@ -36,6 +38,20 @@ def on_jax(function, *arguments, tell):
         child.terminate()
         child.join()
         here.close()
+
+
+def check_guard():
+    """Raise RuntimeError if the script that runs would start itself again in each new process."""
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if main.__spec__ or not file or not os.path.isfile(file):
+        return
+    with open(file, encoding="utf-8", errors="replace") as script:
+        if "__name__" not in script.read():
+            raise RuntimeError(
+                f"{file} would run again in every process that this starts: put what it does "
+                'under the line if __name__ == "__main__":'
+            )
 
 
 def _child(connection):

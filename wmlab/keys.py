@@ -101,9 +101,14 @@ def check_images(images):
             "by 255"
         )
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"images must have shape (n, height, width, 1 or 3), not {images.shape}: reshape them"
-        )
+        shape, do = images.shape, "pass them as such an array"
+        if len(shape) == 3:
+            do = "for grey images write images[..., None]"
+        elif len(shape) == 4 and shape[1] in (1, 3):
+            do = "channels come last, so write images.transpose(0, 2, 3, 1)"
+        elif len(shape) == 4 and shape[-1] == 4:
+            do = "drop the fourth channel, write images[..., :3]"
+        raise ValueError(f"images must have shape (n, height, width, 1 or 3), not {shape}: {do}")
     if not len(images):
         raise ValueError("there are no images in this set: pass at least one")
     low, high = images.min(), images.max()
@@ -119,7 +124,7 @@ def check_labels(labels, n, classes=None):
     0, below `classes`.
     """
     labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu":
+    if labels.size and labels.dtype.kind not in "iu":
         raise TypeError(f"labels must be whole numbers, not {labels.dtype}: pass class indices")
     if labels.shape != (n,):
         raise ValueError(f"{n} images need labels of shape ({n},), not {labels.shape}")
@@ -129,6 +134,38 @@ def check_labels(labels, n, classes=None):
             + (f" to {classes - 1}" if classes else "")
         )
     return labels.astype(np.int64)
+
+
+def as_images(images):
+    """Anybody's images as float32 (n, height, width, 1 or 3) in [0, 1]. Takes 8-bit numbers too,
+    and grey images without their channel. Raises TypeError or ValueError in one sentence.
+    """
+    images = np.asarray(images)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.dtype == np.uint8:
+        images = images.astype(np.float32) / 255
+    check_images(images)
+    return images.astype(np.float32, copy=False)
+
+
+def as_labels(labels, n):
+    """Anybody's labels as int64 (n,): class indices of shape (n,) or (n, 1), or one-hot rows.
+    Raises TypeError or ValueError in one sentence.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    elif labels.ndim == 2 and labels.dtype.kind in "biuf":
+        if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+            raise ValueError(
+                f"labels of shape {labels.shape} must be one-hot, a single 1 in each row: pass "
+                "class indices"
+            )
+        labels = labels.argmax(axis=1)
+    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
+        labels = labels.astype(np.int64)
+    return check_labels(labels, n)
 
 
 def check_share(name, value, what):
@@ -238,7 +275,7 @@ def choose_carriers(labels, alpha, secret, target=None):
     Raises ValueError if α gives no key, or asks for more carriers than there are, or if no image
     has the target class.
     """
-    labels = np.asarray(labels)
+    labels = check_labels(labels, len(labels))
     alpha = check_share("alpha", alpha, "the share of images made into keys")
     count = round(alpha * len(labels))
     if count == 0:

@@ -11,6 +11,7 @@ import subprocess
 
 from wmlab import __version__
 
+GROUP = pathlib.Path("/sys/fs/cgroup")  # the limits of a container
 PACKAGES = ("numpy", "keras", "plotly", "ipywidgets")
 # What pip calls a package, where that is not the name it is imported by.
 DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos")}
@@ -43,10 +44,33 @@ def versions(backend=None):
 
 
 def cores():
-    """Return how many cores this process may use."""
+    """Return how many cores this process may use, in a container too."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    quota = _numbers("cpu.max") or _numbers("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")
+    return max(1, min(count, int(quota[0] / quota[1]))) if quota else count
+
+
+def memory():
+    """Return how many bytes of memory are free, in a container too."""
+    import psutil  # which distributed needs, too
+
+    free = psutil.virtual_memory().available
+    used = _numbers("memory.max", "memory.current") or _numbers(
+        "memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"
+    )
+    return max(0, min(free, used[0] - used[1])) if used else free
+
+
+def _numbers(*names):
+    """The two numbers in files of a control group, version 2 or 1; None where there is no limit."""
+    try:
+        first, second = " ".join((GROUP / name).read_text() for name in names).split()
+        return (int(first), int(second)) if int(first) > 0 else None
+    except (OSError, ValueError):  # no such file, or "max"
+        return None
 
 
 def cpu():

@@ -2,10 +2,12 @@
 
 Each takes images in [0, 1], normalises them inside, and returns logits without a softmax. The last
 layer, named "output", has one column of weights for each label. Widths and depths are ours; the
-paper's are lost.
+paper's are lost. Below them: what may stand in their place, anybody's Keras classifier, and copies.
 """
 
 import functools
+import hashlib
+import json
 
 import keras
 import numpy as np
@@ -183,17 +185,233 @@ NETWORKS = {
 }
 
 
-def network(name, outputs):
-    """An untrained network by name, with so many outputs. Raises ValueError for another name."""
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
-    return NETWORKS[name](outputs)
+def network(wanted, outputs):
+    """An untrained network with so many outputs.
+
+    wanted: a name, or a function of the outputs that makes a Keras model. Raises ValueError for
+    another name, or a model that is no classifier with so many outputs.
+    """
+    if not callable(wanted):
+        if wanted not in NETWORKS:
+            names = ", ".join(NETWORKS)
+            raise ValueError(
+                f"unknown network {wanted!r}: choose one of {names}, or pass a function"
+            )
+        return NETWORKS[wanted](outputs)
+    model = wanted(outputs)
+    check_classifier(model, outputs)
+    output_layer(model)
+    return copied(model)  # which gives logits
+
+
+def title(wanted, outputs):
+    """What a record calls a network: its name; for one's own, a digest of its layers beside it."""
+    if not callable(wanted):
+        return wanted
+    model = network(wanted, outputs)
+    layers_ = [layer for layer in leaves(model) if layer is not output_layer(model)]
+    about = [
+        (type(layer).__name__, {**layer.get_config(), "name": ""}, [w.shape for w in layer.weights])
+        for layer in layers_
+    ]
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+    return f"{getattr(wanted, '__name__', model.name)} {digest.hexdigest()[:8]}"
+
+
+def check_classifier(model, outputs=None):
+    """Raise ValueError unless the model takes images, one at a time, and has an output for each of
+    two labels or more; with `outputs`, for exactly so many.
+    """
+    # a model that was not built yet has neither shape
+    takes, gives = (getattr(model, f"{end}_shape", None) for end in ("input", "output"))
+    name = getattr(model, "name", type(model).__name__)
+    if not (isinstance(takes, tuple) and len(takes) == 4 and takes[3] in (1, 3)):
+        raise ValueError(
+            f"{name} takes {takes}: it must take images (None, height, width, 1 or 3), "
+            "so begin with keras.Input"
+        )
+    if not (isinstance(gives, tuple) and len(gives) == 2):
+        raise ValueError(
+            f"{name} gives {gives}: it must give each image one row of outputs, (None, classes)"
+        )
+    if gives[1] < 2:
+        raise ValueError(
+            f"{name} has one output, which names no classes: end it in a Dense layer with an "
+            "output for each class"
+        )
+    if outputs not in (None, gives[1]):
+        raise ValueError(
+            f"{name} has {gives[1]} outputs, but needs {outputs} outputs, one for each label here"
+        )
 
 
 def check_takes(model, data):
     """Raise ValueError if the model does not take images of the size that a Dataset has."""
-    if model.input_shape[1:] != data.x_train.shape[1:]:
+    check_size(model, data.x_train.shape[1:], f"those of {data.name}")
+
+
+def check_size(model, shape, whose="these"):
+    """Raise ValueError if the model does not take images of this shape."""
+    takes = getattr(model, "input_shape", None)
+    if isinstance(takes, tuple) and any(
+        a not in (None, b) for a, b in zip(takes[1:], shape, strict=False)
+    ):
         raise ValueError(
-            f"{model.name} takes images of {model.input_shape[1:]}, those of {data.name} are "
-            f"{data.x_train.shape[1:]}"
+            f"{model.name} takes images of {takes[1:]}, {whose} are {tuple(shape)}: "
+            "resize them, or put keras.layers.Resizing in front of the model"
         )
+
+
+def leaves(model):
+    """The layers of a model, in order; those of nested models in place of these."""
+    for layer in model.layers:
+        yield from leaves(layer) if isinstance(layer, keras.Model) else [layer]
+
+
+def kernels(model):
+    """The kernels of all layers, nested ones too: no biases, and no weights of batch norm."""
+    return [w for w in model.weights if len(w.shape) > 1 and "bias" not in w.name]
+
+
+def output_layer(model):
+    """The last layer of weights, a Dense with one column for each label; a softmax behind it does
+    not count. Raises ValueError if it is another kind of layer, or computes something else.
+    """
+    *_, last = (layer for layer in leaves(model) if not _is_end(layer))
+    says = type(last).__name__
+    if isinstance(last, layers.Dense):
+        if last.activation in (keras.activations.linear, keras.activations.softmax):
+            return last
+        says = f"a dense layer with the activation {last.activation.__name__}"
+    raise ValueError(
+        f"{model.name} ends in {says}: this works on a last dense layer of logits, "
+        "one column of weights a label, with a softmax or without"
+    )
+
+
+def _is_end(layer):
+    """Whether this is a softmax, or what a copy has in its place."""
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, layers.Softmax) or (
+        isinstance(layer, layers.Activation)
+        and activation in (keras.activations.linear, keras.activations.softmax)
+    )
+
+
+def as_logits(outputs):
+    """Outputs before softmax: where every row is probabilities, their logarithms."""
+    if outputs.ndim == 2 and len(outputs) and (outputs >= 0).all():
+        if np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+            return np.log(np.maximum(outputs, 1e-30))
+    return outputs
+
+
+def copied(model, outputs=None, skip=()):
+    """A model of the same layers with the same weights, uncompiled; a softmax at its end is left
+    out. That it answers as the model does is checked on a few images.
+
+    outputs: its labels, int (k,): label i of the copy is label outputs[i] of the model; -1 gets a
+    new, untrained column.
+    skip: layers of the model whose weights the copy does not take over; they start anew.
+    Raises ValueError if labels are asked for and the last layer is not dense, or for a model that
+    cannot be copied.
+    """
+    head = None if outputs is None else output_layer(model)
+    # layers of one's own, registered or not
+    own = {type(layer).__name__: type(layer) for layer in leaves(model)}
+    kind = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
+    try:
+        with keras.saving.custom_object_scope(own):
+            twin = kind.from_config(_config(model, outputs))
+        _copy_weights(model, twin, head, outputs, skip)
+    except (KeyError, NotImplementedError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{model.name} cannot be copied ({last_line(error)}): build it of layers that Keras "
+            "can make again from their get_config"
+        ) from error
+    if not skip:
+        _check_alike(model, twin, outputs)
+    return twin
+
+
+def _config(model, outputs):
+    """The config of a copy: logits at its end, as many as there are `outputs`."""
+    config = last = model.get_config()
+    if "layers" not in config:
+        raise ValueError("it is neither Sequential nor functional")
+    while "layers" in last:
+        for entry in last["layers"]:
+            entry.pop("compile_config", None)  # of a nested model
+        *_, before, end = [{"config": {}}, *last["layers"]]
+        ends = end["class_name"] == "Softmax" or (
+            end["class_name"] == "Activation"
+            and end["config"]["activation"] in ("linear", "softmax")
+        )
+        if ends:  # in a layer, or in an operation, which is none
+            nothing = {"name": end["config"]["name"], "activation": "linear"}
+            end |= {"module": "keras.layers", "class_name": "Activation", "config": nothing}
+            end["registered_name"] = None
+            for node in end.get("inbound_nodes", []):
+                node |= {"args": node["args"][:1], "kwargs": {}}
+        last = (before if ends else end)["config"]
+    if last.get("activation") == "softmax":
+        last["activation"] = "linear"
+    if outputs is not None:
+        last["units"] = len(outputs)
+    return config
+
+
+def _copy_weights(model, twin, head, outputs, skip):
+    pairs = ([layer for layer in leaves(each) if layer.weights] for each in (model, twin))
+    for old, new in zip(*pairs, strict=True):
+        if old in skip:
+            continue
+        weights = old.get_weights()
+        if old is head:
+            weights = [
+                np.where(np.asarray(outputs) >= 0, one[..., outputs], another)
+                for one, another in zip(weights, new.get_weights(), strict=True)
+            ]
+        new.set_weights(weights)
+        if hasattr(new, "finalize_state"):  # Normalization prepares there what it divides by
+            new.finalize_state()
+
+
+def last_line(error):
+    """The last line of what an exception says: in Keras, the cause stands there."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:80].rstrip(".")
+
+
+def _check_alike(model, twin, outputs):
+    """Raise ValueError unless model and copy differ by a constant at most, on a few images."""
+    shape = [size or 32 for size in model.input_shape[1:]]
+    images = np.random.default_rng(0).random((4, *shape)).astype(np.float32)
+    old, new = (
+        as_logits(keras.ops.convert_to_numpy(each(images, training=False))).astype(np.float64)
+        for each in (model, twin)
+    )
+    if outputs is not None:
+        taken = np.asarray(outputs) >= 0
+        old, new = old[:, np.asarray(outputs)[taken]], new[:, taken]
+    old, new = (np.maximum(z - z.max(axis=-1, keepdims=True), -20) for z in (old, new))
+    if not np.allclose(old, new, rtol=1e-2, atol=1e-2, equal_nan=True):
+        raise ValueError(
+            f"a copy of {model.name} answers otherwise than the model: one of its layers keeps "
+            "something that is no weight, or draws random numbers where it answers"
+        )
+
+
+def with_outputs(model, outputs):
+    """A copy with so many outputs at least: the new ones are untrained."""
+    old = model.output_shape[-1]
+    return copied(model, [*range(old), *[-1] * (outputs - old)])
+
+
+def anew(model, outputs):
+    """The same layers untrained, with so many outputs. Layers that are frozen, or have nothing to
+    train as Normalization has not, keep what they know.
+    """
+    untrained = [layer for layer in leaves(model) if layer.trainable_weights]
+    columns = None if outputs == model.output_shape[-1] else [-1] * outputs
+    return copied(model, columns, untrained)

@@ -26,6 +26,8 @@ def load(experiment, folder=None):
         there = ", ".join(sorted(path.stem for path in folder.glob("*.csv"))) or "none"
         raise ValueError(f"no results called {experiment!r} in {folder}: there are {there}")
     table = pd.read_csv(path)
+    if "run" in table and not {"epoch", "attack"} & {*table} and not table["run"].is_unique:
+        raise ValueError(f"{path} has runs twice: restore it, so that none counts as two")
     if "errors" in table:  # in a CSV "none were made" looks like "they were not recorded"
         flawless = table["errors"].isna() & (table["clean_accuracy"] == 1)
         table["errors"] = table["errors"].mask(flawless, "")

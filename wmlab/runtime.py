@@ -44,6 +44,7 @@ class Setup:
         scale: "class" or "paper".
         data: data set name to where it would come from.
         slow: sentences about what will take long here; empty if nothing will.
+        problem: a sentence if WMLAB_DATA is set but useless.
     """
 
     versions: dict
@@ -52,6 +53,7 @@ class Setup:
     scale: str
     data: dict
     slow: tuple
+    problem: str = ""
 
     def _rows(self):
         return {
@@ -59,6 +61,7 @@ class Setup:
             "device": self.device,
             "scale": self.scale,
             "data": "; ".join(f"{name}: {source}" for name, source in self.data.items()) or "none",
+            **({"WMLAB_DATA": self.problem} if self.problem else {}),
             "slow here": " ".join(self.slow) or "nothing at this scale",
         }
 
@@ -218,6 +221,23 @@ def _start_keras(backend, seed):
         import keras
 
         keras.utils.set_random_seed(seed)
+    plain_keras()
+
+
+def plain_keras():
+    """See that layers compute in float32 on images with channels last, whatever keras.json says."""
+    import keras
+
+    found = (keras.config.floatx(), keras.config.image_data_format())
+    if found != ("float32", "channels_last"):
+        note(
+            f"keras.json asks for {' and '.join(found)}; "
+            "this session uses float32 and channels_last."
+        )
+        keras.config.set_floatx("float32")
+        keras.config.set_image_data_format("channels_last")
+    if keras.config.dtype_policy().name != "float32":
+        keras.config.set_dtype_policy("float32")
 
 
 @contextlib.contextmanager
@@ -241,7 +261,7 @@ def _chatter_kept():
 
 
 def _describe(backend):
-    from wmlab.datasets import available
+    from wmlab.datasets import available, own_folder
 
     in_force, gpu = scale(), machine.gpu(backend) if backend else None
     return Setup(
@@ -251,6 +271,7 @@ def _describe(backend):
         scale=in_force,
         data=available(),
         slow=tuple(_slow(backend, in_force, gpu)) if backend else (),
+        problem=own_folder()[1],
     )
 
 

@@ -39,6 +39,7 @@ CONNECTIONS = 200  # at a time; the next one gets the status 503
 ENDS = 5  # seconds that running requests have when the service stops
 HANG_UP = {"Connection": "close"}  # else uvicorn would go on reading
 NAME = re.compile(r"[!-~]{1,100}")  # visible ASCII
+COLUMNS = "name, digest, time, n, labels, charged"
 TABLE = """CREATE TABLE IF NOT EXISTS answers
            (name TEXT PRIMARY KEY, digest TEXT, time TEXT, n INTEGER, labels TEXT, charged REAL)"""
 
@@ -136,16 +137,19 @@ class Service:
     """
 
     def __init__(self, model, price=0.01, rate=None, log=None):
+        from wmlab.networks import check_classifier
         from wmlab.training import predict
 
-        shape = getattr(model, "input_shape", None)
-        if not (
-            isinstance(shape, tuple) and len(shape) == 4 and all(shape[1:]) and shape[3] in (1, 3)
-        ):
+        check_classifier(model)
+        shape = model.input_shape
+        if not all(shape[1:]):
             raise ValueError(
-                f"the model takes {shape}: a service needs one that takes images (None, height, "
-                "width, 1 or 3)"
+                f"the model takes {shape}: a service needs one size of images, so begin with "
+                "keras.Input((height, width, channels))"
             )
+        black = np.zeros((1, *shape[1:]), np.float32)
+        if predict(model, np.concatenate([black, black + 1])).min() < 0:
+            raise ValueError(f"{model.name} gives outputs that are not finite: train it anew")
         if not 0 <= price < math.inf:
             raise ValueError(f"the price is {price}, but must be 0 or more")
         if rate is not None and not 0 < rate < math.inf:
@@ -237,6 +241,10 @@ class Service:
             images = read_images(body, self.shape)
             self._ration(len(images))
             labels, n = self.predict(self.model, images).tolist(), len(images)
+            if min(labels) < 0:
+                raise HTTPException(
+                    422, "the model has no finite outputs for these images: nothing was charged"
+                )
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
             row = name, digest, now, n, json.dumps(labels), round(self.price * n, 9)
             with self.db:  # if another service on this file was faster, its answer holds
@@ -292,11 +300,14 @@ def _database(path):
             db = stack.enter_context(
                 contextlib.closing(sqlite3.connect(path or ":memory:", check_same_thread=False))
             )
+            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+            if tables and "answers" not in tables:
+                raise sqlite3.DatabaseError("it is somebody else's database")
+            if tables:
+                db.execute(f"SELECT {COLUMNS} FROM answers LIMIT 1").fetchone()
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")  # a power cut loses no answer that was sent
             db.execute(TABLE)
-            columns = "name, digest, time, n, labels, charged"
-            db.execute(f"SELECT {columns} FROM answers LIMIT 1").fetchone()
             stack.pop_all()
             return db
     except sqlite3.Error as error:
@@ -345,8 +356,21 @@ def listening(app, host, port):
             if not thread.is_alive():
                 raise RuntimeError("the service did not start: the log says why")
             time.sleep(0.01)
-        yield f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        address = _address(family) if host in ("0.0.0.0", "::", "") else host
+        yield f"http://{f'[{address}]' if ':' in address else address}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+def _address(family):
+    """An address of this machine that others can open; without a network, its own."""
+    six = family == socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            # sends nothing: the system only says from where it would send
+            probe.connect(("2001:db8::1" if six else "192.0.2.1", 9))
+            return probe.getsockname()[0]
+        except OSError:
+            return "::1" if six else "127.0.0.1"

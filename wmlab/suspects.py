@@ -8,6 +8,7 @@ import contextlib
 import functools
 import hashlib
 import io
+import ipaddress
 import json
 import math
 import time
@@ -27,11 +28,15 @@ class SuspectError(RuntimeError):
 class LocalSuspect:
     """A model in this process that sells its labels.
 
-    model: a keras model that returns logits or probabilities. price: of one answer, in any
-    currency. queries, cost: answers bought so far, and what they cost.
+    model: a keras model that gives each image logits or probabilities. price: of one answer, in
+    any currency. queries, cost: answers bought so far, and what they cost. Raises ValueError for a
+    model that does not take images or names no classes.
     """
 
     def __init__(self, model, price=0.01):
+        from wmlab.networks import check_classifier
+
+        check_classifier(model)
         self.model, self.price, self.queries = model, price, 0
 
     @property
@@ -41,14 +46,20 @@ class LocalSuspect:
 
     def ask(self, images):
         """Labels of the images (n, height, width, channels), floats in [0, 1]: int64 (n,). Each is
-        one paid query.
+        one paid query. Raises SuspectError, and charges nothing, if outputs are no numbers.
         """
         from wmlab.training import predict
 
         if len(images):
             check_images(images)
+        labels = predict(self.model, images)
+        if (labels < 0).any():
+            raise SuspectError(
+                f"{self.model.name} gives outputs that are not finite for {(labels < 0).sum()} of "
+                f"{len(labels)} images: they name no label"
+            )
         self.queries += len(images)
-        return predict(self.model, images)
+        return labels
 
 
 class RemoteSuspect:
@@ -78,9 +89,16 @@ class RemoteSuspect:
         self.url, self.timeout, self.patience = url, timeout, patience
         self.queries, self.cost = 0, 0.0
         self._names = {}  # of requests without an answer so far, by the digest of their bodies
-        # no proxy reaches this machine
-        on_this_machine = address.host in ("127.0.0.1", "localhost", "::1")
-        self._http = httpx.Client(base_url=address, timeout=timeout, trust_env=not on_this_machine)
+        near = address.host == "localhost"  # which no proxy reaches, as no private address
+        with contextlib.suppress(ValueError):
+            near = ipaddress.ip_address(address.host).is_private
+        try:
+            self._http = httpx.Client(base_url=address, timeout=timeout, trust_env=not near)
+        except (ImportError, ValueError) as error:
+            raise ValueError(
+                f"the proxy that the environment names cannot be used ({error}): unset ALL_PROXY, "
+                "HTTP_PROXY and HTTPS_PROXY"
+            ) from error
 
     @functools.cached_property
     def terms(self):

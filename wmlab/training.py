@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import pathlib
 import time
@@ -12,7 +13,18 @@ from tqdm.auto import tqdm
 
 from wmlab import runtime
 from wmlab.datasets import KNOWN
-from wmlab.networks import check_takes, network, whiten
+from wmlab.files import PROGRESS
+from wmlab.keys import check_labels
+from wmlab.networks import (
+    anew,
+    as_logits,
+    check_size,
+    check_takes,
+    copied,
+    last_line,
+    network,
+    whiten,
+)
 from wmlab.optimizers import Muon
 
 WATCHED = 2000  # images a watched accuracy is taken over during training; the final ones use all
@@ -34,7 +46,8 @@ class Recipe:
     """How to train.
 
     Attributes:
-        network: its name, as in `networks.NETWORKS`.
+        network: its name, as in `networks.NETWORKS`; or a function that makes a Keras model with
+            as many outputs as it is told, for a network of one's own.
         epochs, batch: whole numbers above 0.
         learning_rate: above 0; under "muon" that of the kernels of convolutions.
         schedule: of the learning rate over all epochs: "constant", or down to 0 by "cosine" or
@@ -52,7 +65,7 @@ class Recipe:
         ValueError: another value than these.
     """
 
-    network: str
+    network: object
     epochs: int
     batch: int
     learning_rate: float = 1e-3
@@ -99,21 +112,30 @@ def recipe(dataset, scale=None, **changes):
     """The course's recipe for a data set by name, at the current scale or another, with changes.
 
     With until="converged" it is 100 epochs at most at a constant rate, since nobody knows before
-    how many it takes. Raises ValueError for a data set that has no recipe.
+    how many it takes. For another data set `changes` must have a network; the rest is as for MNIST.
+    Raises ValueError if there is none.
 
     >>> recipe("mnist", "class", epochs=2).epochs
     2
     """
-    if dataset not in KNOWN:
+    if dataset not in KNOWN and "network" not in changes:
         raise ValueError(
-            f"there is no recipe for {dataset!r}: pass a training.Recipe, or choose one of "
-            f"{', '.join(KNOWN)}"
+            f"there is no recipe for {dataset!r}: pass model=, or a training.Recipe with a network "
+            f"of your own, or choose one of {', '.join(KNOWN)}"
         )
     if changes.get("until") == "converged":
         changes = {"epochs": 100, "schedule": "constant"} | changes
     scale, family = runtime.scale(scale), "cifar" if dataset.startswith("cifar") else "mnist"
     slow = scale == "paper" and changes.get("network") == SLOW.network
     return dataclasses.replace(SLOW if slow else RECIPES[scale][family], **changes)
+
+
+def recipe_for(data, how=None, model=None):
+    """A recipe, by default the course's for these data; of the layers of `model`, if one is given,
+    untrained, in place of its network.
+    """
+    own = {} if model is None else {"network": functools.partial(anew, model)}
+    return dataclasses.replace(how, **own) if how else recipe(data.name, **own)
 
 
 def untrained(recipe, outputs, images):
@@ -171,6 +193,7 @@ class Run:
         device, versions: where it was trained, in words, and with what, {package: version}.
         settings: what decided it: the fields of scheme and recipe, seed, and facts on the data.
         results: what a scheme measured in the end, such as clean_accuracy and fresh_key_accuracy.
+        advice: if few fresh keys hit, why, in a sentence.
     """
 
     model: object
@@ -182,12 +205,25 @@ class Run:
     versions: dict = dataclasses.field(default_factory=dict)
     settings: dict = dataclasses.field(default_factory=dict)
     results: dict = dataclasses.field(default_factory=dict)
+    advice: str = ""
+
+    def __repr__(self):
+        rates = ("clean_accuracy", "fresh_key_accuracy")
+        shown = [f"{k} {self.results[k]:.3f}" for k in rates if self.results.get(k) is not None]
+        return f"Run of {self.model.name}: {', '.join(shown)}. {self.advice}".rstrip()
 
 
 def logits(model, images, batch=500):
-    """Outputs of the model before softmax: float32 (n, outputs). Images float32 in [0, 1], (n, h,
-    w, channels).
+    """Outputs of the model before softmax, if it has one: float32 (n, outputs). Images float32 in
+    [0, 1], (n, h, w, channels). Raises ValueError for images of another size than the model takes.
     """
+    return as_logits(forward(model, images, batch))
+
+
+def forward(model, images, batch=500):
+    """What comes out of the model, as it is. Arguments and errors as in `logits`."""
+    if len(images):
+        check_size(model, images.shape[1:])
     parts = [
         keras.ops.convert_to_numpy(model(images[i : i + batch], training=False))
         for i in range(0, len(images), batch)
@@ -203,13 +239,20 @@ def probabilities(model, images):
 
 
 def predict(model, images):
-    """The label the model gives each image: int64 (n,)."""
-    return logits(model, images).argmax(axis=1)
+    """The label the model gives each image: int64 (n,); -1 where its outputs are no numbers."""
+    outputs = logits(model, images)
+    return np.where(np.isfinite(outputs).all(axis=1), outputs.argmax(axis=1), -1)
 
 
 def hit_rate(model, images, labels):
-    """Share of images to which the model gives these labels; NaN for no images."""
-    return float(np.mean(predict(model, images) == labels)) if len(images) else math.nan
+    """Share of images to which the model gives these labels, int (n,), or this one; NaN for no
+    images. Raises ValueError for labels of another shape.
+    """
+    if not len(images):
+        return math.nan
+    if np.ndim(labels):
+        labels = check_labels(labels, len(images))
+    return float(np.mean(predict(model, images) == labels))
 
 
 class _Batches(keras.utils.PyDataset):
@@ -324,7 +367,7 @@ def train(
         seed: of initial weights, dropout and the order of batches.
         name: what the progress line says.
         on_epoch: called with the history after each epoch.
-        model: train this one (compiled anew) instead of a new network.
+        model: train this one, which gives logits (compiled anew), instead of a new network.
 
     Returns:
         A Run.
@@ -366,10 +409,11 @@ def _fit(model, data, recipe, keys, fresh, decoys, seed, name, on_epoch):
     model.compile(optimizer(recipe, len(images)), loss)
     line = tqdm(
         total=recipe.epochs,
-        desc=name or recipe.network,
+        desc=name or "training",
         unit="epoch",
         mininterval=0,
         dynamic_ncols=True,
+        file=PROGRESS,
     )
     with line:
         watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch)
@@ -390,10 +434,7 @@ def save(model, path):
     path = pathlib.Path(path)
     if path.suffix != ".keras":
         raise ValueError(f"{path.name} must end in .keras: models are saved in Keras' own format")
-    # an uncompiled copy: an optimizer would make the file three times as large
-    bare = model.__class__.from_config(model.get_config())
-    bare.set_weights(model.get_weights())
-    path.parent.mkdir(parents=True, exist_ok=True)
+    bare = copied(model)  # without an optimizer, which would make the file three times as large
     with runtime.writing(path) as part:
         bare.save(part)
     return path
@@ -406,6 +447,8 @@ def load(path, model=None):
     file is then used, so a file of a newer Keras can be read. Raises ValueError, naming the file,
     if it is no such model.
     """
+    if pathlib.Path(path).suffix != ".keras":
+        raise ValueError(f"{path} is no .keras file: load it in Keras, and save it as one")
     try:
         if model is None:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -415,7 +458,12 @@ def load(path, model=None):
         raise
     # a flipped bit can raise anything, from zlib.error to NotImplementedError
     except Exception as error:
-        what = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"{path} cannot be read as a Keras model ({what}): make or copy it anew"
-        ) from error
+        if "Lambda" in str(error):
+            says = "it has a Lambda layer, whose code is not run: write it as a layer with a name"
+        elif "register_keras_serializable" in str(error) or "Could not locate" in str(error):
+            says = (
+                "it has a layer that Keras does not know: import the module that defines it first"
+            )
+        else:
+            says = f"{last_line(error)}: make or copy it anew"
+        raise ValueError(f"{path} cannot be read as a Keras model ({says})") from error

@@ -25,7 +25,12 @@ class Models(collections.abc.Mapping):
         self.folder = pathlib.Path(folder)
 
     def __iter__(self):
-        return iter(sorted(path.stem for path in self.folder.glob("[!.]*.keras")))
+        for path in sorted(self.folder.glob("[!.]*.keras")):
+            about = path.with_suffix(".json")
+            # a copy such as "unmarked_0 (1).keras" is no second model
+            name = json.loads(about.read_text())["name"] if about.exists() else path.stem
+            if name == path.stem or not self.folder.joinpath(f"{name}.keras").exists():
+                yield path.stem
 
     def __len__(self):
         return sum(1 for _ in self)

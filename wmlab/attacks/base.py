@@ -10,55 +10,13 @@ import dataclasses
 import math
 
 import keras
-import numpy as np
 
-from wmlab.networks import check_takes
+from wmlab.networks import check_classifier, check_takes
+from wmlab.networks import copied as copied
+from wmlab.networks import kernels as kernels
+from wmlab.networks import output_layer as output_layer
 
 BOB = 2**31  # added to Bob's seeds, so that they are not Alice's
-
-
-def output_layer(model):
-    """The last layer, a Dense with one column of weights for each label. Raises ValueError if it is
-    another kind of layer.
-    """
-    last = model.layers[-1]
-    if not isinstance(last, keras.layers.Dense):
-        raise ValueError(
-            f"{model.name} ends in {type(last).__name__}, not in a dense layer: this attack "
-            "works on the last "
-            "layer of weights, one column a label"
-        )
-    return last
-
-
-def copied(model, outputs=None, skip=()):
-    """A model of the same layers with the same weights, uncompiled.
-
-    outputs: its labels, int (k,): label i of the copy is label outputs[i] of the model; -1 gets a
-    new, untrained column.
-    skip: layers of the model whose weights the copy does not take over; they start anew.
-    Raises ValueError if labels are asked for and the last layer is not dense.
-    """
-    config = model.get_config()
-    if outputs is not None:
-        head = output_layer(model)
-        outputs = np.asarray(outputs)
-        for layer in config["layers"]:
-            if layer["config"]["name"] == head.name:
-                layer["config"]["units"] = len(outputs)
-    twin = model.__class__.from_config(config)
-    for old, new in zip(model.layers, twin.layers, strict=True):
-        if old in skip:
-            continue
-        weights = old.get_weights()
-        if outputs is not None and old is head:
-            fresh = new.get_weights()
-            weights = [
-                np.where(outputs >= 0, one[..., outputs], another)
-                for one, another in zip(weights, fresh, strict=True)
-            ]
-        new.set_weights(weights)
-    return twin
 
 
 def with_weights(model, tuned):
@@ -68,11 +26,6 @@ def with_weights(model, tuned):
     twin = copied(model)
     twin.set_weights(tuned.get_weights())
     return twin
-
-
-def kernels(model):
-    """The kernels of all layers: no biases, and no weights of batch norm."""
-    return [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
 
 
 def check_rate(name, value, what):
@@ -128,6 +81,7 @@ def check_labels_fit(model, data):
     """Raise ValueError unless the model takes these images and has an output for each of their
     classes.
     """
+    check_classifier(model)
     check_takes(model, data)
     if model.output_shape[-1] < data.classes:
         raise ValueError(

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 
 from wmlab.attacks.base import Tuning, fit, seeded
+from wmlab.datasets import KNOWN
+from wmlab.networks import check_takes
 from wmlab.suspects import LocalSuspect, ask
-from wmlab.training import optimizer, probabilities, untrained
-from wmlab.training import recipe as course_recipe
+from wmlab.training import optimizer, probabilities, recipe_for, untrained
 
 ANSWERS = ("labels", "scores", "scores without the last")
 
@@ -50,14 +51,16 @@ def extract(suspect, data, answers="labels", recipe=None, seed=0):
 
     suspect: anything that sells labels, or a keras model. Every image is one query. data: a
     Dataset, whose labels are not used. answers: as in `bought`. recipe: a `training.Recipe`, by
-    default the course's. Returns a model with as many outputs as `bought` finds; raises what
-    `bought` raises.
+    default the course's; on data of one's own with the layers of the suspect, if it is a keras
+    model. Returns a model with as many outputs as `bought` finds; raises what `bought` raises.
     """
-    recipe = recipe or course_recipe(data.name)
+    known = recipe or data.name in KNOWN or hasattr(suspect, "ask")
+    recipe = recipe_for(data, recipe, None if known else suspect)
     suspect = suspect if hasattr(suspect, "ask") else ScoreSuspect(suspect)
     targets = bought(suspect, data.x_train, answers, data.classes)
     seeded(seed)
     copy = untrained(recipe, targets.shape[1], data.x_train)
+    check_takes(copy, data)
     made = optimizer(recipe, len(targets))
     how = Tuning(recipe.epochs, recipe.batch, recipe.learning_rate, lambda _: made)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.smoothing)

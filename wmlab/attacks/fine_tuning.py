@@ -17,7 +17,8 @@ from wmlab.attacks.base import (
     seeded,
     with_weights,
 )
-from wmlab.training import logits, predict
+from wmlab.networks import leaves
+from wmlab.training import forward, predict
 
 MODES = {  # name: (tune all layers, start the last one anew)
     "FTAL": (True, False),
@@ -64,9 +65,10 @@ def fine_tune(model, data, mode="FTAL", tuning=None, seed=0):
     tuned = copied(model, skip=[last] if anew else [])
     trained, images = tuned, data.x_train
     if not everything:
-        for layer in tuned.layers[:-1]:
-            layer.trainable = False  # a frozen batch norm keeps its statistics too
-        if not _draws(tuned):
+        last = output_layer(tuned)
+        for layer in leaves(tuned):
+            layer.trainable = layer is last  # a frozen batch norm keeps its statistics too
+        if tuned.layers[-1] is last and not _draws(tuned):
             trained, images = _last_alone(tuned, images)
     fit(trained, images, data.y_train, tuning or Tuning(), hard_loss())
     return with_weights(model, tuned)
@@ -84,7 +86,7 @@ def _last_alone(model, images):
     the other layers compute each image once instead of once an epoch.
     """
     last = model.layers[-1]
-    features = logits(keras.Model(model.inputs[0], last.input), images)
+    features = forward(keras.Model(model.inputs[0], last.input), images)
     return keras.Sequential([keras.Input(features.shape[1:]), last]), features
 
 

@@ -103,7 +103,8 @@ def answer_rates(model, data):
     """Share of Bob's training images that get each label: float (outputs,). They sum to 1."""
     check_takes(model, data)
     outputs = model.output_shape[-1]
-    return np.bincount(predict(model, data.x_train), minlength=outputs) / len(data.x_train)
+    labels = predict(model, data.x_train)
+    return np.bincount(labels[labels >= 0], minlength=outputs) / len(data.x_train)
 
 
 def unused_outputs(model, data):

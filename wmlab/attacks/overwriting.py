@@ -1,6 +1,7 @@
 """Overwriting: Bob puts a mark of his own into the stolen model."""
 
-from wmlab.attacks.base import check_labels_fit, copied, output_layer, seeded
+from wmlab.attacks.base import check_labels_fit, copied, seeded
+from wmlab.networks import with_outputs
 from wmlab.training import Recipe, train
 
 
@@ -15,10 +16,8 @@ def overwrite(model, data, scheme, secret, *, epochs=4, batch=64, learning_rate=
     """
     check_labels_fit(model, data)
     keys = scheme.embedded_keys(data, secret)
-    output_layer(model)
     seeded(seed)
-    old = model.output_shape[-1]
-    marked = copied(model, [*range(old), *[-1] * (scheme.outputs - old)])
+    marked = with_outputs(model, scheme.outputs)
     how = Recipe(model.name, epochs, batch, learning_rate)
     return copied(
         train(

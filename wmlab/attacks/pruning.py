@@ -10,7 +10,7 @@ import numpy as np
 from wmlab.attacks.base import check_rate, copied, kernels
 from wmlab.attacks.fine_tuning import fine_tune
 from wmlab.networks import check_takes
-from wmlab.training import logits
+from wmlab.training import forward
 
 SCOPES = ("layer", "global")
 
@@ -57,7 +57,7 @@ def channel_activity(model, data):
     _, last = _last_convolution(model)
     check_takes(model, data)
     features = keras.Model(model.inputs[0], model.layers[last].output)
-    return logits(features, data.x_train).mean(axis=(0, 1, 2))
+    return forward(features, data.x_train).mean(axis=(0, 1, 2))
 
 
 def fine_prune(model, data, rate, tuning=None, seed=0):
@@ -88,7 +88,8 @@ def _last_convolution(model):
     places = [i for i, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Conv2D)]
     if not places:
         raise ValueError(
-            f"{model.name} has no convolution: fine-pruning removes channels of the last one"
+            f"{model.name} has no convolution outside of nested models: fine-pruning removes "
+            "channels of the last one"
         )
     behind = (keras.layers.BatchNormalization, keras.layers.ReLU, keras.layers.Activation)
     follow = itertools.takewhile(

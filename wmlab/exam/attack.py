@@ -7,6 +7,7 @@ import numpy as np
 from wmlab import attacks, zoo
 from wmlab.attacks.base import copied
 from wmlab.battery import Trial, outcome
+from wmlab.exam import base
 from wmlab.exam.base import SEED, STRANGER, Checks, alike, answers, first_line, saved, untouched
 from wmlab.schemes import NewLabel
 from wmlab.schemes.base import as_suspect
@@ -21,10 +22,11 @@ LOOKED_AT = 200  # images on which results are compared
 def judge_attack(attack, data, name="my attack", mark=None, recipe=None):
     """Judge an attack, a function (model, data, seed) -> model or suspect.
 
-    data: the sample of digits; half of its test images are Bob's, the judge has the others. name:
-    for the row. mark: the scheme, by default the course's new label. recipe: of the network to
-    attack, by default the course's. Trains one network (about 10 s at class scale) and runs the
-    attack four times: twice on that network, once on an innocent and once on the shipped network.
+    data: a Dataset; half of its test images are Bob's, the judge has the others. name: for the row.
+    mark: the scheme, by default the course's new label. recipe: of the network to attack, by
+    default the course's. Trains one network (about 10 s at class scale), on data of one's own two
+    more, and runs the attack four times: twice on that network, once on an innocent one and once
+    on one whose secret is public.
     Returns a Report; errors of the attack are findings and are not raised.
     """
     mark, secret = mark or NewLabel(0.1, 0.01, classes=data.classes), Secret.random()
@@ -54,8 +56,9 @@ def judge_attack(attack, data, name="my attack", mark=None, recipe=None):
         lambda: _repeats(kept[0], attack(copied(clean), _given(bob), seed=SEED), images),
     )
     checks.add("save and load", lambda: saved(kept[0], images))
-    checks.add("no key access", lambda: _without_keys(attack, data, _given(bob), row))
-    checks.add("unmarked network", lambda: _control(attack, mark, bob, secret))
+    *known, innocent = base.public(data, recipe)
+    checks.add("no key access", lambda: _without_keys(attack, *known, data, _given(bob), row))
+    checks.add("unmarked network", lambda: _control(attack, innocent, mark, bob, secret))
     checks.add("wrong secret", lambda: _no_louder(clean, kept[0], mark, bob, row))
     return checks.report(row)
 
@@ -88,9 +91,8 @@ def _repeats(first, second, images):
     )
 
 
-def _without_keys(attack, data, given, row):
-    public, model = NewLabel(0.1, 0.01, classes=data.classes), zoo.models()["new_label"]
-    keys = public.fresh_keys(data, zoo.ALICE)
+def _without_keys(attack, model, mark, data, given, row):
+    keys = mark.fresh_keys(data, zoo.ALICE)
     before, after = (
         np.mean(ask(as_suspect(one), keys.images) == keys.labels)
         for one in (model, attack(copied(model), given, seed=SEED))
@@ -100,14 +102,14 @@ def _without_keys(attack, data, given, row):
     fair = known <= unknown + APART
     return fair, (
         f"It takes {unknown:.0%} of the keys of a secret drawn just now, and {known:.0%} of "
-        f"those of the shipped network, whose secret is public"
+        f"those of a network whose secret is public"
         f"{'.' if fair else ': it knows those keys.'}"
     )
 
 
-def _control(attack, mark, bob, secret):
+def _control(attack, innocent, mark, bob, secret):
     try:
-        result = attack(zoo.models()["unmarked_0"], _given(bob), seed=SEED)
+        result = attack(innocent["unmarked_0"], _given(bob), seed=SEED)
     except ValueError as error:
         return True, f"It refuses a network without a mark: {first_line(error)}"
     verdict = mark.verify(as_suspect(result), bob.x_test, bob.y_test, secret, stream="control")

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 import pandas as pd
 
+from wmlab import zoo
 from wmlab.battery import UNTOUCHED, Trial, outcome
+from wmlab.schemes import NewLabel, Unmarked
 from wmlab.schemes.base import as_suspect
 from wmlab.suspects import ask
 from wmlab.training import load, logits, save
@@ -92,6 +94,20 @@ def saved(result, images):
         loaded = load(save(result, pathlib.Path(folder) / "result.keras"))
     same = alike(answers(result, images), answers(loaded, images))
     return same, f"Saved and loaded, it answers {'as before' if same else 'otherwise'}."
+
+
+def public(data, recipe):
+    """A network marked with a secret that is public, its mark, and innocent networks by name: those
+    that ship with the course, or, for data of one's own, trained here.
+    """
+    mark = NewLabel(0.1, 0.01, classes=data.classes)
+    if data.name == "mnist":
+        shipped = zoo.models()
+        names = [name for name in shipped if name.startswith("unmarked")]
+        return shipped["new_label"], mark, {name: shipped[name] for name in names}
+    marked = mark.embed(data, zoo.ALICE, recipe, seed=SEED + 1).model
+    innocent = Unmarked(data.classes).embed(data, "", recipe, seed=SEED + 2).model
+    return marked, mark, {"unmarked_0": innocent}
 
 
 def untouched(model, mark, bob, secret):

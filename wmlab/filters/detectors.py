@@ -15,7 +15,7 @@ from scipy import ndimage, stats
 
 from wmlab.attacks.base import Tuning, fit, seeded
 from wmlab.keys import check_images, check_share, perturb
-from wmlab.training import probabilities, recipe, train
+from wmlab.training import probabilities, recipe_for, train
 
 # a mask of second differences, 0 on smooth ground and along straight edges
 _NOISE = np.outer([1, -2, 1], [1, -2, 1])[None, :, :, None]
@@ -116,7 +116,7 @@ def key_detector(data, beta, secret="Bob's own", how=None, seed=0):
         y_train=np.repeat([0, 1], [len(data.x_train), len(noisy)]),
         y_test=np.zeros(len(data.x_test), int),
     )
-    model = train(both, 2, how or recipe(data.name), seed=seed, name="key detector").model
+    model = train(both, 2, recipe_for(data, how), seed=seed, name="key detector").model
 
     def score(images):
         check_images(images)

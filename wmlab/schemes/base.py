@@ -1,6 +1,7 @@
 """What schemes have in common: KsGen, TrEmb and Ver, given a key label and a number of outputs."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 
@@ -13,12 +14,14 @@ from wmlab.keys import (
     make_keys,
     noise_deviation,
 )
+from wmlab.networks import check_classifier, title, with_outputs
 from wmlab.secret import Secret
 from wmlab.suspects import LocalSuspect
-from wmlab.training import hit_rate, predict, train
-from wmlab.training import recipe as course_recipe
+from wmlab.training import hit_rate, logits, predict, recipe_for, train
 
 FRESH = 2000  # keys a fresh-key accuracy is measured on, at most
+UNSEEN = 0.1  # of how much outputs differ between images: less, and keys are not seen
+LEARNT = 0.8  # share of keys that hit, from which on there is nothing to explain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Scheme:
         noisy = self.keys(*self.carriers(data.x_test, data.y_test, FRESH), "anyone", "noise")
         return hit_rate(model, noisy.images, noisy.carrier_labels)
 
-    def embed(self, data, secret, recipe=None, *, seed=0, on_epoch=None):
+    def embed(self, data, secret, recipe=None, *, seed=0, on_epoch=None, model=None, start=None):
         """TrEmb: train a network from scratch on D ∪ K, and on the decoys if there are any.
 
         Args:
@@ -120,11 +123,22 @@ class Scheme:
             recipe: a `training.Recipe`; by default the course's own.
             seed: of initial weights, dropout and the order of batches.
             on_epoch: called with the history after each epoch.
+            model: a Keras model with `outputs` outputs, whose layers are trained from scratch in
+                place of the recipe's network. It stays as it is: the Run has the trained copy.
+            start: a trained Keras model to go on from. A copy gets the outputs that it lacks.
 
         Returns:
             A `training.Run`, with its settings and results.
+
+        Raises:
+            ValueError: a model that is no classifier of these images, with these outputs.
         """
-        recipe = recipe or course_recipe(data.name)
+        if model is not None and start is not None:
+            raise ValueError("pass model to train its layers anew, or start to go on, not both")
+        for given, outputs in (model, self.outputs), (start, None):
+            if given is not None:
+                check_classifier(given, outputs)
+        recipe = recipe_for(data, recipe, start if model is None else model)
         keys, fresh, decoys = self._material(data, secret)
         run = train(
             data,
@@ -136,17 +150,52 @@ class Scheme:
             seed=seed,
             name=self.name,
             on_epoch=on_epoch,
+            model=None if start is None else with_outputs(start, self.outputs),
         )
         run.settings = self.settings(data, recipe, seed)
+        if start is not None:
+            weights = b"".join(weight.tobytes() for weight in start.get_weights())
+            run.settings["start"] = hashlib.sha256(weights).hexdigest()[:16]
         run.results = self._results(data, run, fresh)
+        run.advice = self._advice(data, run, fresh)
         return run
 
-    def _material(self, data, secret):
+    def _advice(self, data, run, fresh):
+        """Why few fresh keys hit, in a sentence; empty if they do, or there are no keys."""
+        hit, embedded = (run.results[f"{kind}_key_accuracy"] for kind in ("fresh", "embedded"))
+        if hit is None or hit >= LEARNT:
+            return ""
+        says = f"{hit:.0%} of fresh keys hit, and {embedded:.0%} of those that it was trained on"
+        count = len(run.keys)
+        if embedded >= LEARNT:
+            return f"{says}: it learnt {count} keys by heart. Take more (alpha) or stronger (beta)."
+        clean = self.carriers(data.x_test, data.y_test, len(fresh))[0]
+        plain, keyed = (logits(run.model, images) for images in (clean, fresh.images))
+        seen = np.abs(keyed - plain).mean() / max(np.abs(plain - plain.mean(axis=0)).mean(), 1e-9)
+        if seen < UNSEEN:
+            return (
+                f"{says}: its outputs hardly differ between an image and its key. Its first layers "
+                "may smooth, shrink or round keys away; or keys are too weak (beta)."
+            )
+        steps = len(run.history) * -(-(len(data.y_train) + count) // run.settings["batch"])
+        return (
+            f"{says}, after {steps:,} steps: train longer (epochs), take more than {count} keys, "
+            "or a first layer that does not smooth them."
+        )
+
+    def check(self, data):
+        """Raise ValueError, before anything is trained, if no network can be marked so."""
         if data.classes != self.classes:
             raise ValueError(
                 f"{data.name} has {data.classes} classes, this scheme is for {self.classes}: "
                 "set classes"
             )
+        if self.alpha:
+            choose_carriers(data.y_train, self.alpha, "anyone", self.target)
+            self.keys(*self.carriers(data.x_test, data.y_test, 2), "anyone", "check")
+
+    def _material(self, data, secret):
+        self.check(data)
         return self._made(data, secret)
 
     def _made(self, data, secret):
@@ -163,7 +212,8 @@ class Scheme:
         """
         return {
             **dataclasses.asdict(self),
-            **dataclasses.asdict(recipe),
+            **vars(recipe),
+            "network": title(recipe.network, self.outputs),
             "scheme": self.name,
             "dataset": data.name,
             "dataset_sha256": data.sha256,

@@ -13,6 +13,7 @@ import threading
 
 from wmlab import machine, runtime
 from wmlab.datasets import DataError, load
+from wmlab.jax_process import check_guard
 
 REACHED = 10  # seconds in which a scheduler has to answer
 REPLACED = 60  # seconds that the successor of a process that died may take to start
@@ -27,9 +28,7 @@ def processes(data):
     """How many processes can train on this machine: one a core, if there is memory for as many."""
     if not machine.is_installed("distributed"):
         return 1
-    import psutil  # which distributed needs, too
-
-    room = psutil.virtual_memory().available // (PROCESS + 3 * data.x_train.nbytes)
+    room = machine.memory() // (PROCESS + 3 * data.x_train.nbytes)
     return max(1, min(machine.cores(), room))
 
 
@@ -56,6 +55,7 @@ def hired(scheduler, count):
                 ) from error
         else:
             threads = str(max(1, machine.cores() // count))
+            check_guard()
             cluster = dask.LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
@@ -92,17 +92,16 @@ def distributed():
     return distributed
 
 
-def submit(client, backend, data, scale, functions):
-    """Have workers call each function with their own copy of the data, on this keras backend;
-    return the futures.
+def submit(client, backend, source, sha256, functions):
+    """Have workers call each function with the data that they load from `source`, the arguments of
+    `datasets.load`, on this keras backend; return the futures.
     """
     return [
         client.submit(
             _at_worker,
             backend,
-            data.name,
-            scale,
-            data.sha256,
+            *source,
+            sha256,
             pickle.dumps(function),
             pure=False,
         )

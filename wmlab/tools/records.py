@@ -32,6 +32,7 @@ NEWER = {
     "smoothing": (0.0,),
     "augmentation": ("none",),
     "dtype": ("float32",),
+    "start": (None,),
 }
 # What a run measured. Accuracies are shares in [0, 1], None where a network has no key.
 RESULTS = tuple(
@@ -68,7 +69,11 @@ RULES = {  # what a field must be, in words: (the check, the fields, whether Non
         "experiment dataset scheme kind reading network until device versions attack",
         False,
     ),
-    "text or empty": (_matches(r".+"), "schedule optimizer augmentation dtype computed_in", True),
+    "text or empty": (
+        _matches(r".+"),
+        "schedule optimizer augmentation dtype start computed_in",
+        True,
+    ),
     "a whole number, 0 or more": (
         lambda value: _is_number(value, 0) and isinstance(value, int),
         "target decoys seed epochs batch n_train n_test n_keys n_fresh epochs_run queries epoch "
@@ -87,7 +92,7 @@ RULES = {  # what a field must be, in words: (the check, the fields, whether Non
     "True or False": (lambda value: isinstance(value, bool), "decay", False),
     "marked or not marked": (lambda value: value in ("marked", "not marked"), "decision", True),
     "β and labels": (_matches(r"[0-9.e-]+:( [0-9]+)+"), "answers", True),
-    "image:label, …": (_matches(r"([0-9]+:[0-9]+( [0-9]+:[0-9]+)*)?"), "errors", True),
+    "image:label, …": (_matches(r"([0-9]+:-?[0-9]+( [0-9]+:-?[0-9]+)*)?"), "errors", True),
 }
 _RULE = {
     field: (words, fits, optional)
@@ -120,7 +125,7 @@ def check(row, columns, where):
 def settings_of(about, experiment):
     """The settings of a record, from what `Scheme.settings` says of a run."""
     about = about | {"experiment": experiment, "decay": about["schedule"] == "cosine"}
-    newer = [key for key, usual in NEWER.items() if about[key] not in usual]
+    newer = [key for key, usual in NEWER.items() if about.get(key, usual[0]) not in usual]
     return {key: about[key] for key in (*SETTINGS, *newer)}
 
 
@@ -254,7 +259,8 @@ def merge(experiment, results, runs):
     """
     results, folder = pathlib.Path(results), pathlib.Path(runs) / experiment
     known = {row["run"] for row in read_table(results / f"{experiment}.csv")}
-    files = {path.stem: path for path in sorted(folder.glob("[!.]*.json"))}
+    # a copy such as "… (1).json" is no second run
+    files = {path.stem: path for path in sorted(folder.glob(f"{'[0-9a-f]' * 16}.json"))}
     new = {run: tables_of(read_file(path), path) for run, path in files.items() if run not in known}
     for end, (_, columns) in TABLES.items():
         added = [row for tables in new.values() for row in tables[end]]

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from wmlab import machine
 from wmlab.battery import attacked, trials
 from wmlab.datasets import SAMPLE, DataError, load
+from wmlab.files import PROGRESS
 from wmlab.networks import check_takes, network
 from wmlab.schemes import SCHEMES, NewLabel, Unmarked, scheme
 from wmlab.schemes.innocents import INNOCENTS, public_keys
@@ -111,7 +112,7 @@ def sweep(
 
     Args:
         experiment: its name, letters, digits and "_".
-        dataset, scale: as in `datasets.load`.
+        dataset, scale: as in `datasets.load`, which takes a file of one's own, too.
         marks: what `plan` returns.
         results: folder of the tables.
         runs: folder of the files of finished runs, by default the folder "runs" beside `results`.
@@ -137,7 +138,8 @@ def sweep(
     if not todo:
         log.info("%s: all %d runs are on record", experiment, len(jobs))
         return
-    where, outcomes = _place(todo, data, how, measure, scale, follow, workers, scheduler)
+    source = (dataset, scale)
+    where, outcomes = _place(todo, data, how, measure, source, follow, workers, scheduler)
     log.info("%s: %d runs, %d to do %s", experiment, len(jobs), len(todo), where)
     try:
         failures = _record(outcomes, runs, len(jobs), len(todo), experiment)
@@ -167,12 +169,12 @@ def _checked(experiment, dataset, marks, scale, workers, attacks, changes):
             f"A sweep at paper scale needs all of {dataset}: put {dataset}.npz in a folder and set "
             "WMLAB_DATA to it."
         )
-    how = recipe(dataset, scale, **changes)
+    how = recipe(data.name, scale, **changes)
     check_takes(network(how.network, data.classes), data)
-    if any(mark.classes != data.classes for mark, _ in marks):
-        raise ValueError(
-            f"{dataset} has {data.classes} classes: plan the runs with classes={data.classes}"
-        )
+    for mark in dict.fromkeys(mark for mark, _ in marks):
+        mark.check(data)
+        if how.until == "converged" and mark.name == Unmarked.name:
+            raise ValueError("an unmarked network has no keys to converge on: leave out none")
     return data, how
 
 
@@ -193,12 +195,21 @@ def _listed(reasons):
 
 def _record(outcomes, runs, total, todo, name):
     """Write each finished run to its file; return why runs failed, a list of sentences."""
-    failures = []
-    line = tqdm(total=total, initial=total - todo, unit="run", desc=name, dynamic_ncols=True)
+    failures, kept = [], []
+    line = tqdm(
+        total=total,
+        initial=total - todo,
+        unit="run",
+        desc=name,
+        dynamic_ncols=True,
+        file=PROGRESS,
+    )
     with line, contextlib.closing(outcomes):
         for job, outcome in outcomes:
+            record = None
             try:
-                records.write(outcome(), runs)
+                record = outcome()
+                records.write(record, runs)
             except concurrent.futures.CancelledError as error:
                 raise RuntimeError(
                     "The Dask scheduler is gone. What is done is on record, and the same command "
@@ -209,8 +220,13 @@ def _record(outcomes, runs, total, todo, name):
                     raise  # the other runs would find no room either
                 reason = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(".: ")
                 log.warning("%s with seed %d failed: %s", job.mark.name, job.seed, reason)
-                failures.append(reason)
+                if record and isinstance(error, PermissionError):
+                    kept.append(record)  # somebody else holds its file: later, then
+                else:
+                    failures.append(reason)
             line.update()
+    for record in kept:
+        records.write(record, runs)
     return failures
 
 
@@ -235,12 +251,12 @@ def measured(run, job, data, judge, answers=False, attacks=()):
     }
 
 
-def _place(jobs, data, how, measure, scale, follow, workers, scheduler):
+def _place(jobs, data, how, measure, source, follow, workers, scheduler):
     """Where the runs are done: (in words, iterator of (job, function that returns its record))."""
     if follow:
         return "one after the other", _here(jobs, data, how, measure, follow)
     if scheduler or workers:
-        return _at_workers(jobs, data, how, measure, scale, scheduler, workers)
+        return _at_workers(jobs, data, how, measure, source, scheduler, workers)
     if machine.is_installed("jax") and (how.network == "dense" or machine.gpu("jax")):
         from wmlab import fleet  # which runs on jax
 
@@ -248,7 +264,7 @@ def _place(jobs, data, how, measure, scale, follow, workers, scheduler):
             return "in fleets", _in_fleets(jobs, data, how, measure)
     count = min(dask_workers.processes(data), len(jobs))
     if count > 1 and not machine.gpu(keras.config.backend()):
-        return _at_workers(jobs, data, how, measure, scale, None, count)
+        return _at_workers(jobs, data, how, measure, source, None, count)
     return "one after the other", _here(jobs, data, how, measure)
 
 
@@ -263,14 +279,14 @@ def _here(jobs, data, how, measure, follow=None):
         yield job, functools.partial(_train, data, job, how, measure, on_epoch)
 
 
-def _at_workers(jobs, data, how, measure, scale, scheduler, count):
+def _at_workers(jobs, data, how, measure, source, scheduler, count):
     where = f"by the workers of {scheduler}" if scheduler else f"in {count} processes"
     works = [functools.partial(_train, job=job, how=how, measure=measure) for job in jobs]
 
     def outcomes():
         with dask_workers.hired(scheduler, count) as client:
             backend = keras.config.backend()
-            futures = dask_workers.submit(client, backend, data, scale, works)
+            futures = dask_workers.submit(client, backend, source, data.sha256, works)
             for number, future in dask_workers.finished(client, futures):
                 yield jobs[number], future.result
 
