@@ -97,8 +97,8 @@ class Panel:
             self._shown.observe(
                 lambda change: self._try(lambda: self._drag(dragged, change["new"])), "dragged"
             )
-        self._more = widgets.ToggleButton(description="More controls", icon="sliders")
-        self._projector = widgets.ToggleButton(description="Projector", icon="desktop")
+        self._more = widgets.ToggleButton(description="More controls", icon="sliders", **AUTO)
+        self._projector = widgets.ToggleButton(description="Projector", icon="desktop", **AUTO)
         self._bar = widgets.FloatProgress(max=1, description="working")
         self._cancel = widgets.Button(description="Cancel", icon="stop", **AUTO)
         self._cancel.on_click(lambda _: self._stop_job())

@@ -1,5 +1,6 @@
 // Draws the figures of a page: data and layout stand beside each place, as the notebook left them.
 "use strict";
+const NARROWEST = 500;  // pixels in which the words of every figure have room: on a phone it is drawn so wide, and smaller
 const PAPER = 640;  // pixels between the margins of a printed page, less the frame of a prediction
 const places = [...document.querySelectorAll(".plot")];
 const predictions = [...document.querySelectorAll("details")];
@@ -10,7 +11,9 @@ const titled = (name, value) => name === "title" && typeof value === "string" ? 
 
 function draw(place, width) {
     const figure = place.parentElement;
-    width ||= figure.closest("details, main").clientWidth - 18;  // what is folded has no width of its own
+    const room = width || figure.closest("details, main").clientWidth - 18;  // what is folded has no width of its own
+    width = Math.max(room, NARROWEST);
+    place.style.zoom = room / width;
     if (place.data) return Plotly.relayout(place, { width: Math.min(width, place.own ?? width) });
     const { data, layout } = JSON.parse(figure.querySelector("script").textContent, titled);
     place.own = layout.width;
