@@ -278,7 +278,7 @@ def _texts(families, least, farthest, count):
     """
     pixel = np.array([(farthest + 3 - least) * count / 480, (TOP + 0.06) / 240])
     marks = [np.c_[np.clip(one.lost, least, farthest), one.kept] for one in families]
-    taken = [(place, 5 * pixel) for place in np.concatenate(marks)]  # middle, half of its size
+    taken = [(place, 5 * pixel) for place in itertools.chain(*marks)]  # middle, half of its size
     for one, places in zip(families, marks, strict=True):
         texts, sides = [], []
         for text, place in zip(one.texts if one.texts is not None else (), places, strict=False):
