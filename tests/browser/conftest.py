@@ -69,10 +69,10 @@ def chrome(tmp_path_factory):
     chrome.quit()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def start_lab(chrome, tmp_path_factory):
     """A function: serve a folder with JupyterLab or another front end, from this Python or another,
-    and return its LabPage. Servers stay until the end of a file of tests.
+    and return its LabPage. Servers stay until the end of all tests.
     """
     servers = []
 
@@ -121,9 +121,9 @@ def start_lab(chrome, tmp_path_factory):
         log.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab(start_lab, tmp_path_factory):
-    """JupyterLab on a folder of its own: a LabPage, one for a file of tests."""
+    """JupyterLab on a folder of its own: a LabPage, one for all tests."""
     folder = tmp_path_factory.mktemp("served")
     page = start_lab(folder)
     page.folder = folder
@@ -147,7 +147,7 @@ class LabPage:
     def __init__(self, chrome, url, token, place="lab/tree"):
         self.chrome, self.url, self.token, self.place = chrome, url, token, place
 
-    def open(self, notebook, timeout=300):
+    def open(self, notebook, timeout=600):
         """Open a notebook (path from the served folder) and wait until its kernel is idle. Kernels
         of notebooks that were open before are shut down.
         """
@@ -179,7 +179,7 @@ class LabPage:
             ".then(() => { window.ran = true }, error => { window.ran = String(error) })"
         )
         self.wait("return window.ran !== null && session.session.kernel.status == 'idle'", timeout)
-        self.wait(f"return {DRAWN}", 120)
+        self.wait(f"return {DRAWN}", 600)
 
     def outputs(self):
         """The outputs of every code cell, as nbformat has them: a list of lists."""

@@ -79,22 +79,12 @@ def moves(page, change, number=0):
     until(lambda: said(page, number) != before[0] and shown(page, number) != before[1])
 
 
-def predict(page, index, prediction):
-    """Run a notebook up to the question before cell `index`, and commit to a prediction."""
-    page.js(
-        f"notebook.activeCellIndex = {index};"
-        "window.jupyterapp.commands.execute('notebook:run-all-above')"
-    )
-    until(lambda: "Choose first" in page.text(), 300)
-    click(page, prediction)
-
-
 def answer_all(page):
     """Choose an answer to each question, so that all results are on the page."""
     for button in page.js(QUESTIONS):
         press(page, button)
-    page.wait("return session.session.kernel.status == 'idle'", 120)
-    page.wait(f"return {DRAWN}", 120)
+    page.wait("return session.session.kernel.status == 'idle'", 600)
+    page.wait(f"return {DRAWN}", 600)
 
 
 def run(page, source):
@@ -107,8 +97,8 @@ def run(page, source):
         ".then(() => { window.ran = true; });",
         source,
     )
-    page.wait("return window.ran !== null && session.session.kernel.status == 'idle'", 300)
-    page.wait(f"return {DRAWN}", 120)
+    page.wait("return window.ran !== null && session.session.kernel.status == 'idle'", 600)
+    page.wait(f"return {DRAWN}", 600)
     return "".join(out.get("text", "") for out in page.outputs()[-1])
 
 
@@ -146,12 +136,6 @@ def drag(page, halfway):
     for _ in range(20):
         mouse.move_by_offset(-2, 0)
     mouse.release().perform()
-
-
-def cell_with(path, source):
-    """The number of the cell that has this in its source."""
-    cells = nbformat.read(path, as_version=4).cells
-    return next(number for number, cell in enumerate(cells) if source in cell.source)
 
 
 def write(path, *sources):

@@ -2,7 +2,6 @@
 
 import ast
 import itertools
-import time
 
 import pytest
 import slices
@@ -11,13 +10,11 @@ from hands import (
     PANELS,
     QUESTIONS,
     answer_all,
-    cell_with,
     click,
     count,
     drag,
     handle,
     moves,
-    predict,
     press,
     run,
     said,
@@ -32,6 +29,7 @@ from selenium.webdriver.common.keys import Keys
 
 pytestmark = pytest.mark.browser
 LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+QUICK_ONES = ("00_start_here", "02_key_samples", "05_expected_queries")  # the others take minutes
 # Networks for one epoch: here nobody asks how good they are.
 QUICK = """
 from wmlab import training
@@ -46,6 +44,15 @@ words = [html.unescape(re.sub("<[^>]*>", "", each.caption.value)).strip() for ea
 questions = [each.error for each in gc.get_objects() if type(each) is Question]
 print(json.dumps([words, [each.error for each in found] + questions]))
 """
+
+
+# Of each question that waits for an answer: what it says first, and how much of a result is in it.
+BOXES = """
+return [...document.querySelectorAll('.jp-Notebook .widget-toggle-buttons')]
+    .filter(each => each.previousElementSibling?.textContent.includes('Your prediction'))
+    .map(each => each.parentElement)
+    .map(box => [box.textContent.match(/Choose first/)?.[0] ?? box.textContent,
+                 box.querySelectorAll('.wmlab-picture, table, img').length]);"""
 
 
 def shows(statement):
@@ -63,22 +70,10 @@ def shortened(lesson, folder):
     return write(folder / f"{lesson}.ipynb", *cells[: first + 1], QUICK, *cells[first + 1 :])
 
 
-def stays_hidden(page, path):
-    """The result of the first question is not there before an answer; whatever follows is."""
-    cell = cell_with(path, ".reveal()")
-    page.js(
-        f"notebook.activeCellIndex = {cell};"
-        "window.jupyterapp.commands.execute('notebook:run-all-above')"
-    )
-    until(lambda: "Choose first" in page.text(), 600)
-    page.wait("return session.session.kernel.status == 'idle'", 600)
-    content = """const area = '.jp-Notebook .jp-OutputArea-output';
-        const words = [...document.querySelectorAll(area)].map(each => each.textContent).join('');
-        const drawn = document.querySelectorAll(`${area} :is(.wmlab-picture, table, img)`);
-        return words.length + 1000 * drawn.length"""
-    before = page.js(content)
-    press(page, page.js(QUESTIONS)[-1])
-    until(lambda: "Choose first" not in page.text() and page.js(content) > before)
+def stays_hidden(page):
+    """Run All has opened no prediction: no result is in its box before an answer."""
+    found = page.js(BOXES)
+    assert found == [["Choose first", 0]] * len(page.js(QUESTIONS)), found
 
 
 def follows_the_hand(page, number):
@@ -90,11 +85,13 @@ def follows_the_hand(page, number):
         other = "seen('.widget-toggle-buttons button:not(.mod-active)')(panels.at(arguments[0]))[0]"
         press(page, page.js(PANELS + f"return {other}", number))
         return until(lambda: shown(page, number) != before)
+    place = PANELS + "return sliders(panels.at(arguments[0]))[0].ariaValueNow"
+    start = page.js(place, number)
     keys = itertools.cycle((Keys.END, Keys.HOME))  # one end may be where it is
 
     def moved():
-        slide(page, next(keys), number)
-        time.sleep(2)
+        if page.js(place, number) == start:  # or a busy page has lost the key
+            slide(page, next(keys), number)
         return shown(page, number) != before
 
     until(moved)
@@ -111,21 +108,22 @@ def words_are_the_kernels(page):
     until(same)
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
+@pytest.mark.parametrize(
+    "lesson",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each not in QUICK_ONES)) for each in LESSONS],
+)
 def test_questions_hide_their_results_and_panels_follow_the_hand(lab, lesson):
     path = shortened(lesson, lab.folder)
     lab.open(path.name)
-    if any(".reveal()" in ast.unparse(each) for each in slices.statements(path)):
-        stays_hidden(lab, path)
-    lab.run_all()
+    lab.run_all(1800)
+    stays_hidden(lab)
     answer_all(lab)
     until(lambda: count(lab) > 0)
     for number in range(count(lab)):
         follows_the_hand(lab, number)
     words_are_the_kernels(lab)
     sound(lab)
-    EXTRAS.get(lesson, lambda page: None)(lab)
-    sound(lab)
+    EXTRAS.get(lesson, lambda page, path: None)(lab, path)
 
 
 @pytest.mark.slow
@@ -133,30 +131,19 @@ def test_questions_hide_their_results_and_panels_follow_the_hand(lab, lesson):
 def test_a_whole_notebook_runs_in_silence(lab, lesson):
     (lab.folder / f"{lesson}.ipynb").write_bytes((NOTEBOOKS / f"{lesson}.ipynb").read_bytes())
     lab.open(f"{lesson}.ipynb")
-    lab.run_all()
+    lab.run_all(1800)
     sound(lab)
 
 
-def trains_from_its_button_and_can_be_cancelled(page):
-    """01: a hidden layer."""
-    progress = "return document.querySelectorAll('.jp-Notebook .widget-hprogress').length"
-    moves(page, lambda: click(page, "Train a hidden layer"))
-    until(lambda: page.js(progress) == 0)
-    click(page, "Train a hidden layer")
-    until(lambda: page.js(progress) > 0)
-    click(page, "Cancel")
-    until(lambda: "Cancelled" in said(page) and page.js(progress) == 0)
-    moves(page, lambda: slide(page, Keys.ARROW_LEFT))
-
-
-def buys_answers_by_itself(page):
+def buys_answers_by_itself(page, path):
     """06: the play button of the trial."""
     page.js("document.querySelector('.jp-Notebook .fa-play').closest('button').click()")
     until(lambda: "4 of 4 hit" in said(page))
     page.js("document.querySelector('.jp-Notebook .fa-stop').closest('button').click()")
+    sound(page)
 
 
-def has_a_line_to_drag(page):
+def has_a_line_to_drag(page, path):
     """07: what Bob bears to lose is a line in the last panel."""
     line = """const map = panels.at(-1).querySelector('.js-plotly-plot');
         map.scrollIntoView({block: 'center'});
@@ -174,10 +161,10 @@ def has_a_line_to_drag(page):
     moves(page, hand.perform, -1)
     loss = float(run(page, "print(price.settings()['loss'])"))
     assert loss == pytest.approx(8, abs=0.51)
+    sound(page)
 
 
 EXTRAS = {
-    "01_boundary_twist": trains_from_its_button_and_can_be_cancelled,
     "06_the_judge": buys_answers_by_itself,
     "07_pruning": has_a_line_to_drag,
 }
@@ -197,35 +184,67 @@ for (let n = 0; n < 1000; n++) {
 """
 
 
-def test_01_keeps_up_with_a_storm_an_interrupt_and_a_restart(lab):
-    path = shortened("01_boundary_twist", lab.folder)
-    cell = cell_with(path, ".reveal()")
-    lab.open(path.name)
-    predict(lab, cell, "the wrong label")
+MAPS = """
+import wmlab
+wmlab.setup(keras=False)
+from wmlab.lessons import boundary_twist
+from wmlab.show import Question, show
+maps = boundary_twist.maps()
+question = Question("Which twists more?", ["the wrong label", "the new label"], maps)
+show(question)
+question.reveal()
+"""
+
+
+def test_a_panel_trains_can_be_cancelled_and_keeps_up_with_the_hand(lab):
+    """The panel of 01, alone in a notebook, in a question."""
+    write(lab.folder / "maps.ipynb", MAPS)
+    lab.open("maps.ipynb")
+    lab.run_all()
+    stays_hidden(lab)
+    click(lab, "the wrong label")
     until(lambda: "twists" in said(lab))
-    drag(lab, halfway=lambda: lab.js("session.session.kernel.interrupt()"))
-    moves(lab, lambda: slide(lab, Keys.HOME))
+    trains_from_its_button_and_can_be_cancelled(lab)
+    sound(lab)
+    keeps_up_with_a_storm_an_interrupt_and_a_restart(lab)
+
+
+def trains_from_its_button_and_can_be_cancelled(page):
+    progress = "return document.querySelectorAll('.jp-Notebook .widget-hprogress').length"
+    moves(page, lambda: click(page, "Train a hidden layer"))
+    until(lambda: page.js(progress) == 0)
+    click(page, "Train a hidden layer")
+    until(lambda: page.js(progress) > 0)
+    click(page, "Cancel")
+    until(lambda: "Cancelled" in said(page) and page.js(progress) == 0)
+    moves(page, lambda: slide(page, Keys.ARROW_LEFT))
+
+
+def keeps_up_with_a_storm_an_interrupt_and_a_restart(page):
+    drag(page, halfway=lambda: page.js("session.session.kernel.interrupt()"))
+    moves(page, lambda: slide(page, Keys.HOME))
     sliders = [f"maps.controls['{name}'].model_id" for name in ("distance", "strength")]
-    lab.js(STORM, run(lab, f"print({', '.join(sliders)})").split())
+    page.js(STORM, run(page, f"print({', '.join(sliders)})").split())
     # the slider in the page hears of the storm and answers too: where it ends is what is drawn
     same = "print(maps.picture(**maps.settings())[1] == maps.caption_text, maps.error)"
-    until(lambda: run(lab, same) == "True None\n")
-    drag(lab, halfway=lambda: lab.js("session.restartKernel()"))
-    lab.wait("return session.session?.kernel?.status == 'idle'", 300)
-    predict(lab, cell, "the wrong label")
-    until(lambda: "twists" in said(lab))
-    moves(lab, lambda: slide(lab, Keys.HOME))
-    assert handle(lab) and lab.errors() == []
+    until(lambda: run(page, same) == "True None\n")
+    drag(page, halfway=lambda: page.js("session.restartKernel()"))
+    page.wait("return session.session?.kernel?.status == 'idle'", 600)
+    page.run_all()
+    click(page, "the wrong label")
+    until(lambda: "twists" in said(page))
+    moves(page, lambda: slide(page, Keys.HOME))
+    assert handle(page) and page.errors() == []
 
 
 @pytest.mark.slow
 def test_04_trains_a_cell_from_its_button(lab):
     path = shortened("04_fidelity", lab.folder)
     lab.open(path.name)
-    lab.run_all()
+    lab.run_all(1800)
     answer_all(lab)
     button = "from wmlab.lessons import fidelity; print(fidelity.TRAIN)"
     click(lab, run(lab, button).strip())
-    until(lambda: run(lab, "print(len(panel.result['own']), panel.error)") == "2 None\n", 600)
+    until(lambda: run(lab, "print(len(panel.result['own']), panel.error)") == "2 None\n", 1800)
     words_are_the_kernels(lab)
     sound(lab)
