@@ -20,7 +20,7 @@ from wmlab.show import tables
 from wmlab.tools import sweeps
 
 ROOT = pathlib.Path(__file__).parent.parent
-PATHS = {path.stem: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+PATHS = {path.stem: path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
 NOTEBOOKS = {name: nbformat.read(path, as_version=4) for name, path in PATHS.items()}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("[0-9]*.ipynb"))
 SEEDS = range(int(os.environ.get("WMLAB_PLAYS", 1)))
 # Run in the notebook's kernel. A job that trains is left alone: it is what the next cell would do.
 PLAY = """

@@ -26,6 +26,7 @@ _HOME = {  # public name: the module it lives in
     "WrongLabel": "schemes",
     "scheme": "schemes",
     "models": "zoo",
+    "my_answers": "lessons",
     "judge_attack": "exam",
     "judge_scheme": "exam",
 }

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -111,7 +111,7 @@ def wald(hits, p1, p0, power=0.9, fpr=0.1):
     return len(hits), None
 
 
-def streams(p, count=20_000, length=120):
+def streams(p, count=4000, length=120):
     return (np.random.default_rng(11).random((count, length)) < p).tolist()
 
 
@@ -157,16 +157,6 @@ def test_a_value_that_a_control_cannot_take_is_refused(panels):
         assert (panel.settings(), panel.caption_text) == before
 
 
-def test_neither_lesson_nor_panels_load_keras(python):
-    done = python(
-        "import sys, wmlab\nwmlab.setup(keras=False)\n"
-        "from wmlab.lessons import expected_queries as lesson\n"
-        f"for name in {MADE}:\n    getattr(lesson, name)()\n"
-        "print(*{'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules))"
-    )
-    assert done.returncode == 0 and done.stdout.strip() == "", done.stderr
-
-
 def test_dust_on_a_slider_is_wiped_off():
     """0.1 + 0.2 is 0.30000000000000004, which would allow one miss more in 40 keys."""
     assert lesson.race_of(1, 0.8, 40, 0.1 + 0.2, 0.1)["allowed"] == 11
@@ -183,7 +173,6 @@ def test_dust_on_a_slider_is_wiped_off():
 # the race
 
 
-@settings(max_examples=60)
 @given(
     st.integers(0, 20).map(lambda n: n / 20),
     st.integers(1, 200),
@@ -230,8 +219,8 @@ def test_means_and_shares_of_the_race_against_simulated_judges():
     for p, keys, tau, p0 in ways:
         race, rows = lesson.race_of(stream=1, p=p, keys=keys, tau=tau, p0=p0), streams(p)
         simulated = {
-            "first hit": [first_hit(row, keys) for row in rows[:4000]],
-            "fixed batch": [fixed_batch(row, keys, tau) for row in rows[:4000]],
+            "first hit": [first_hit(row, keys) for row in rows],
+            "fixed batch": [fixed_batch(row, keys, tau) for row in rows],
             "sequential": [wald(row, 0.8, p0) for row in rows],
         }
         for name, judge in simulated.items():
@@ -501,7 +490,7 @@ def test_the_picture_is_that_of_the_table_at_every_null(panels):
 
 def test_how_many_queries_each_judge_needs():
     for p, p0, keys in ((0.8, 0.1, 40), (0.6, 0.3, 7), (0.99, 0.001, 1), (0.7, 0.03, 100)):
-        exact, rows = lesson._ends(p, p0, keys), streams(p, 8000, 200)
+        exact, rows = lesson._ends(p, p0, keys), streams(p, 2000, 200)
         bought = {
             "first hit": [first_hit(row, keys)[0] for row in rows],
             "fixed batch": [keys],
@@ -516,7 +505,6 @@ def test_how_many_queries_each_judge_needs():
                 assert_share(np.equal(bought[name], n), chances[n] if n < len(chances) else 0)
 
 
-@settings(max_examples=40)
 @given(st.integers(60, 99).map(lambda n: n / 100), st.floats(0.001, 0.99))
 def test_a_race_of_two_geometric_waits_has_a_closed_form(p, noticed):
     stays = 1 - noticed
@@ -542,9 +530,9 @@ def test_a_judge_against_bob_answer_by_answer():
     """An independent race: Bob looks at every key before he answers, and stops for good at the
     first that he notices.
     """
-    seen = np.random.default_rng(3).random((6000, 60)) < 0.1
+    seen = np.random.default_rng(3).random((2000, 60)) < 0.1
     done = {"first hit": [], "fixed batch": [], "sequential": []}
-    for hits, row in zip(streams(0.7, 6000, 60), seen, strict=True):
+    for hits, row in zip(streams(0.7, 2000, 60), seen, strict=True):
         before = int(row.argmax()) if row.any() else 60  # answers that he gives
         judged = first_hit(hits, 12), fixed_batch(hits, 12, 0.3), wald(hits, 0.7, 0.1)
         for name, (bought, _) in zip(done, judged, strict=True):
@@ -596,7 +584,9 @@ ANSWERS = {
         (1 / 0.3, False, "goes on for ever"),
         (1.93275, False, "the paper's sum"),
         (4, False, "the first k all miss"),
-        (2.75, False, "Add up"),
+        (2.7, False, "Add up"),
+        (2.77, True, "17 %"),
+        ("2,773", True, "17 %"),
         ("few", False, NOT_A_NUMBER),
         ([2.7731, 1], False, NOT_A_NUMBER),
         (float("nan"), False, "Not yet."),

@@ -418,18 +418,20 @@ ANSWERS = [
     ("08.2", np.mean(np.array([91, 73, 60, 44, 28]) / 98), [], True, "Three fifths on the way"),
     ("08.2", 0.604, [], True, "Three fifths"),
     ("08.2", np.float32(0.604), [], True, "Three fifths"),
+    ("08.2", 0.6, [], True, "Three fifths"),
+    ("08.2", "0.604", [], True, "Three fifths"),
     ("08.2", 0.592, [], False, "divide"),
     ("08.2", (0.98 + 2.96) / 6 / 0.98, [], False, "You counted “before”"),
     ("08.2", 0.28 / 0.98, [], False, "in the end"),
     *(("08.2", answer, [], False, "Divide each") for answer in (60.4, 0, np.nan)),
-    *(("08.2", answer, [], False, NOT_USED) for answer in ("0.604", [0.604])),
+    *(("08.2", answer, [], False, NOT_USED) for answer in ("a half", [0.604])),
     ("08.3", 0.991, [0.9911], True, "All other layers were frozen"),
     ("08.3", 1, [1.0], True, "All other layers"),
     *(
         ("08.3", answer, [0.991], False, "That is what Bob's network hits")
         for answer in (0.0, 0.04)
     ),
-    *(("08.3", answer, [0.991], False, "List the layers") for answer in (0.5, 0.98, 1.0, np.nan)),
+    *(("08.3", answer, [0.991], False, "List the layers") for answer in (0.5, 0.97, 1.1, np.nan)),
     *(("08.3", answer, [0.991], False, NOT_USED) for answer in ("all", lambda: 1)),
 ]
 

@@ -411,10 +411,10 @@ class TestSights:
 def test_the_deviation_is_counted_in_grey_levels(said):
     """Exercise 02.1: √0.01 of 255 steps."""
     for answer, right, words in [
-        *((answer, True, "25 of 255") for answer in (25, 25.5, np.float32(25.5), 26)),
+        *((answer, True, "25 of 255") for answer in (25, 25.5, np.float32(25.5), 26, "25")),
         (2.55, False, "Not yet. That would be β itself"),
         *((answer, False, "count it in steps") for answer in (0.1, 0, -25.5, 255, np.nan)),
-        *((answer, False, "could not be used") for answer in ("25", [25.5], np.full(2, 25.5))),
+        *((answer, False, "could not be used") for answer in ("some", [25.5], np.full(2, 25.5))),
         *((answer, None, "Not answered yet") for answer in (..., None)),
     ]:
         assert check("02.1", answer) is right and words in said[-1], answer

@@ -323,7 +323,9 @@ def test_networks_and_sets_of_keys_are_counted(said):
         *(("06.1", answer, False, "the rank p is") for answer in (98, 50, 0, "many")),
         ("06.2", 10 * 0.008, True, "Bonferroni"),
         *(("06.2", answer, False, "had its chance") for answer in (0.008, 0.0008, 0.8)),
-        ("06.2", "0.08", False, "could not be used"),
+        ("06.2", "0.08", True, "Bonferroni"),
+        ("06.2", 1 - 0.992**10, True, "Šidák"),
+        ("06.2", "a lot", False, "could not be used"),
         *((exercise, None, None, "Not answered") for exercise in ("06.1", "06.2")),
     ]:
         assert check(exercise, answer) is right and words in said[-1], (exercise, answer)

@@ -466,7 +466,7 @@ def _precision(answer):
         "Take 10,000 queries. How many keys are flagged, how many clean images? Divide the number "
         "of keys by the sum of both."
     )
-    return number(answer, precision(1, 0.01, 1e-4), praise, [(0.99, passed)], hint, within=0.02)
+    return number(answer, precision(1, 0.01, 1e-4), praise, [(0.99, passed)], hint)
 
 
 def _queries(answer):

@@ -567,7 +567,6 @@ def _limited_mean(answer):
         [(1 / 0.3, forever), (queries.paper_sum(0.3, 5), sums)],
         "Add up the probabilities that more than 0, 1, … 4 answers are bought: "
         "that the first k all miss.",
-        within=1e-3,
     )
 
 

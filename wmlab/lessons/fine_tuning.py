@@ -406,7 +406,7 @@ def _omega(answer):
     end = "That is what is left in the end. Ω is a mean over all five sessions."
     misses = [(mean, share), ((sum(after) + before) / 6 / before, six), (after[-1] / before, end)]
     hint = "Divide each accuracy by the one before, and take the mean of the five."
-    return number(answer, mean / before, praise, misses, hint, within=3e-3)
+    return number(answer, mean / before, praise, misses, hint)
 
 
 def _restored(answer, untouched):
@@ -423,7 +423,7 @@ def _restored(answer, untouched):
             "That is what Bob's network hits, with his layer. Now Alice's is back: which weights "
             "still differ from hers?"
         )
-    return number(answer, untouched, praise, [], hint, within=2e-3)
+    return number(answer, untouched, praise, [], hint)
 
 
 CHECKS = {"08.1": _cheapest, "08.2": _omega, "08.3": _restored}

@@ -8,6 +8,8 @@ import ipywidgets as widgets
 from wmlab.show.page_helper import Caption
 from wmlab.show.panel import as_widget
 
+predictions = []  # of this kernel: {"question", "said", "right"}, the last None if nobody knows
+
 
 class Question:
     """A prediction to commit to: the result stays hidden until an option is chosen.
@@ -21,7 +23,7 @@ class Question:
     """
 
     def __init__(self, text, options, result, answer=None, because=""):
-        self.options, self.answer, self.because = list(options), answer, because
+        self.text, self.options, self.answer, self.because = text, list(options), answer, because
         self.chosen = self.error = self._made = None
         self._result = result
         self._choice = widgets.ToggleButtons(
@@ -46,6 +48,8 @@ class Question:
     def _picked(self, change):
         if self.chosen is None and change["new"] is not None:
             self.chosen = change["new"]
+            right = None if self.answer is None else self.chosen == self.answer
+            predictions.append({"question": self.text, "said": self.chosen, "right": right})
             self._open()
         elif change["new"] not in (None, self.chosen):
             self._tell(f"Your first choice counts: “{html.escape(self.chosen)}”. ")

@@ -1,13 +1,19 @@
-"""What authors do to the notebooks: write the repository's address, strip stored outputs."""
+"""What authors and instructors do: write the repository's address into the notebooks, strip stored
+outputs, give out copies without solutions, and read what a class hands in.
+"""
 
+import json
 import pathlib
 import re
 import subprocess
 import tomllib
 
+from wmlab.lessons import HANDED_IN
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 CHECKED = "nbval-check-output"  # the tag of cells whose stored output is compared by the tests
+SOLUTION = re.compile(r"<details>\n<summary>Solution</summary>\n.*?</details>\n?", flags=re.DOTALL)
 KERNEL = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -101,6 +107,71 @@ def clean_notebooks(root=ROOT):
         if _write(path, _text(notebook)):
             changed.append(path)
     return changed
+
+
+def without_solutions(dest, root=ROOT):
+    """Write the notebooks into the folder `dest` without their folded solutions, hints stay;
+    return the paths written.
+
+    Raises:
+        FileExistsError: a notebook of that name is there already; nothing is written then.
+    """
+    dest = pathlib.Path(dest)
+    there = [path.name for path, _ in _notebooks(root) if (dest / path.name).exists()]
+    if there:
+        raise FileExistsError(f"{dest} has {', '.join(there)} already: choose an empty folder")
+    dest.mkdir(parents=True, exist_ok=True)
+    written = []
+    for path, notebook in _notebooks(root):
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = SOLUTION.sub("", cell.source).rstrip()
+        written.append(dest / path.name)
+        written[-1].write_text(_text(notebook), encoding="utf-8")
+    return written
+
+
+def grades(folder):
+    """What a class handed in: a list of (name, {exercise: {"right", "tries", "answer"}},
+    predictions).
+
+    Looks for the lines of `wmlab.my_answers` in all files of the folder: texts, tables, notebooks.
+    Several lines of one name are put together, later files over earlier ones.
+
+    Raises:
+        NotADirectoryError: `folder` is none.
+        ValueError: a line that cannot be read, with its file.
+    """
+    folder, found = pathlib.Path(folder), {}
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is no folder: put what your class handed in into one")
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        for text in _texts(path):
+            start = text.find(HANDED_IN)
+            if start < 0:
+                continue
+            try:
+                handed, _ = json.JSONDecoder().raw_decode(text[start + len(HANDED_IN) :])
+                exercises, predictions = found.setdefault(handed["name"], ({}, []))
+                exercises.update(handed["exercises"])
+                predictions += [each for each in handed["predictions"] if each not in predictions]
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(
+                    f"{path.name} has a line of answers that cannot be read ({error}): ask for the "
+                    "whole line, as wmlab.my_answers shows it"
+                ) from error
+    return [(name, *handed) for name, handed in sorted(found.items())]
+
+
+def _texts(path):
+    """The lines of a text file, or the lines of a notebook's outputs."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if path.suffix != ".ipynb":
+        return text.splitlines()
+    cells = json.loads(text)["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    plain = ["".join(output.get("data", {}).get("text/plain", "")) for output in outputs]
+    return [line for text in plain for line in text.splitlines()]
 
 
 def _notebooks(root):

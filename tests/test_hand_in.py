@@ -1,0 +1,95 @@
+"""What a class gets, hands in, and is graded by."""
+
+import json
+
+import nbformat
+import pytest
+
+import wmlab
+from wmlab import lessons
+from wmlab.__main__ import main
+from wmlab.show import Question, question
+from wmlab.tools import notebooks
+
+
+@pytest.fixture
+def line(monkeypatch):
+    """A function that answers as a student does and returns the line to hand in."""
+
+    def handed(name, answers, guesses=()):
+        monkeypatch.setattr(lessons, "_given", {})
+        monkeypatch.setattr(question, "predictions", [])
+        monkeypatch.setattr(lessons, "_say", lambda sentence: None)
+        shown = []
+        monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+        for exercise, answer in answers:
+            lessons.check(exercise, answer)
+        for guess in guesses:
+            asked = Question("which?", ["this", "that"], "it", answer="this")
+            asked._choice.value = guess
+        wmlab.my_answers(name)
+        return shown[0]["text/plain"]
+
+    return handed
+
+
+def test_five_hand_ins_are_graded(line, tmp_path, capsys):
+    """Texts and a notebook, one name on two lines, one student who only predicted."""
+    ada = line("Ada", [("05.1", 3.33), ("05.1", 2.77), ("04.3", 5)], ["this", "that"])
+    (tmp_path / "ada.txt").write_text(f"Dear teacher,\n  here it is: {ada}\n", encoding="utf-8")
+    (tmp_path / "ada2.txt").write_text(line("Ada", [("00.1", "0,001")]), encoding="utf-8")
+    (tmp_path / "all.csv").write_text(
+        line("Bo, Chu", [("04.3", 20)]) + "\n" + line("Dé", []) + "\n", encoding="utf-8"
+    )
+    output = nbformat.v4.new_output("display_data", {"text/plain": line("Eve", [], ["this"])})
+    cell = nbformat.v4.new_code_cell("wmlab.my_answers('Eve')", outputs=[output])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "eve.ipynb")
+    (tmp_path / "photo.png").write_bytes(bytes(range(256)))
+    main(["grade", str(tmp_path)])
+    assert capsys.readouterr().out.splitlines() == [
+        "name,right,predictions right,00.1,04.3,05.1",
+        "Ada,3,1 of 2,right,right,right (2 tries)",
+        '"Bo, Chu",0,0 of 0,,not yet: 20,',
+        "Dé,0,0 of 0,,,",
+        "Eve,0,1 of 1,,,",
+    ]
+
+
+def test_what_cannot_be_graded_is_told(line, tmp_path):
+    with pytest.raises(SystemExit, match="nowhere is no folder: put what your class"):
+        main(["grade", str(tmp_path / "nowhere")])
+    (tmp_path / "cut.txt").write_text(line("Ada", [("04.3", 5)])[:-9], encoding="utf-8")
+    with pytest.raises(SystemExit, match="cut.txt has a line of answers that cannot be read"):
+        main(["grade", str(tmp_path)])
+
+
+def test_copies_without_solutions(tmp_path):
+    """The hints stay, and so does all else; nothing is written over."""
+    written = notebooks.without_solutions(tmp_path / "class")
+    assert [path.name for path in written] == [
+        path.name for path, _ in notebooks._notebooks(notebooks.ROOT)
+    ]
+    solutions = hints = 0
+    for path, original in notebooks._notebooks(notebooks.ROOT):
+        copy = nbformat.read(tmp_path / "class" / path.name, as_version=4)
+        for before, after in zip(original.cells, copy.cells, strict=True):
+            assert "Solution</summary>" not in after.source
+            solutions += "Solution</summary>" in before.source
+            hints += "Hint</summary>" in after.source
+            assert before.source.startswith(after.source)
+    assert solutions == hints > 25
+    before = {path: path.read_bytes() for path in written}
+    written[0].unlink()
+    with pytest.raises(SystemExit, match="already: choose an empty folder"):
+        main(["without-solutions", str(tmp_path / "class")])
+    assert all(path.read_bytes() == before[path] for path in written[1:])
+    assert not written[0].exists()
+
+
+def test_an_answer_of_another_kind_is_met_in_words(monkeypatch):
+    heard = []
+    monkeypatch.setattr(lessons, "_say", heard.append)
+    assert lessons.check("05.1", "2,77") and lessons.check("05.1", "2.77")
+    assert not lessons.check("05.1", "many") and "Your answer is a text" in heard[-1]
+    assert not lessons.check("05.1", {}) and "Your answer is a dict" in heard[-1]
+    json.dumps(lessons._given)
