@@ -341,7 +341,8 @@ def test_the_map_has_every_network_means_and_intervals_from_six_networks_on():
                 assert np.allclose(means.x, np.clip(lost, -3, 20))
                 assert np.allclose(means.y, [rows.fresh_key_accuracy.mean() for rows in every])
                 words = ["" if word is None else f"{strength:g}" for strength in strengths]
-                assert list(means.text) == words
+                pairs = zip(means.text, words, strict=True)
+                assert all(text in ("", word) for text, word in pairs), "or there is no room"
                 assert (means.error_x.array is not None) == (n >= 6)
                 for number, rows in enumerate(every if n >= 6 else ()):
                     for bar, middle, column in (
@@ -467,7 +468,7 @@ def test_ties_are_flagged_together_or_not_at_all(scores, share):
 
 def test_the_precision_is_that_of_a_count_of_customers(said):
     rng = np.random.default_rng(3)
-    keys = rng.random(40_000_000) < 1e-4
+    keys = rng.random(4_000_000) < 1e-4
     flagged = keys | (rng.random(keys.size) < 0.01)
     share, right = keys[flagged].mean(), 1e-4 / (1e-4 + 0.01 * 0.9999)
     assert abs(share - right) <= FAR * np.sqrt(share * (1 - share) / flagged.sum())
@@ -482,7 +483,7 @@ def test_the_precision_is_that_of_a_count_of_customers(said):
 
 def test_the_mean_number_of_queries_is_that_of_a_simulation(said):
     rng = np.random.default_rng(4)
-    hit = (rng.random((40_000, 200)) >= 0.8) & (rng.random((40_000, 200)) < 0.9)
+    hit = (rng.random((8000, 200)) >= 0.8) & (rng.random((8000, 200)) < 0.9)
     needed = hit.argmax(axis=1) + 1
     mean, error = needed.mean(), needed.std() / np.sqrt(len(needed))
     assert hit.any(axis=1).all() and abs(mean - 1 / 0.18) <= FAR * error

@@ -5,7 +5,6 @@ Checks of notebook 03, embedding.
 
 import functools
 
-import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
@@ -13,6 +12,7 @@ from wmlab import stats
 from wmlab.keys import check_images, perturb
 from wmlab.secret import Secret
 from wmlab.show import figures
+from wmlab.show.controls import choice
 from wmlab.show.panel import Panel
 from wmlab.show.picture import Picture
 from wmlab.training import hit_rate, predict, probabilities
@@ -82,15 +82,11 @@ def key_label_confidences(nets, data, fresh):
     """Probabilities of the key label, {"clean images" | "fresh keys": {network: (n,)}}; clean
     images outside class 0.
     """
-    found = {}
-    for title, images in (
-        ("clean images", data.x_test[data.y_test != 0]),
-        ("fresh keys", fresh.images),
-    ):
-        found[title] = {
-            name: probabilities(model, images)[:, _key_label(model)] for name, model in nets.items()
-        }
-    return found
+    shown = {"clean images": data.x_test[data.y_test != 0], "fresh keys": fresh.images}
+    return {
+        title: {name: probabilities(net, images)[:, _key_label(net)] for name, net in nets.items()}
+        for title, images in shown.items()
+    }
 
 
 def strength(nets, data, secret):
@@ -117,9 +113,8 @@ def strength(nets, data, secret):
         rates, traces = asked(beta), []
         for answer, colour, shape in (("key label", "other", "/"), ("true class", "grey", "")):
             y = [rates[name][answer] for name in nets]
-            marker = dict(color=figures.COLOURS[colour], pattern=dict(shape=shape))
-            bars = dict(type="bar", x=list(nets), y=y, name=f"answers the {answer}", marker=marker)
-            traces.append(bars)
+            bar = (list(nets), y, f"answers the {answer}", figures.COLOURS[colour], shape)
+            traces.append(figures.column(*bar))
         y_axis = dict(range=[0, 1.03], tickformat=".0%", title=f"share of {ASKED} keys")
         parts = [
             f"{name} answers the key label to {rates[name]['key label']:.0%}"
@@ -129,14 +124,7 @@ def strength(nets, data, secret):
         said = f"On keys of this strength: {'; '.join(parts)}."
         return figures.figure(traces, yaxis=y_axis, barmode="group"), said, rates
 
-    slider = widgets.SelectionSlider(
-        options=[(f"{beta:.4f}", beta) for beta in BETAS],
-        value=0.01,
-        description="β of the keys",
-        style=dict(description_width="initial"),
-        layout=dict(width="420px"),
-    )
-    return Panel(picture, beta=slider)
+    return Panel(picture, beta=choice(BETAS, "β of the keys", 0.01, "{:.4f}".format))
 
 
 def exact_intervals(rates, n):
@@ -157,49 +145,37 @@ def candidates(data, secret, beta, n=300):
     rng = Secret("what did it learn").rng("candidates")
     wrong = [perturb(clean[i::5], Secret(f"wrong secret {i}"), "", beta, "fixed") for i in range(5)]
     salted = np.where(rng.uniform(clean.shape) < 0.05, np.round(rng.uniform(clean.shape)), clean)
-    return {
-        name: images.astype(np.float32)
-        for name, images in {
-            "clean": clean,
-            "her fresh noise": perturb(clean, Secret(secret), "candidates", beta),
-            "anyone's fresh noise": perturb(clean, Secret("anyone"), "candidates", beta),
-            "her fixed pattern": perturb(clean, Secret(secret), "", beta, "fixed"),
-            "wrong secrets": np.concatenate(wrong),
-            "grey veil, no noise": np.clip(clean + 0.05, 0, 1),
-            "inverted": 1 - clean,
-            "salt and pepper": salted,
-        }.items()
+    made = {
+        "clean": clean,
+        "her fresh noise": perturb(clean, Secret(secret), "candidates", beta),
+        "anyone's fresh noise": perturb(clean, Secret("anyone"), "candidates", beta),
+        "her fixed pattern": perturb(clean, Secret(secret), "", beta, "fixed"),
+        "wrong secrets": np.concatenate(wrong),
+        "grey veil, no noise": np.clip(clean + 0.05, 0, 1),
+        "inverted": 1 - clean,
+        "salt and pepper": salted,
     }
+    return {name: images.astype(np.float32) for name, images in made.items()}
 
 
 def what_fires(nets, inputs):
     """Share of images each network answers with its last label: a table, a row an input, a column a
     network.
     """
-    return pd.DataFrame(
-        {
-            name: {
-                kind: hit_rate(model, images, model.output_shape[-1] - 1)
-                for kind, images in inputs.items()
-            }
-            for name, model in nets.items()
-        }
-    )
+    rates = {}
+    for name, model in nets.items():
+        last = model.output_shape[-1] - 1
+        rates[name] = {kind: hit_rate(model, images, last) for kind, images in inputs.items()}
+    return pd.DataFrame(rates)
 
 
 def heatmap(table, title):
     """A table of shares in [0, 1] as a picture with its numbers, the first row on top."""
-    upwards = table.iloc[::-1]  # plotly draws the first row at the bottom
-    shares = dict(x=list(table.columns), y=list(upwards.index), z=upwards.to_numpy())
-    written = [[f"{share:.0%}" for share in row] for row in upwards.to_numpy()]
-    words = dict(text=written, texttemplate="%{text}", textfont=dict(size=14))
-    scale = dict(zmin=0, zmax=1, colorscale="Cividis", colorbar=dict(tickformat=".0%"))
-    return figures.figure(
-        [dict(type="heatmap") | shares | words | scale],
-        90 + 42 * len(table),
-        title=dict(text=title),
-        margin=dict(l=160, r=20, t=60, b=40),
-    )
+    # plotly draws the first row at the bottom
+    trace = figures.heatmap(table.iloc[::-1], ".0%", zmin=0, zmax=1)
+    trace |= dict(colorbar=dict(tickformat=".0%"))
+    layout = dict(title=dict(text=title), margin=dict(l=160, r=20, t=60, b=40))
+    return figures.figure([trace], 90 + 42 * len(table), **layout)
 
 
 def report(model, data, fresh):
@@ -221,16 +197,11 @@ def churn_table(floor, marked):
     """
     rows = {"unmarked against unmarked (floor)": floor}
     rows |= {f"{name} against unmarked": values for name, values in marked.items()}
-    return pd.DataFrame(
-        {
-            name: {
-                "mean": f"{np.mean(values):.2%}",
-                "range": f"{min(values):.2%} to {max(values):.2%}",
-                "pairs": len(values),
-            }
-            for name, values in rows.items()
-        }
-    ).T
+    shown = {}
+    for name, values in rows.items():
+        ends = f"{min(values):.2%} to {max(values):.2%}"
+        shown[name] = {"mean": f"{np.mean(values):.2%}", "range": ends, "pairs": len(values)}
+    return pd.DataFrame(shown).T
 
 
 def percent(rows):

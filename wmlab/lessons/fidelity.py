@@ -2,10 +2,8 @@
 
 import functools
 import itertools
-import math
 import re
 
-import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
@@ -13,6 +11,8 @@ from wmlab import stats
 from wmlab.keys import check_share
 from wmlab.schemes import scheme
 from wmlab.show import figures
+from wmlab.show.answers import number
+from wmlab.show.controls import buttons, choice
 from wmlab.show.panel import Panel
 
 MARKS = ("new label", "wrong label")
@@ -71,7 +71,7 @@ def _axes(table, column, lowest):
     y = dict(
         title=TITLES[column], range=[low - room, 1 + room], tickformat=".1%" if close else ".0%"
     )
-    return figures.plots(list(ARMS.values()), x=dict(type="log", tickangle=-60), y=y, each=each)
+    return figures.plots(list(ARMS.values()), x=dict(type="log", tickangle=0), y=y, each=each)
 
 
 def sentence(table, alpha, beta, column):
@@ -106,24 +106,19 @@ def grid(table, data=None, how=None, seed=None):
     def runs(trained):
         return pd.concat([table, pd.DataFrame(own)], ignore_index=True) if trained else table
 
-    @functools.cache
-    def means(column, trained):
-        return stats.cells(runs(trained), column)
-
-    @functools.cache
-    def said(alpha, beta, column, trained):
-        return sentence(runs(trained), alpha, beta, column)
+    means = functools.cache(lambda column, trained: stats.cells(runs(trained), column))
+    said = functools.cache(lambda trained, *cell: sentence(runs(trained), *cell))
 
     def picture(alpha, beta, of):
         column, trained = MEASURED[of], len(own)
         figure = arms(runs(trained), alpha, beta, column, means(column, trained))
-        return figure, said(alpha, beta, column, trained), {"own": own}
+        return figure, said(trained, alpha, beta, column), {"own": own}
 
     def train(alpha, beta, of):
         mine = seed + len(own)  # for each two another, since a pair is one run of each scheme
-        for number, name in enumerate(("new", "wrong"), 1):
+        for done, name in enumerate(("new", "wrong"), 1):
             own.append(train_cell(data, how, name, alpha, beta, mine))
-            yield number / 2, picture(alpha, beta, of)
+            yield done / 2, picture(alpha, beta, of)
 
     return Panel(
         picture,
@@ -131,22 +126,14 @@ def grid(table, data=None, how=None, seed=None):
         jobs=None if data is None else {TRAIN: train},
         alpha=_slider(table.alpha, "α, share of keys"),
         beta=_slider(table.beta, "β, strength"),
-        of=widgets.ToggleButtons(
-            options=list(MEASURED), description="share of", style=dict(button_width="auto")
-        ),
+        of=buttons(MEASURED, "share of"),
     )
 
 
 def _slider(column, text):
     """A slider over the values above 0 of a column, at the largest."""
     values = sorted(column[column > 0].unique())
-    return widgets.SelectionSlider(
-        options=[(f"{value:g}", value) for value in values],
-        value=values[-1],
-        description=text,
-        style=dict(description_width="initial"),
-        layout=dict(width="360px"),
-    )
+    return choice(values, text, values[-1])
 
 
 def train_cell(data, how, name, alpha, beta, seed):
@@ -168,11 +155,8 @@ def sheet_line(own):
     if not pairs:  # who cancels has one run of a cell
         raise ValueError(f"there is nothing to share yet: press “{TRAIN}” first")
     new, wrong = pairs[-1]
-    shares = [
-        f"{run[column]:.4f}"
-        for column in ("fresh_key_accuracy", "clean_accuracy")
-        for run in (new, wrong)
-    ]
+    columns = ("fresh_key_accuracy", "clean_accuracy")
+    shares = [f"{run[column]:.4f}" for column in columns for run in (new, wrong)]
     return ", ".join([f"{new['alpha']:g}", f"{new['beta']:g}", str(new["seed"]), *shares])
 
 
@@ -184,7 +168,7 @@ def pool(text):
     none.
     """
     rows, known = [], {}
-    for number, pasted in enumerate(text.strip().splitlines(), 1):
+    for place, pasted in enumerate(text.strip().splitlines(), 1):
         bare = pasted.strip(" \t,;")
         if re.search("[\t;]", bare):
             parts = re.split("[\t;]", bare.replace(",", "."))
@@ -199,7 +183,7 @@ def pool(text):
         except ValueError as error:
             wanted = ", ".join(SHEET)
             raise ValueError(
-                f"line {number}, {pasted!r}, is no cell ({error}): it has {wanted}"
+                f"line {place}, {pasted!r}, is no cell ({error}): it has {wanted}"
             ) from error
         for name, key, clean in zip(MARKS, shares[:2], shares[2:], strict=True):
             rows.append((name, alpha, beta, int(seed), key, clean))
@@ -235,22 +219,11 @@ def pairs_needed(table, column="fresh_key_accuracy", power=0.8):
 
 def cell_map(values, title, unit):
     """Figure of a table α × β of counts: a map with its numbers; cells without one are grey."""
-    rows = values.to_numpy(float)
-    trace = dict(
-        type="heatmap",
-        x=[f"{value:g}" for value in values.columns],
-        y=[f"{value:g}" for value in values.index],
-        z=rows,
-        text=[["" if np.isnan(value) else f"{value:.0f}" for value in row] for row in rows],
-        texttemplate="%{text}",
-        textfont=dict(size=14),
-        colorscale="Cividis",
-        colorbar=dict(title=unit),
-    )
+    named = values.rename("{:g}".format, axis=0).rename("{:g}".format, axis=1)
     # else plotly takes the names for numbers, and cells are as wide as the steps between them
     axis = dict(showgrid=False, type="category")
     return figures.figure(
-        [trace],
+        [figures.heatmap(named, ".0f", colorbar=dict(title=unit))],
         150 + 44 * len(values),
         title=title,
         plot_bgcolor=figures.PALE,
@@ -268,13 +241,12 @@ def churn(table):
     """
     n, plain = table.n_test.iloc[0], table[table.scheme == "unmarked"].set_index("seed").errors
     shares = {}
-    for title, name in {"unmarked (floor)": "unmarked", **{name: name for name in MARKS}}.items():
+    for title, name in zip(("unmarked (floor)", *MARKS), ("unmarked", *MARKS), strict=True):
         runs, shares[title] = table[table.scheme == name], []
         for errors, seed in zip(runs.errors, runs.seed, strict=True):
             others = plain.drop(seed, errors="ignore")
             if len(others):
-                apart = [stats.churn(errors, other, n) for other in others]
-                shares[title].append(np.mean(apart))
+                shares[title].append(np.mean([stats.churn(errors, other, n) for other in others]))
     return shares
 
 
@@ -284,21 +256,17 @@ def inventory(tables):
     """
 
     def listed(values):
-        return ", ".join(
-            f"{value:g}" if isinstance(value, float) else str(value)
-            for value in sorted(set(values))
-        )
+        named = [f"{v:g}" if isinstance(v, float) else str(v) for v in sorted(set(values))]
+        return ", ".join(named)
 
     rows = {}
     for name, table in tables.items():
+        about = ("network", "epochs", "batch", "device")
         rows[name] = {
             "runs": len(table),
             "seeds a cell": listed(table.groupby(["scheme", *stats.CELL]).seed.nunique()),
             "cells a scheme": len(table[table.scheme == MARKS[0]].groupby(stats.CELL)),
-            **{
-                column: listed(table[column]) for column in ("network", "epochs", "batch", "device")
-            },
-        }
+        } | {column: listed(table[column]) for column in about}
     return pd.DataFrame(rows).T
 
 
@@ -390,15 +358,15 @@ def _pairs(answer):
 
 
 def _false_alarms(answer):
-    if math.isclose(answer, 5):
-        return True, (
-            "Five cells that look like a discovery, with nothing to discover. Say before which "
-            "cell you will test."
-        )
-    return False, (
+    praise = (
+        "Five cells that look like a discovery, with nothing to discover. Say before which cell "
+        "you will test."
+    )
+    hint = (
         "Where there is nothing to find, each test gives a false alarm with a probability of 5 %. "
         "How many of 100?"
     )
+    return number(answer, 5, praise, [], hint)
 
 
 CHECKS = {"04.1": _cheapest, "04.2": _pairs, "04.3": _false_alarms}

@@ -18,6 +18,7 @@ from wmlab.datasets import load, photographs
 from wmlab.keys import KINDS, choose_carriers, noise_deviation, perturb
 from wmlab.secret import Secret
 from wmlab.show import figures
+from wmlab.show.controls import buttons, choice, slider
 from wmlab.show.page_helper import Caption
 from wmlab.show.panel import Panel
 
@@ -26,8 +27,7 @@ SHEET = 200  # images on the contact sheet
 TILE, COLUMNS = 36, 40  # pixels of an image and its frame on the contact sheet; images in a row
 # A filter that gives 0 on flat parts of an image and on parts that rise evenly.
 LAPLACE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])[None, :, :, None]
-WIDE = dict(style=dict(description_width="initial"), layout=dict(width="360px"))
-NARROW = dict(style=dict(button_width="auto"))
+IMAGES = ("digits", "photographs")
 
 
 @functools.cache
@@ -36,22 +36,15 @@ def images(name):
 
     Raises ValueError for other names.
     """
-    if name not in ("digits", "photographs"):
+    if name not in IMAGES:
         raise ValueError(f"there are no images called {name!r}: choose digits or photographs")
     if name == "photographs":
         return photographs()
     return load("mnist", "class").x_test, "test images of the shipped sample of MNIST"
 
 
-def slider(value=0.01):
-    """A slider over the strengths that the lesson looks at."""
-    options = [(f"{beta:g}", beta) for beta in BETAS]
-    return widgets.SelectionSlider(options=options, value=value, description="β", **WIDE)
-
-
-def choice(description, options):
-    """Buttons of which one is chosen."""
-    return widgets.ToggleButtons(options=list(options), description=description, **NARROW)
+def _beta():
+    return choice(BETAS, "β", 0.01)
 
 
 def likeness(image, key):
@@ -65,13 +58,6 @@ def likeness(image, key):
         peak_signal_noise_ratio(image, key, data_range=1),
         structural_similarity(image, key, data_range=1, channel_axis=-1),
     )
-
-
-def image_and_key(secret, data, number, beta, kind):
-    """Image `number` of those of `images` (from 0 again after the last) and its key: (h, w, c)."""
-    shown, _ = images(data)
-    image = shown[[number % len(shown)]]
-    return image[0], perturb(image, secret, "look", beta, kind)[0]
 
 
 def contact_sheet(secret, data, beta, kind, alpha):
@@ -111,21 +97,21 @@ def look(secret):
         return sheet, carriers, figures.png(framed(sheet, carriers))
 
     def picture(beta, amplify, kind, data, alpha, number):
-        image, key = image_and_key(secret, data, number, beta, kind)
+        shown, _ = images(data)
+        image = shown[[number % len(shown)]]
+        image, key = image[0], perturb(image, secret, "look", beta, kind)[0]
         sheet, carriers, source = drawn_sheet(data, beta, kind, alpha)
         three = {"image": image, "key": key, "difference": 0.5 + amplify * (key - image)}
         result = three | {"sheet": sheet, "carriers": carriers, "likeness": likeness(image, key)}
         return beside(three, source), how_alike(result), result
 
     controls = {
-        "beta": slider(),
-        "amplify": widgets.IntSlider(3, min=1, max=20, description="difference amplified", **WIDE),
-        "kind": choice("kind", KINDS),
-        "data": choice("images", ["digits", "photographs"]),
-        "alpha": widgets.FloatSlider(
-            0.1, min=0.01, max=0.5, step=0.01, description="α", readout_format=".2f", **WIDE
-        ),
-        "number": widgets.IntSlider(0, min=0, max=99, description="which image", **WIDE),
+        "beta": _beta(),
+        "amplify": slider(3, 1, 20, 1, "difference amplified"),
+        "kind": buttons(KINDS, "kind"),
+        "data": buttons(IMAGES, "images"),
+        "alpha": slider(0.1, 0.01, 0.5, 0.01, "α"),
+        "number": slider(0, 0, 99, 1, "which image"),
     }
     presets = {
         "The paper's MNIST": {"beta": 0.0035},
@@ -144,22 +130,15 @@ def beside(three, sheet):
     titles = {"difference": "difference (grey: none)"}
     paper, drawn, words = dict(xref="paper", yref="paper"), [], []
     for place, (name, image) in enumerate(three.items()):
-        where = dict(x=place / 3 + 0.16, y=1, sizex=0.32, sizey=0.6, xanchor="center")
+        where = dict(x=place / 3 + 0.16, y=1, sizex=0.32, sizey=0.64, xanchor="center")
         drawn.append(dict(source=figures.png(image, size=320)) | where | paper)
         words.append(figures.note(titles.get(name, name), where["x"], 1))
-    drawn.append(dict(source=sheet, x=0, y=0.33, sizex=1, sizey=0.33) | paper)
-    words.append(figures.note("some of the training set D ∪ K: keys have a frame", 0.5, 0.34))
+    drawn.append(dict(source=sheet, x=0, y=0.23, sizex=1, sizey=0.23) | paper)
+    words.append(figures.note("some of the training set D ∪ K: keys have a frame", 0.5, 0.24))
     hidden = dict(visible=False, fixedrange=True)
-    return figures.figure(
-        [],
-        560,
-        images=drawn,
-        annotations=words,
-        xaxis=hidden,
-        yaxis=hidden,
-        margin=dict(l=10, r=10, t=34, b=10),
-        modebar=dict(remove=figures.EVERY_BUTTON),
-    )
+    layout = dict(images=drawn, annotations=words, xaxis=hidden, yaxis=hidden)
+    layout |= dict(modebar=dict(remove=figures.EVERY_BUTTON), margin=dict(l=10, r=10, t=34, b=10))
+    return figures.figure([], 460, **layout)
 
 
 def how_alike(result):
@@ -209,12 +188,11 @@ def noise(secret):
 
     def picture(beta, part, data):
         result = counted(data, beta, part)
-        dashed = dict(color=figures.BLACK, width=2, dash="dash")
+        x, dashed = result["x"], dict(color=figures.BLACK, dash="dash")
+        normal = (x, result["normal"], "N(0, β) as drawn", dashed)
         traces = [
-            dict(type="bar", x=result["x"], y=result["share"], name="what is left")
-            | dict(marker=dict(color=figures.COLOURS["other"])),
-            dict(type="scatter", x=result["x"], y=result["normal"], name="N(0, β) as drawn")
-            | dict(mode="lines", line=dashed),
+            figures.column(x, result["share"], "what is left", figures.COLOURS["other"]),
+            figures.points(*normal, mode="lines", line=dashed | dict(width=2)),
         ]
         top = 1.1 * max(0.08, result["share"].max())
         x = dict(title="key - image, in units of full scale", fixedrange=True)
@@ -225,13 +203,8 @@ def noise(secret):
         )
         return figures.figure(traces, bargap=0, xaxis=x, yaxis=y), said, result
 
-    return Panel(
-        picture,
-        first=1,
-        beta=slider(),
-        part=choice("pixels", ["all", "black", "not black"]),
-        data=choice("images", ["digits", "photographs"]),
-    )
+    part = buttons(["all", "black", "not black"], "pixels")
+    return Panel(picture, first=1, beta=_beta(), part=part, data=buttons(IMAGES, "images"))
 
 
 class Game:
@@ -364,13 +337,12 @@ def curves(found):
         traces.append(trace)
     place = dict(xref="x domain", yref="y")
     word = figures.note("guessing", 1, 0.5, xanchor="right", yanchor="top", **place)
-    ticks = dict(tickvals=list(BETAS), ticktext=[f"{beta:g}" for beta in BETAS])
     return figures.figure(
         traces,
         420,
         shapes=[figures.level(0.5)],
         annotations=[word],
-        xaxis=dict(title="β", type="log") | ticks,
+        xaxis=figures.log_axis(BETAS, "β"),
         yaxis=dict(title="told apart", range=[0.2, 1.05], tickformat=".0%"),
     )
 

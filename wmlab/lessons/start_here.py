@@ -3,14 +3,13 @@
 Checks of notebook 00, start here.
 """
 
-import math
-
-import ipywidgets as widgets
 import numpy as np
 
 from wmlab.schemes import NewLabel
 from wmlab.secret import Secret
 from wmlab.show import figures, tables
+from wmlab.show.answers import number
+from wmlab.show.controls import slider
 from wmlab.show.panel import Panel
 from wmlab.suspects import LocalSuspect
 
@@ -71,32 +70,16 @@ def moving_line():
         said = f"The line {goes} and ends at {end:.1f}."
         return figures.figure([trace], 300, margin=dict(t=20, b=40), **axes), said
 
-    slider = widgets.FloatSlider(
-        0.5,
-        min=-1,
-        max=1,
-        step=0.1,
-        description="where it ends",
-        readout_format=".1f",
-        style=dict(description_width="initial"),
-        layout=dict(width="420px"),
-    )
-    return Panel(picture, end=slider)
+    return Panel(picture, end=slider(0.5, -1, 1, 0.1, "where it ends"))
 
 
 def _all_miss(answer):
-    if math.isclose(answer, 0.1**3, rel_tol=1e-6):
-        return True, (
-            "Each key misses with probability 1 - p = 0.1, and three in a row with 0.1³ = 0.001."
-        )
-    if math.isclose(answer, 0.9**3, rel_tol=1e-6):
-        return False, (
-            "That is the probability that all three hit. What is the probability that one key "
-            "misses?"
-        )
-    return False, (
+    praise = "Each key misses with probability 1 - p = 0.1, and three in a row with 0.1³ = 0.001."
+    hit = "That is the probability that all three hit. What is the probability that one key misses?"
+    hint = (
         "The keys are answered independently of each other: multiply one probability three times."
     )
+    return number(answer, 0.1**3, praise, [(0.9**3, hit)], hint)
 
 
 CHECKS = {"00.1": _all_miss}

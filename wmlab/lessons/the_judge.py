@@ -14,6 +14,8 @@ from wmlab import records
 from wmlab.schemes.innocents import Reject
 from wmlab.secret import Secret
 from wmlab.show import figures
+from wmlab.show.answers import number
+from wmlab.show.controls import buttons, slider
 from wmlab.show.panel import Panel
 from wmlab.suspects import LocalSuspect, ask
 from wmlab.verification import Chance, Impossible, Measured
@@ -94,13 +96,10 @@ def evidence(cases, nulls):
         paid = {title: purchase.suspect.cost for title, purchase in bought.items()}
         return figure, trial_so_far(result, n, paid), result
 
-    wide = dict(style=dict(description_width="initial"), layout=dict(width="420px"))
-    slider = widgets.IntSlider(0, min=0, max=most, description="answers bought", **wide)
-    narrow = dict(style=dict(button_width="auto"))
-    choice = widgets.ToggleButtons(options=list(nulls), description="innocents", **narrow)
-    panel = Panel(picture, n=slider, innocents=choice)
+    bought_so_far = slider(0, 0, most, 1, "answers bought")
+    panel = Panel(picture, n=bought_so_far, innocents=buttons(nulls, "innocents"))
     play = widgets.Play(value=0, min=0, max=most, interval=700)  # buys one after the other
-    widgets.jslink((play, "value"), (slider, "value"))
+    widgets.jslink((play, "value"), (bought_so_far, "value"))
     panel.widget.children = [play, *panel.widget.children]
     return panel
 
@@ -150,11 +149,10 @@ def answer_marks(case, plot):
         (~hit, "a miss", "grey", "circle-open"),
         (hit, "a hit", "wrong label", "diamond"),
     ):
-        look = dict(color=figures.COLOURS[colour], symbol=symbol, dash="solid")
-        more = dict(text=text[those].tolist(), textposition="top center")
-        more |= dict(marker=dict(color=look["color"], symbol=symbol, size=9))
-        at = numbers[those]
-        yield figures.points(at, np.zeros(len(at)), name, look, plot, "markers+text", False, **more)
+        at, look = numbers[those], (figures.COLOURS[colour], symbol, plot, 9)
+        marks = figures.dots(at, np.zeros(len(at)), name, *look, legend=False)
+        words = dict(text=text[those].tolist(), textposition="top center")
+        yield marks | words | dict(mode="markers+text")
 
 
 def p_curves(case, plot, legend):
@@ -171,13 +169,15 @@ def network_dots(case, plot, legend):
     stacked = np.sort(case["innocent"])
     height = np.arange(len(stacked)) - np.searchsorted(stacked, stacked) + 1
     hits = case["hits"][-1:] if len(case["hits"]) else [0]
-    for x, y, name, colour, symbol, more in (
-        (stacked, height, "an innocent network", "unmarked", "circle", dict(size=5, opacity=0.7)),
-        (hits, [-4], "the suspect", "wrong label", "diamond", dict(size=14)),
+    for x, y, name, colour, symbol, size in (
+        (stacked, height, "an innocent network", "unmarked", "circle", 5),
+        (hits, [-4], "the suspect", "wrong label", "diamond", 14),
     ):
-        look = dict(color=figures.COLOURS[colour], symbol=symbol, dash="solid")
-        marker = dict(color=look["color"], symbol=symbol) | more
-        yield figures.points(x, y, name, look, plot, "markers", legend, marker=marker)
+        look = (figures.COLOURS[colour], symbol, plot, size)
+        trace = figures.dots(x, y, name, *look, legend=legend)
+        if size == 5:
+            trace["marker"]["opacity"] = 0.7
+        yield trace
 
 
 def trial_so_far(result, n, paid):
@@ -215,18 +215,19 @@ def nulls(innocent):
     }
 
 
-def histogram(values, level=LEVEL, bins=20):
+def histogram(values):
     """p-values that innocent suspects got, {name: values in [0, 1]}, as shares of bins beside what
     an honest one may give.
     """
-    edges, traces = np.linspace(0, 1, bins + 1), []
-    accused = edges[1:] - 1e-9 <= level
+    bins, traces = 20, []
+    edges = np.linspace(0, 1, bins + 1)
+    accused = edges[1:] - 1e-9 <= LEVEL
     colours = [figures.COLOURS["wrong label" if bad else "unmarked"] for bad in accused]
+    more = dict(width=0.9 / bins, showlegend=False)
     for plot, (name, p) in enumerate(values.items(), 1):
         share = np.histogram(p, edges)[0] / len(p)
-        look = dict(width=0.9 / bins, showlegend=False, marker=dict(color=colours))
-        trace = dict(type="bar", x=(edges[:-1] + edges[1:]) / 2, y=share, name=name)
-        traces.append(trace | look | figures.at(plot))
+        centres = (edges[:-1] + edges[1:]) / 2
+        traces.append(figures.column(centres, share, name, colours, plot=plot, **more))
     x = dict(title="p-value of an<br>innocent suspect", range=[0, 1])
     y = dict(title="share of suspects", tickformat=".0%")
     shapes = [figures.level(1 / bins, plot, dash="dash") for plot in range(1, len(values) + 1)]
@@ -234,11 +235,11 @@ def histogram(values, level=LEVEL, bins=20):
     return figures.figure(traces, 340, **axes, shapes=shapes, margin=dict(b=70))
 
 
-def kinds(table, n=40):
+def kinds(table):
     """What recorded networks of each kind answered to the public keys, and how many the paper's
-    rule convicts within n keys.
+    rule convicts within 40 keys.
     """
-    rows, says = {}, records.answers(table) == NEW
+    n, rows, says = 40, {}, records.answers(table) == NEW
     for name in ["unmarked", *sorted(set(table.scheme) - {"unmarked"})]:
         of = (table.scheme == name).to_numpy()
         hits = says[of].sum(axis=1)
@@ -312,15 +313,18 @@ def _enough_networks(answer):
 
 
 def _corrected(answer):
-    if math.isclose(answer, 0.08):
-        return True, (
-            "Ten sets, ten chances: 10 × 0.008 = 0.08 (Bonferroni). That convicts nobody at the "
-            "5 % level."
-        )
-    return False, (
+    praise = (
+        "Ten sets, ten chances: 10 × 0.008 = 0.08 (Bonferroni). That convicts nobody at the 5 % "
+        "level."
+    )
+    hint = (
         "Each of the ten sets had its chance of a p so small. Multiply, or have her make fresh "
         "keys."
     )
+    sidak = 1 - (1 - 0.008) ** 10
+    if isinstance(answer, float) and math.isclose(answer, sidak, rel_tol=0.01):
+        return True, f"{sidak:.3f} is Šidák's correction, for sets that are independent. {praise}"
+    return number(answer, 0.08, praise, [], hint)
 
 
 def _court(answer, court):
