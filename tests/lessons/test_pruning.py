@@ -429,7 +429,7 @@ def test_check_2_the_largest_rate_that_bob_bears(judged):
 
 
 def test_check_3_what_removes_the_mark(judged):
-    table = pd.concat([runs(TRIED), runs({(FINE, 0.3): [(0, N)] * 9}, WRONG)])
+    table = pd.concat([runs(TRIED, WRONG), runs({(FINE, 0.3): [(0, N)] * 9})])
     right = [(FINE, 0.6)]
     rights = [right, tuple(right), set(right), [[FINE, 0.6]], right * 2, [(FINE, "0.6")]]
     for answer in [*rights, np.array(right, dtype=object)]:
@@ -446,7 +446,7 @@ def test_check_3_what_removes_the_mark(judged):
     ]:
         found = judged("07.3", answer, table)
         assert found[0] is False and words in found[1], answer
-    assert judged("07.3", [], runs(PRUNED))[0] is True
-    both = runs(TRIED | {(FINE, 0.3): [(1, N)] * 3})
+    assert judged("07.3", [], runs(PRUNED, WRONG))[0] is True
+    both = runs(TRIED | {(FINE, 0.3): [(1, N)] * 3}, WRONG)
     assert "1 of 2" in judged("07.3", right, both)[1]
     assert judged("07.3", [*right, (FINE, 0.3)], both)[0] is True
