@@ -220,11 +220,13 @@ def title(wanted, outputs):
 
 def check_classifier(model, outputs=None):
     """Raise ValueError unless the model takes images, one at a time, and has an output for each of
-    two labels or more; with `outputs`, for exactly so many.
+    two labels or more; with `outputs`, for exactly so many. What is no Keras model is not checked.
     """
+    if not hasattr(model, "layers"):
+        return
     # a model that was not built yet has neither shape
     takes, gives = (getattr(model, f"{end}_shape", None) for end in ("input", "output"))
-    name = getattr(model, "name", type(model).__name__)
+    name = model.name
     if not (isinstance(takes, tuple) and len(takes) == 4 and takes[3] in (1, 3)):
         raise ValueError(
             f"{name} takes {takes}: it must take images (None, height, width, 1 or 3), "
@@ -257,7 +259,7 @@ def check_size(model, shape, whose="these"):
         a not in (None, b) for a, b in zip(takes[1:], shape, strict=False)
     ):
         raise ValueError(
-            f"{model.name} takes images of {takes[1:]}, {whose} are {tuple(shape)}: "
+            f"{getattr(model, 'name', 'it')} takes images of {takes[1:]}, {whose} are {tuple(shape)}: "
             "resize them, or put keras.layers.Resizing in front of the model"
         )
 

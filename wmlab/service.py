@@ -141,14 +141,19 @@ class Service:
         from wmlab.training import predict
 
         check_classifier(model)
-        shape = model.input_shape
-        if not all(shape[1:]):
+        shape = getattr(model, "input_shape", None)
+        if not (
+            isinstance(shape, tuple) and len(shape) == 4 and all(shape[1:]) and shape[3] in (1, 3)
+        ):
             raise ValueError(
-                f"the model takes {shape}: a service needs one size of images, so begin with "
-                "keras.Input((height, width, channels))"
+                f"the model takes {shape}: a service needs one that takes images (None, height, "
+                "width, 1 or 3)"
             )
         black = np.zeros((1, *shape[1:]), np.float32)
-        if predict(model, np.concatenate([black, black + 1])).min() < 0:
+        if (
+            hasattr(model, "layers")
+            and predict(model, np.concatenate([black, black + 1])).min() < 0
+        ):
             raise ValueError(f"{model.name} gives outputs that are not finite: train it anew")
         if not 0 <= price < math.inf:
             raise ValueError(f"the price is {price}, but must be 0 or more")

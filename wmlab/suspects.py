@@ -55,7 +55,7 @@ class LocalSuspect:
         labels = predict(self.model, images)
         if (labels < 0).any():
             raise SuspectError(
-                f"{self.model.name} gives outputs that are not finite for {(labels < 0).sum()} of "
+                f"the model gives outputs that are not finite for {(labels < 0).sum()} of "
                 f"{len(labels)} images: they name no label"
             )
         self.queries += len(images)
