@@ -235,11 +235,11 @@ def histogram(values):
     return figures.figure(traces, 340, **axes, shapes=shapes, margin=dict(b=70))
 
 
-def kinds(table):
+def kinds(table, n=40):
     """What recorded networks of each kind answered to the public keys, and how many the paper's
-    rule convicts within 40 keys.
+    rule convicts within n keys.
     """
-    n, rows, says = 40, {}, records.answers(table) == NEW
+    rows, says = {}, records.answers(table) == NEW
     for name in ["unmarked", *sorted(set(table.scheme) - {"unmarked"})]:
         of = (table.scheme == name).to_numpy()
         hits = says[of].sum(axis=1)
