@@ -1,7 +1,11 @@
 """`python -m wmlab COMMAND`: the few things done from a shell."""
 
 import argparse
+import contextlib
+import csv
+import importlib
 import logging
+import os
 import pathlib
 import sys
 import time
@@ -21,14 +25,57 @@ def stamp(_options):
     """write the repository's address, as git's remote has it, into the notebooks and the README"""
     from wmlab.tools import notebooks
 
-    _report("stamped", notebooks.stamp())
+    _report("stamped", _in_a_checkout(notebooks.stamp))
 
 
 def clean_notebooks(_options):
     """strip outputs and widget state from the notebooks"""
     from wmlab.tools import notebooks
 
-    _report("cleaned", notebooks.clean_notebooks())
+    _report("cleaned", _in_a_checkout(notebooks.clean_notebooks))
+
+
+def _in_a_checkout(command):
+    from wmlab.tools.notebooks import ROOT
+
+    if not (ROOT / "notebooks").is_dir():
+        sys.exit(f"There are no notebooks in {ROOT}: run this in a checkout of the repository.")
+    return command()
+
+
+def without_solutions(options):
+    """write copies of the notebooks without their folded solutions, for a class that is graded"""
+    from wmlab.tools import notebooks
+
+    try:
+        _report("wrote", _in_a_checkout(lambda: notebooks.without_solutions(options.dest)))
+    except OSError as error:
+        sys.exit(str(error))
+
+
+def grade(options):
+    """print a table of what a class handed in: the lines of wmlab.my_answers in a folder's files"""
+    from wmlab.tools import notebooks
+
+    try:
+        handed = notebooks.grades(options.folder)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+    numbers = sorted({number for _, exercises, _ in handed for number in exercises})
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(["name", "right", "predictions right", *numbers])
+    for name, exercises, predictions in handed:
+        known = [each["right"] for each in predictions if each["right"] is not None]
+        right = sum(each["right"] for each in exercises.values())
+        cells = [_graded(exercises.get(number)) for number in numbers]
+        table.writerow([name, right, f"{sum(known)} of {len(known)}", *cells])
+
+
+def _graded(exercise):
+    if not exercise:
+        return ""
+    verdict = "right" if exercise["right"] else f"not yet: {exercise['answer']}"
+    return f"{verdict} ({exercise['tries']} tries)" if exercise["tries"] > 1 else verdict
 
 
 def html(options):
@@ -49,6 +96,7 @@ def sweep(options):
     """train the networks of an experiment, one for every setting and seed, and record every run"""
     from wmlab import datasets, runtime
 
+    dataset = str(options.data.resolve()) if options.data else options.dataset
     given = "network epochs batch until workers scheduler answers attacks".split()
     changes = {name: vars(options)[name] for name in given if vars(options)[name] is not None}
     if options.rate:
@@ -57,18 +105,20 @@ def sweep(options):
         runtime.setup(scale=options.scale)
         from wmlab.tools import sweeps  # loads keras, whose backend is chosen by now
 
+        if ":" in changes.get("network", ""):
+            changes["network"] = _named(changes["network"])
         marks = sweeps.plan(
             options.schemes,
             options.alpha,
             options.beta,
             options.runs,
-            classes=datasets.classes(options.dataset),
+            classes=datasets.classes(dataset),
             kind=options.kind,
             decoys=options.decoys,
         )
         sweeps.sweep(
             options.experiment,
-            options.dataset,
+            dataset,
             marks,
             options.results,
             options.runs_folder,
@@ -84,6 +134,24 @@ def sweep(options):
     print(f"on record: {options.results / options.experiment}.csv")
 
 
+def _module(name):
+    """The module of this name, of the folder that the command runs in too."""
+    sys.path[:0] = [os.getcwd()]
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(f"{name} cannot be imported ({error}): is it in this folder?") from error
+
+
+def _named(text):
+    """What module:function names."""
+    module, _, function = text.partition(":")
+    try:
+        return getattr(_module(module), function)
+    except AttributeError as error:
+        raise ValueError(f"the module {module} has no function {function!r}") from error
+
+
 def _numbers(text):
     return [float(part) for part in text.split(",")]
 
@@ -95,6 +163,9 @@ def _words(text):
 def _sweep_options(parser):
     parser.add_argument("experiment", help="its name: the results go to EXPERIMENT.csv")
     parser.add_argument("--dataset", default="mnist")
+    parser.add_argument(
+        "--data", type=pathlib.Path, metavar="FILE.npz", help="own data, as Dataset.of takes them"
+    )
     parser.add_argument(
         "--schemes",
         type=_words,
@@ -112,7 +183,10 @@ def _sweep_options(parser):
     parser.add_argument("--decoys", type=int, default=0)
     parser.add_argument("--runs", type=int, default=5, help="seeds of every setting")
     parser.add_argument("--scale", choices=["class", "paper"], default="paper")
-    parser.add_argument("--network", help="other than the recipe's, as in wmlab.networks")
+    parser.add_argument(
+        "--network",
+        help="other than the recipe's: a name of wmlab.networks, or MODULE:FUNCTION of one's own",
+    )
     parser.add_argument("--epochs", type=int, help="other than the recipe's")
     parser.add_argument("--batch", type=int, help="other than the recipe's")
     parser.add_argument(
@@ -175,9 +249,13 @@ def serve(options):
     log = options.log or options.model.with_suffix(".sqlite")
     try:
         runtime.setup()
-        from wmlab import training  # loads keras, whose backend is chosen by now
+        import keras  # whose backend is chosen by now
 
-        model = training.load(options.model)
+        from wmlab import training
+
+        own = vars(_module(options.import_)) if options.import_ else {}
+        with keras.saving.custom_object_scope({k: v for k, v in own.items() if callable(v)}):
+            model = training.load(options.model)
         with suspects.serve(
             model,
             price=options.price,
@@ -205,6 +283,9 @@ def _serve_options(parser):
         "--host",
         default="127.0.0.1",
         help="0.0.0.0 lets other machines ask; by default only this one can",
+    )
+    parser.add_argument(
+        "--import", dest="import_", metavar="MODULE", help="that defines layers of the model"
     )
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--price", type=float, default=0.01, help="of one label")
@@ -234,6 +315,12 @@ def main(arguments=None):
     _add(commands, html).add_argument(
         "dest", type=pathlib.Path, nargs="?", default="html", help="the folder to write"
     )
+    _add(commands, without_solutions).add_argument(
+        "dest", type=pathlib.Path, help="the folder to write"
+    )
+    _add(commands, grade).add_argument(
+        "folder", type=pathlib.Path, help="with a file for each student, texts or notebooks"
+    )
     _sweep_options(_add(commands, sweep))
     _add(commands, models).add_argument("--out", type=pathlib.Path, default="data/models")
     _add(commands, toy_features).add_argument(
@@ -241,11 +328,27 @@ def main(arguments=None):
     )
     _serve_options(_add(commands, serve))
     options = parser.parse_args(arguments)
+    _open_streams()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("wmlab").setLevel(
         logging.INFO
     )  # what others have to say below a warning stays with them
-    options.command(options)
+    try:
+        options.command(options)
+    except BrokenPipeError:  # who read the output has what they wanted
+        sys.stdout = None
+
+
+def _open_streams():
+    """Have standard output and error to write to, whatever is closed or cannot show a letter."""
+    while (free := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass  # a file opened later would else be taken for standard error
+    os.close(free)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))
+        with contextlib.suppress(AttributeError):  # under a test
+            getattr(sys, name).reconfigure(errors="replace")
 
 
 def _add(commands, command):

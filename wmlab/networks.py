@@ -259,8 +259,8 @@ def check_size(model, shape, whose="these"):
         a not in (None, b) for a, b in zip(takes[1:], shape, strict=False)
     ):
         raise ValueError(
-            f"{getattr(model, 'name', 'it')} takes images of {takes[1:]}, {whose} are {tuple(shape)}: "
-            "resize them, or put keras.layers.Resizing in front of the model"
+            f"{getattr(model, 'name', 'it')} takes images of {takes[1:]}, {whose} are "
+            f"{tuple(shape)}: resize them, or put keras.layers.Resizing in front of the model"
         )
 
 
