@@ -15,13 +15,7 @@ NETWORKS = {"unmarked": "unmarked_0", "wrong label": "wrong_label", "new label":
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return wmlab.load("mnist", "class")
-
-
-@pytest.fixture(scope="module")
-def nets():
-    shipped = wmlab.models()
+def nets(shipped):
     return {name: shipped[model] for name, model in NETWORKS.items()}
 
 
@@ -143,9 +137,9 @@ def test_tables_of_churn_and_of_shares():
 
 
 def test_the_summary_counts_every_run_and_gives_its_interval():
-    """`show.tables.summary`, which lesson 04 shows, too."""
+    """`show.tables.summarised`, which lesson 04 shows, too."""
     ten = records.load("embed_class")
-    row = tables.summary(ten).loc["new label"]
+    row = tables.summarised(ten).loc["new label"]
     values = 100 * ten[ten.scheme == "new label"].sort_values("seed").fresh_key_accuracy
     low, high = stats.t.interval(0.95, 9, values.mean(), stats.sem(values))
     assert (row["runs"], row["keys made from"]) == (10, "all but 0")
@@ -153,14 +147,20 @@ def test_the_summary_counts_every_run_and_gives_its_interval():
     assert row["fresh keys hit, %"] == expected
 
     def cell(table, scheme="new label"):
-        return tables.summary(table).loc[scheme, "fresh keys hit, %"]
+        return tables.summarised(table).loc[scheme, "fresh keys hit, %"]
 
     three = values[:3]
     expected = f"{three.mean():.2f} ({three.min():.2f} to {three.max():.2f})"
     assert cell(ten[ten.seed < 3]) == expected
     assert cell(ten[ten.seed < 1]) == f"{values.iloc[0]:.2f}" and cell(ten, "unmarked") == "–"
     other = pd.concat([ten, ten.assign(dataset="cifar10"), ten.assign(beta=0.5)])
-    assert tables.summary(other)["runs"].tolist() == [10] * 9, "a row a setting and data set"
+    assert tables.summarised(other)["runs"].tolist() == [10] * 9, "a row a setting and data set"
+    shown, runs = tables.summary(ten), "runs 10; device AMD EPYC, 4 cores."
+    assert (
+        shown.caption
+        == f"Throughout: data mnist; α 0.1; β 0.01; keys made from all but 0; epochs 4; {runs}"
+    )
+    assert "α" not in shown.data and "fresh keys hit, %" in shown.data
 
 
 class Fires:

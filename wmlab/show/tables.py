@@ -15,6 +15,21 @@ SHARES = {
 
 
 def summary(table):
+    """`summarised` runs as a table to show: what is the same throughout stands above it."""
+    frame, same = summarised(table), {}
+    for name in frame if len(frame) > 1 else ():
+        values = set(frame[name]) - {""}  # of an unmarked network, which has no keys
+        if len(values) == 1:
+            same[name] = values.pop()
+    said = "; ".join(f"{name} {value}" for name, value in same.items())
+    styled = frame.drop(columns=list(same)).style.set_caption(
+        f"Throughout: {said}." if said else ""
+    )
+    left = "caption-side: top; text-align: left; padding: 6px 0"
+    return styled.set_table_styles([dict(selector="caption", props=left)])
+
+
+def summarised(table):
     """Recorded runs, a row a setting: shares in percent, mean with a 95 % t interval (from 6 runs
     on, below that the range).
 
