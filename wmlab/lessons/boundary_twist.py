@@ -10,12 +10,12 @@ import functools
 import itertools
 import typing
 
-import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
 from wmlab import toy
 from wmlab.show import figures
+from wmlab.show.controls import buttons, slider
 from wmlab.show.panel import Panel
 
 HEADS = ("unmarked", "wrong label", "new label")
@@ -228,10 +228,8 @@ def _trail_drawing(trail):
 
 def _legends():
     """The two legends between the maps and the trail, as texts of the figure."""
-    classes = [
-        (glyph, colour, f"class {k}")
-        for k, (glyph, colour) in enumerate(zip(GLYPHS, COLOURS, strict=True))
-    ]
+    colours = zip(GLYPHS, COLOURS, strict=True)
+    classes = [(glyph, colour, f"class {k}") for k, (glyph, colour) in enumerate(colours)]
     maps = [
         *classes,
         ("<br>✕", KEY_COLOUR, "keys"),
@@ -285,26 +283,13 @@ def _sentence(heads):
 
 
 def _controls():
-    wide = dict(style=dict(description_width="initial"), layout=dict(width="360px"))
-
-    def decimal(value, low, high, step, text, digits):
-        more = dict(readout_format=f".{digits}f", **wide)
-        return widgets.FloatSlider(value, min=low, max=high, step=step, description=text, **more)
-
-    def whole(value, low, high, step, text):
-        return widgets.IntSlider(value, min=low, max=high, step=step, description=text, **wide)
-
-    def buttons(options, text):
-        fit = dict(button_width="auto")
-        return widgets.ToggleButtons(options=list(options), description=text, style=fit)
-
     return {
-        "distance": decimal(3.2, 0, 3.8, 0.1, "distance of the keys", 1),
-        "angle": whole(270, 0, 350, 10, "angle of the keys, degrees"),
-        "strength": decimal(0.9, 0, 1, 0.05, "strength", 2),
-        "count": whole(40, 2, 120, 2, "number of keys"),
-        "overlap": decimal(0.7, 0.3, 1.5, 0.1, "overlap of classes", 1),
-        "seed": whole(0, 0, 50, 1, "seed"),
+        "distance": slider(3.2, 0, 3.8, 0.1, "distance of the keys"),
+        "angle": slider(270, 0, 350, 10, "angle of the keys, degrees"),
+        "strength": slider(0.9, 0, 1, 0.05, "strength"),
+        "count": slider(40, 2, 120, 2, "number of keys"),
+        "overlap": slider(0.7, 0.3, 1.5, 0.1, "overlap of classes"),
+        "seed": slider(0, 0, 50, 1, "seed"),
         "features": buttons(toy.FEATURES, "features"),
         "world": buttons(toy.WORLDS, "world"),
     }
@@ -395,10 +380,7 @@ def _band(worlds, name, plot, legend):
     if named:
         more["error_y"] = dict(type="data", array=high - mean, arrayminus=mean - low)
     else:
-        filled = dict(fill="toself", fillcolor=look["color"], line=dict(width=0), opacity=0.25)
-        sides = dict(x=np.r_[x, x[::-1]], y=np.r_[high, low[::-1]])
-        hidden = dict(hoverinfo="skip", showlegend=False, legendgroup=name)
-        yield dict(type="scatter", mode="lines") | sides | filled | hidden | figures.at(plot)
+        yield figures.band(x, high, low, None, look["color"], plot, opacity=0.25, legendgroup=name)
     mode = "markers" if named else "lines+markers"
     yield figures.points(x, mean.to_numpy(), name, look, plot, mode, legend, **more)
 
