@@ -425,7 +425,7 @@ BAD = [
     (lambda m, d: attacks.fine_tune(network("cifar_cnn", 10), d), r"takes images of \(32, 32, 3\)"),
     (
         lambda m, d: attacks.fine_tune(keras.Sequential(BARE), d),
-        "ends in Flatten, not in a dense l",
+        "ends in Flatten: this works on a l",
     ),
     (lambda m, d: attacks.refit(m, d, decay=0.0), "decay lies above 0 and not above 1"),
     (lambda m, d: attacks.refit(m, d, elastic=-1), "elastic is 0 or more"),

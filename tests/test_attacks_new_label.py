@@ -199,7 +199,7 @@ BAD = [  # an attack on the model of this name
     (
         "new_label",
         lambda m, d: attacks.drop_output(keras.Sequential(BARE), d),
-        "ends in Flatten, not in a dense layer",
+        "ends in Flatten: this works on a last dense layer",
     ),
     (
         "new_label",
