@@ -26,7 +26,6 @@ from wmlab.training import predict
 from wmlab.verification import Measured, first_hit
 
 GALLERY = runtime.data_dir() / "results" / "gallery.csv"
-every_kind = pytest.mark.parametrize("kind", INNOCENTS.values(), ids=INNOCENTS)
 
 
 @pytest.fixture(scope="session")
@@ -37,46 +36,33 @@ def many(data):
     )
 
 
-@every_kind
-def test_an_innocent_has_one_output_more_and_no_keys_of_its_own(kind, many):
-    mark = kind()
-    assert (mark.outputs, kind(7).outputs, mark.alpha, mark.beta) == (11, 8, 0, 0) and isinstance(
-        mark, Unmarked
-    )
-    with pytest.raises(NotImplementedError, match="nothing to verify"):
-        mark.verify(None, many.x_test, many.y_test, "a secret")
-    with pytest.raises(NotImplementedError, match="has no keys"):
-        mark.keys(many.x_test, many.y_test, "a secret", "trial")
+def test_an_innocent_has_one_output_more_and_no_keys_of_its_own(many):
+    for kind in INNOCENTS.values():
+        mark = kind()
+        assert isinstance(mark, Unmarked) and (mark.alpha, mark.beta) == (0, 0)
+        assert (mark.outputs, kind(7).outputs) == (11, 8)
+        with pytest.raises(NotImplementedError, match="nothing to verify"):
+            mark.verify(None, many.x_test, many.y_test, "a secret")
+        with pytest.raises(NotImplementedError, match="has no keys"):
+            mark.keys(many.x_test, many.y_test, "a secret", "trial")
 
 
-@every_kind
-def test_what_is_rejected_is_drawn_by_the_secret_and_new_for_the_test(kind, many):
-    rejected, fresh, _ = kind()._made(many, "one")
-    assert (
-        isinstance(rejected, KeySet)
-        and len(rejected) == len(fresh) == 400
-        and rejected.key_label == fresh.key_label == 10
-    )
-    for images in (rejected.images, fresh.images):
-        assert (
-            images.dtype == np.float32
-            and images.shape[1:] == (28, 28, 1)
-            and 0 <= images.min() <= images.max() <= 1
-        )
-    assert rejected.digest != fresh.digest
-    assert (
-        rejected.digest
-        == kind()._made(many, "one")[0].digest
-        != kind()._made(many, "two")[0].digest
-    )
+def test_what_is_rejected_is_drawn_by_the_secret_and_new_for_the_test(many):
+    for kind in INNOCENTS.values():
+        rejected, fresh, _ = kind()._made(many, "one")
+        for keys in (rejected, fresh):
+            assert isinstance(keys, KeySet) and len(keys) == 400 and keys.key_label == 10
+            assert keys.images.dtype == np.float32 and keys.images.shape[1:] == (28, 28, 1)
+            assert 0 <= keys.images.min() <= keys.images.max() <= 1
+        again, other = (kind()._made(many, secret)[0].digest for secret in ("one", "two"))
+        assert rejected.digest == again and len({again, other, fresh.digest}) == 3
 
 
 def test_kinds_and_names_are_different(many):
     assert len({kind.name for kind in (Unmarked, *INNOCENTS.values())}) == 5
     made = {name: kind()._made(many, "one") for name, kind in INNOCENTS.items()}
-    assert made["reject"][0].digest == made["noisy"][0].digest, (
-        "noisy images come on top of the reject class"
-    )
+    both = made["reject"][0].digest, made["noisy"][0].digest
+    assert both[0] == both[1], "noisy images come on top of the reject class"
     assert len({material[0].digest for material in made.values()}) == 3
     assert [name for name, material in made.items() if material[2] is not None] == ["noisy"]
 
@@ -102,14 +88,11 @@ def test_pure_noise_is_uniform_noise(many):
 
 
 def test_unreadable_digits_are_noisier_than_any_key(many):
-    grey = dataclasses.replace(
-        many, x_train=np.full_like(many.x_train, 0.5)
-    )  # where hardly anything is clipped
-    spoilt = Unreadable().rejected(grey, "one")
-    deviations = spoilt.std(axis=(1, 2, 3))
-    assert 0.18 < deviations.min() < 0.22 and 0.35 < deviations.max() < 0.45, (
-        "half of 0.6 is lost to clipping"
-    )
+    # grey images, where hardly anything is clipped
+    grey = dataclasses.replace(many, x_train=np.full_like(many.x_train, 0.5))
+    deviations = Unreadable().rejected(grey, "one").std(axis=(1, 2, 3))
+    assert 0.18 < deviations.min() < 0.22, "half of 0.6 is lost to clipping"
+    assert 0.35 < deviations.max() < 0.45
     assert deviations.min() > 1.8 * np.sqrt(0.01)
     digits = Unreadable().rejected(many, "one")
     chosen = Secret("one").rng("junk").permutation(len(many.x_train))[:400]
@@ -124,21 +107,18 @@ def test_robust_training_shows_noisy_digits_under_their_true_label(many):
     _, _, (images, labels) = Noisy()._made(many, "one")
     chosen = Secret("one").rng("noisy").permutation(len(many.x_train))[:400]
     assert np.array_equal(labels, many.y_train[chosen]) and 10 not in labels
-    assert np.array_equal(
-        images, perturb(many.x_train[chosen], Secret("one"), "noisy images", 0.01)
-    )
+    noisy = perturb(many.x_train[chosen], Secret("one"), "noisy images", 0.01)
+    assert np.array_equal(images, noisy)
 
 
 def test_public_keys_are_the_same_images_for_both_schemes_and_nobodys_secret(data):
     new, wrong = (public_keys(mark(0.1, 0.01), data) for mark in (NewLabel, WrongLabel))
     assert np.array_equal(new.images, wrong.images) and (new.key_label, wrong.key_label) == (10, 0)
     assert len(new) == 90 and 0 not in new.carrier_labels
-    assert np.array_equal(
-        new.images, NewLabel(0.5, 0.01).keys(data.x_test, data.y_test, PUBLIC, "gallery").images
-    )
-    twice = dataclasses.replace(
-        data, x_test=np.tile(data.x_test, (2, 1, 1, 1)), y_test=np.tile(data.y_test, 2)
-    )
+    public = NewLabel(0.5, 0.01).keys(data.x_test, data.y_test, PUBLIC, "gallery")
+    assert np.array_equal(new.images, public.images)
+    images, labels = np.tile(data.x_test, (2, 1, 1, 1)), np.tile(data.y_test, 2)
+    twice = dataclasses.replace(data, x_test=images, y_test=labels)
     assert len(public_keys(NewLabel(0.1, 0.01), twice)) == 100 == innocents.ASKED
 
 
@@ -172,9 +152,8 @@ def test_a_sweep_records_what_each_network_answers_to_the_public_keys(many, tmp_
     assert len(models) == 7 and table.answers.str.startswith("0.05: ").all()
     by_name = table.set_index("scheme")
     assert by_name.loc[[kind.name for kind in INNOCENTS.values()], "decision"].notna().all()
-    assert by_name.loc["noise class", "fresh_key_accuracy"] >= 0.9, (
-        "what it was taught to reject is on record"
-    )
+    rejected = by_name.loc["noise class", "fresh_key_accuracy"]
+    assert rejected >= 0.9, "what it was taught to reject is on record"
 
 
 def test_answers_come_back_as_labels():
@@ -195,31 +174,18 @@ class TestOnRecord:
         return records.load("gallery")
 
     def test_fifty_unmarked_networks_and_a_dozen_of_each_other_kind(self, gallery):
-        counts = gallery.scheme.value_counts()
-        assert (
-            counts["unmarked"] == 50 and len(counts) == 6 and (counts.drop("unmarked") == 12).all()
-        )
-        assert set(counts.index) == {
-            "unmarked",
-            "new label",
-            *(kind.name for kind in INNOCENTS.values()),
-        }
-        assert (
-            gallery.network.eq("mnist_cnn").all()
-            and gallery.n_train.eq(4000).all()
-            and gallery.epochs.eq(4).all()
-        )
-        assert (
-            records.answers(gallery).shape == (110, 100)
-            and gallery.answers.str.startswith("0.01: ").all()
-        )
+        others = ("new label", *(kind.name for kind in INNOCENTS.values()))
+        counts = {"unmarked": 50} | dict.fromkeys(others, 12)
+        assert gallery.scheme.value_counts().to_dict() == counts
+        for column, value in (("network", "mnist_cnn"), ("n_train", 4000), ("epochs", 4)):
+            assert gallery[column].eq(value).all()
+        assert records.answers(gallery).shape == (110, 100)
+        assert gallery.answers.str.startswith("0.01: ").all()
         assert gallery.clean_accuracy.min() > 0.9
 
     def test_who_says_the_new_label_and_who_the_wrong_one(self, gallery):
         answers = records.answers(gallery)
-        assert (answers[gallery.scheme == "unmarked"] < 10).all(), (
-            "ten outputs cannot say an eleventh"
-        )
+        assert (answers[gallery.scheme == "unmarked"] < 10).all(), "ten outputs cannot say it"
         says = {
             name: (answers[gallery.scheme == name] == 10).mean(axis=1)
             for name in gallery.scheme.unique()
@@ -228,7 +194,5 @@ class TestOnRecord:
         null = Measured(answers[gallery.scheme == "unmarked"] == 0)
         assert null.answered.mean() < 0.05, "far less often than one in ten"
         keys = KeySet(np.zeros((40, 1, 1, 1), np.float32), 0, np.arange(40) % 9 + 1, "fresh", 0.01)
-        assert (
-            first_hit(type("Always", (), {"ask": lambda self, images: [0]})(), keys, null).p_value
-            >= 1 / 51
-        )
+        always = type("Always", (), {"ask": lambda self, images: [0]})()
+        assert first_hit(always, keys, null).p_value >= 1 / 51
