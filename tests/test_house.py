@@ -129,11 +129,8 @@ def test_stamp_takes_the_address_of_gits_remote(house):
         assert notebooks.remote(house) == address, written
     assert notebooks.stamp(house)[0].name == "README.md"  # no address there: pyproject's stays
     subprocess.run([*git, "remote", "set-url", "origin", ours], check=True)
-    assert [path.name for path in notebooks.stamp(house)] == [
-        "pyproject.toml",
-        "README.md",
-        "00_x.ipynb",
-    ]
+    stamped = [path.name for path in notebooks.stamp(house)]
+    assert stamped == ["pyproject.toml", "README.md", "00_x.ipynb"]
     assert notebooks.repository(house) == ours and f"git+{ours}" in cells(house)[1].source
 
 
@@ -226,9 +223,8 @@ class TestMake:
 
     def test_no_suitable_python(self, make):
         line = self.complaint(make("lab", version=1))
-        assert line.startswith(
-            "wmlab needs Python 3.11, 3.12 or 3.13; none of these is one: python3.13 "
-        )
+        says = "wmlab needs Python 3.11, 3.12 or 3.13; none of these is one: python3.13 "
+        assert line.startswith(says)
 
     def test_a_python_that_does_not_run(self, make, tmp_path):
         line = self.complaint(make("test", "PYTHON=/no such/python"))
@@ -241,9 +237,8 @@ class TestMake:
 
     def test_no_network(self, make):
         done = make("lab", pip=1)
-        assert self.complaint(done).startswith(
-            "pip could not install the packages: is there a network"
-        )
+        says = "pip could not install the packages: is there a network"
+        assert self.complaint(done).startswith(says)
         assert "ran:" not in done.stdout
 
     def test_sets_up_once(self, make, tmp_path):
@@ -252,10 +247,8 @@ class TestMake:
         for _ in range(2):  # after a failure it starts again; after a success it does not
             done = make("lab")
             assert done.returncode == 0, done.stderr
-            assert (
-                "ran: -m jupyterlab" in done.stdout
-                and "notebooks/00_start_here.ipynb" in done.stdout
-            )
+            for part in ("ran: -m jupyterlab", "notebooks/00_start_here.ipynb"):
+                assert part in done.stdout
             assert installs.read_text().count("[lab]") == 2
         (settings,) = tmp_path.glob(".venv/share/jupyter/lab/settings/overrides.json")
         assert json.loads(settings.read_text()) == {
@@ -307,6 +300,8 @@ class TestMake:
         usual, colab, slow = chosen
         assert usual[-2:] == ["-m", "not slow"] and slow[-2:] == ["-m", "slow"]
         assert "-m" not in colab and "notebooks" in colab and ".venv-colab/" in " ".join(ran[1])
+        named = [name for name in colab if name.startswith(("tests", "notebooks"))]
+        assert len(named) == 5 and all((ROOT / name).exists() for name in named), named
 
     def test_clean(self, make, tmp_path):
         for folder in "wmlab", "tests", "notebooks":
@@ -337,14 +332,10 @@ def test_wheel_carries_the_data(python, tmp_path):
     assert wheel.name == f"wmlab-{wmlab.__version__}-py3-none-any.whl"
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    shipped = {
-        path.relative_to(ROOT / "data") for path in (ROOT / "data").rglob("*") if path.is_file()
-    }
-    carried = {
-        path.relative_to(site / "wmlab/_data")
-        for path in (site / "wmlab/_data").rglob("*")
-        if path.is_file()
-    }
+    shipped, carried = (
+        {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+        for folder in (ROOT / "data", site / "wmlab/_data")
+    )
     assert carried == shipped and shipped
 
     away = """
@@ -353,8 +344,6 @@ from wmlab import runtime
 assert wmlab.__file__.startswith({site!r}) and str(runtime.data_dir()).startswith({site!r})
 assert wmlab.load("mnist", scale="class").x_train.shape[1:] == (28, 28, 1)
 """
-    done = python(
-        f"import os; os.chdir({str(tmp_path)!r})" + away.format(site=str(site)),
-        PYTHONPATH=str(site),
-    )
+    code = f"import os; os.chdir({str(tmp_path)!r})" + away.format(site=str(site))
+    done = python(code, PYTHONPATH=str(site))
     assert done.returncode == 0, done.stderr
