@@ -38,9 +38,12 @@ async function fromAddress(address) {
 }
 
 async function fromKernel(model, holder) {
-    const code = (await model.widget_manager.get_model(holder.replace("IPY_MODEL_", ""))).get("value");
+    const packed = (await model.widget_manager.get_model(holder.replace("IPY_MODEL_", ""))).get("value");
     // It keeps a slow page busy for seconds, so the other widgets start first: anywidget gives each of them 2 s.
     await new Promise(done => globalThis.requestIdleCallback?.(done, { timeout: 1000 }) ?? setTimeout(done));
+    const bytes = Uint8Array.from(atob(packed), letter => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const code = await new Response(stream).text();
     const around = ["const module = { exports: {} }, exports = module.exports, define = undefined;\n",
         code, "\nexport default module.exports;"];
     const url = URL.createObjectURL(new Blob(around, { type: "text/javascript" }));
