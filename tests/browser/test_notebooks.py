@@ -26,6 +26,7 @@ from hands import (
 )
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.keys import Keys
+from test_panels_swept import made_by
 
 pytestmark = pytest.mark.browser
 LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
@@ -62,10 +63,12 @@ def shows(statement):
     return isinstance(statement, ast.Expr) and bool(names & {"show", "reveal"})
 
 
-def shortened(lesson, folder):
-    """A lesson's statements that show something, with what they need, a cell each."""
+def shortened(lesson, folder, wanted=shows):
+    """A lesson's statements that are wanted, with what they need, a cell each; by default all that
+    show something.
+    """
     everything = slices.statements(NOTEBOOKS / f"{lesson}.ipynb")
-    cells = list(map(ast.unparse, slices.needed(everything, shows)))
+    cells = list(map(ast.unparse, slices.needed(everything, wanted)))
     first = next(number for number, source in enumerate(cells) if "wmlab.setup(" in source)
     return write(folder / f"{lesson}.ipynb", *cells[: first + 1], QUICK, *cells[first + 1 :])
 
@@ -239,10 +242,9 @@ def keeps_up_with_a_storm_an_interrupt_and_a_restart(page):
 
 @pytest.mark.slow
 def test_04_trains_a_cell_from_its_button(lab):
-    path = shortened("04_fidelity", lab.folder)
-    lab.open(path.name)
+    lab.open(shortened("04_fidelity", lab.folder, made_by).name)
     lab.run_all(1800)
-    answer_all(lab)
+    run(lab, "from wmlab.show import show; show(panel)")
     button = "from wmlab.lessons import fidelity; print(fidelity.TRAIN)"
     click(lab, run(lab, button).strip())
     until(lambda: run(lab, "print(len(panel.result['own']), panel.error)") == "2 None\n", 1800)
