@@ -487,9 +487,9 @@ def test_the_mean_number_of_queries_is_that_of_a_simulation(said):
     needed = hit.argmax(axis=1) + 1
     mean, error = needed.mean(), needed.std() / np.sqrt(len(needed))
     assert hit.any(axis=1).all() and abs(mean - 1 / 0.18) <= FAR * error
-    answers = (mean, 1 / 0.18, 5.556, 5.6)
+    answers = (mean, 1 / 0.18, 5.556, 5.6, "5.6")
     judged("09.3", [(answer, "0.2 · 0.9 = 0.18") for answer in answers], True, said)
     wrong = [(1.11, "Refused queries are paid for too"), (1.39, "the share that is refused")]
     wrong += [(answer, "both answered and a hit") for answer in (5, 6, 0.18, 4.5, np.inf)]
-    wrong += [(each, "could not be used") for each in ("5.6", lambda: 5.6, [5.6])]
+    wrong += [(each, "could not be used") for each in ("long", lambda: 5.6, [5.6])]
     judged("09.3", wrong, False, said)

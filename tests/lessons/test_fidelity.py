@@ -700,13 +700,13 @@ def test_the_pairs_that_see_half_a_deviation(said):
     error = 4.5 * np.sqrt(0.8 * 0.2 / 100_000)
     assert len(right) == 1 and seen(5, 10, right[0], 100_000) > 0.8 - error
     assert seen(5, 10, right[0] - 1, 100_000) < 0.8 + error
-    for answer in (34, 34.0, np.int64(34)):
+    for answer in (34, 34.0, np.int64(34), "34"):
         assert check("04.2", answer) is True and "34 pairs" in said[-1]
     wrong = {33: "power is 79.5%", 6: "power is 17", 50: "is 93", 10**6: "is 100.0%", 2: "2 pairs"}
     few = dict.fromkeys((1, 0, -34, 0.5, np.nan), "at least two")
     for answer, words in (wrong | few).items():
         assert check("04.2", answer) is False and words in said[-1] and "nan" not in said[-1]
-    for answer in ("34", [33, 34], lambda: 34, {}):
+    for answer in ("many", [33, 34], lambda: 34, {}):
         assert check("04.2", answer) is False and "could not be used" in said[-1]
     assert check("04.2", None) is None
 
