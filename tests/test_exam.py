@@ -145,9 +145,8 @@ def forgets_when_loaded(model, data, seed):
         def call(self, images, training=False):
             return self.twin(images) * self.shift
 
-        @property
-        def output_shape(self):
-            return self.twin.output_shape
+        input_shape = property(lambda self: self.twin.input_shape)
+        output_shape = property(lambda self: self.twin.output_shape)
 
     return Odd(copied(model))
 
