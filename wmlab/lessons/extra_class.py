@@ -321,7 +321,7 @@ def frontier(tables):
     drawn = functools.cache(lambda *of: [*families(every(*of))] if len(every(*of)) else [])
 
     def picture(loss, mark, on):
-        look = dict(least=LEAST, farthest=FARTHEST, height=600, y_title="key accuracy left")
+        look = dict(least=LEAST, farthest=FARTHEST, height=575, y_title="key accuracy left")
         figure = figures.trade_off({title: drawn(on, mark)}, loss, **look, margin=dict(b=170))
         figure["data"].append(stars(own))
         return figure, summary(every(on, mark), mark, loss), every(on, mark)
