@@ -157,7 +157,8 @@ def show(title, lines, floor):
     for line in lines:
         images = line.networks * line.images
         print(
-            f"{line.how:34}{line.networks:10}{line.first:10.1f}{images / line.first:10,.0f}{images / line.again:10,.0f}"
+            f"{line.how:34}{line.networks:10}{line.first:10.1f}"
+            f"{images / line.first:10,.0f}{images / line.again:10,.0f}"
             f"{images / line.again / floor:10.1%}  {line.note}"
         )
 
@@ -225,8 +226,9 @@ def test_training(capsys):
         for title in [title for title, lines in tables.items() if lines[0].networks == MANY]:
             together, each, once = tables[title][:3]
             print(
-                f"{title}: {MANY} networks take a fleet {together.first:.1f} s, and fit {each.first:.0f} s if each compiles, "
-                f"{each.first / together.first:.1f} times as long, or {once.first:.0f} s if one compiles for all, "
+                f"{title}: {MANY} networks take a fleet {together.first:.1f} s, and fit "
+                f"{each.first:.0f} s if each compiles, {each.first / together.first:.1f} times as "
+                f"long, or {once.first:.0f} s if one compiles for all, "
                 f"{once.first / together.first:.1f} times"
             )
     many, _, once = tables["dense, batch 64, 200 steps"]

@@ -416,7 +416,10 @@ BAD = [
     ),
     (lambda m, d: attacks.fine_prune(m, d, 1.5), "rate is 1.5, but must be a number from 0 to 1"),
     (lambda m, d: attacks.prune(m, d, 0.5, "all"), "unknown scope 'all': choose one of layer, glo"),
-    (lambda m, d: attacks.fine_prune(network("dense", 11), d, 0.5), "dense has no convolution outside of nested models: fi"),
+    (
+        lambda m, d: attacks.fine_prune(network("dense", 11), d, 0.5),
+        "dense has no convolution outside of nested models: fi",
+    ),
     (lambda m, d: attacks.fine_tune(m, d, "FTXX"), "unknown mode 'FTXX': choose one of FTAL, FTLL"),
     (
         lambda m, d: attacks.fine_tune(network("small_cnn", 9), d),
