@@ -394,6 +394,7 @@ class TestAttacks:
         with pytest.raises(ValueError, match="no recipe for 'stripes'"):
             attacks.extract(suspects.LocalSuspect(run.model), DATA)
 
+    @pytest.mark.slow
     def test_exams_take_own_data(self):
         how = training.recipe(
             "stripes", "class", network=small, epochs=30, batch=16, learning_rate=3e-3
