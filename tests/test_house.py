@@ -157,6 +157,9 @@ def test_notebooks_here_are_stamped_clean_small_and_valid(tmp_path):
         nbformat.validate(notebook)
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         assert path.stat().st_size < 300_000 and re.search(install, code[0].source), path.name
+        # pip does not replace an installed package by one of the same version from git
+        before = code[0].source.partition("%pip install")[0]
+        assert "%pip uninstall -qq -y wmlab" in before, path.name
         for cell in code:
             # a checked cell without its output compares nothing, one without its count always fails
             checked = notebooks.CHECKED in cell.metadata.get("tags", [])
