@@ -5,7 +5,6 @@ import time
 
 import nbformat
 from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
 
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
 # What the console says that is no fault: the badge, which comes from the network; and anywidget's
@@ -104,8 +103,11 @@ def run(page, source):
 
 def click(page, text):
     """Press the first button that has these words."""
-    found = page.chrome.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jupyter-button")
-    press(page, next(button for button in found if button.text == text))
+    # found in one step: while a picture is drawn, buttons come and go
+    find = """return [...document.querySelectorAll('.jp-Notebook .jupyter-button')]
+        .find(each => each.offsetParent && each.textContent.trim() === arguments[0])"""
+    until(lambda: page.js(find, text))
+    press(page, page.js(find, text))
 
 
 def press(page, button):
