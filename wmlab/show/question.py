@@ -29,7 +29,8 @@ class Question:
         self._choice = widgets.ToggleButtons(
             options=self.options, value=None, style=dict(button_width="auto")
         )
-        self._skip = widgets.Button(description="Show without guessing", layout=dict(width="auto"))
+        narrow = dict(width="auto", align_self="flex-start")
+        self._skip = widgets.Button(description="Show without guessing", layout=narrow)
         self._said = Caption("<i>Choose first; then the result appears.</i>")
         self._shown = widgets.VBox([self._said, self._skip])
         asked = widgets.HTML(f"<p style='font-size:16px'><b>Your prediction:</b> {text}</p>")
