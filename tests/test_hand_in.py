@@ -61,6 +61,10 @@ def test_what_cannot_be_graded_is_told(line, tmp_path):
     (tmp_path / "cut.txt").write_text(line("Ada", [("04.3", 5)])[:-9], encoding="utf-8")
     with pytest.raises(SystemExit, match="cut.txt has a line of answers that cannot be read"):
         main(["grade", str(tmp_path)])
+    (tmp_path / "cut.txt").unlink()
+    (tmp_path / "half.ipynb").write_text('{"cells": [', encoding="utf-8")
+    with pytest.raises(SystemExit, match="half.ipynb has a line of answers that cannot be read"):
+        main(["grade", str(tmp_path)])
 
 
 def test_copies_without_solutions(tmp_path):

@@ -227,6 +227,10 @@ def test_a_twin_that_repeats_images_takes_the_steps_of_a_marked_network(data, mo
     assert Repeated(0.1).settings(data, Recipe("dense", 1, 32), 0)["scheme"] == "unmarked, repeated"
     with pytest.raises(ValueError, match="alpha"):
         Repeated(0)
+    with pytest.raises(ValueError, match="10 classes, this scheme is for 7: set classes"):
+        Repeated(0.1, 7).check(data)
+    with pytest.raises(ValueError, match="less than one key"):
+        Repeated(0.0001).check(data)
 
 
 @pytest.mark.trains

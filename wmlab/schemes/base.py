@@ -48,6 +48,7 @@ class Scheme:
     decoys: int = 0
 
     name = None
+    marks = True  # whether it has keys
 
     def __post_init__(self):
         check_share("alpha", self.alpha, "the share of images made into keys")
@@ -192,6 +193,7 @@ class Scheme:
             )
         if self.alpha:
             choose_carriers(data.y_train, self.alpha, "anyone", self.target)
+        if self.marks:
             self.keys(*self.carriers(data.x_test, data.y_test, 2), "anyone", "check")
 
     def _material(self, data, secret):

@@ -9,6 +9,7 @@ class Unmarked(Scheme):
     """Trains on D alone, with as many outputs as classes. It has no keys, and nothing to verify."""
 
     name = "unmarked"
+    marks = False
 
     def __init__(self, classes=10):
         super().__init__(alpha=0.0, beta=0.0, classes=classes, target=None)
@@ -44,9 +45,6 @@ class Repeated(Unmarked):
         check_share("alpha", alpha, "the share of images that are repeated")
         object.__setattr__(self, "alpha", alpha)
         object.__setattr__(self, "target", 0)  # the class that lends no keys by default
-
-    def check(self, data):
-        choose_carriers(data.y_train, self.alpha, "anyone", self.target)
 
     def _made(self, data, secret):
         again = choose_carriers(data.y_train, self.alpha, Secret(secret), self.target)

@@ -146,20 +146,18 @@ def grades(folder):
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is no folder: put what your class handed in into one")
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        for text in _texts(path):
-            start = text.find(HANDED_IN)
-            if start < 0:
-                continue
-            try:
-                handed, _ = json.JSONDecoder().raw_decode(text[start + len(HANDED_IN) :])
+        try:
+            lines = [text.partition(HANDED_IN)[2] for text in _texts(path) if HANDED_IN in text]
+            for line in lines:
+                handed, _ = json.JSONDecoder().raw_decode(line)
                 exercises, predictions = found.setdefault(handed["name"], ({}, []))
                 exercises.update(handed["exercises"])
                 predictions += [each for each in handed["predictions"] if each not in predictions]
-            except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(
-                    f"{path.name} has a line of answers that cannot be read ({error}): ask for the "
-                    "whole line, as wmlab.my_answers shows it"
-                ) from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"{path.name} has a line of answers that cannot be read ({error}): ask for the "
+                "whole line, as wmlab.my_answers shows it"
+            ) from error
     return [(name, *handed) for name, handed in sorted(found.items())]
 
 
