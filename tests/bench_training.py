@@ -118,9 +118,9 @@ def one_by_one(name, batch, steps, epochs):
     import keras
 
     from wmlab.networks import network
-    from wmlab.training import _Batches
+    from wmlab.training import Batches
 
-    batches = _Batches(*drawn(batch, steps), batch, seed=0)
+    batches = Batches(*drawn(batch, steps), batch, seed=0)
     first, again = [], []
     for _ in range(TIMED):
         started = time.perf_counter()

@@ -342,7 +342,7 @@ def test_refit_labels_what_has_no_label_and_lets_the_rate_fall(trained, data, mo
         batch=100,
         measured_on=10,
     )
-    (((_, images, labels, tuning, _), held),) = seen
+    (((_, images, labels, tuning, _, _), held),) = seen
     assert np.array_equal(images, np.concatenate([data.x_train, unlabelled]))
     assert np.array_equal(
         labels, np.concatenate([data.y_train, predict(trained.model, unlabelled)])

@@ -77,7 +77,7 @@ def uninterrupted(material):
     seed=st.integers(0, 99),
 )
 def test_every_epoch_shows_every_sample_once(n, batch, epoch, seed):
-    batches = training._Batches(np.arange(n), 1000 + np.arange(n), batch, seed)
+    batches = training.Batches(np.arange(n), 1000 + np.arange(n), batch, seed)
     batches.shuffle(epoch)
     images, labels = map(
         np.concatenate, zip(*(batches[i] for i in range(len(batches))), strict=True)
@@ -89,7 +89,7 @@ def test_every_epoch_shows_every_sample_once(n, batch, epoch, seed):
 
 def test_order_of_batches_depends_on_epoch_and_seed_alone():
     def order(seed, *epochs):
-        batches = training._Batches(np.arange(100), np.arange(100), 10, seed)
+        batches = training.Batches(np.arange(100), np.arange(100), 10, seed)
         for epoch in epochs:
             batches.shuffle(epoch)
         return batches.order.tolist()
@@ -138,12 +138,12 @@ def test_loss_of_the_first_epoch_is_the_mean_cross_entropy(material, uninterrupt
 def test_images_keys_and_decoys_are_what_is_trained_on(material, monkeypatch):
     seen = []
 
-    class Recorded(training._Batches):
+    class Recorded(training.Batches):
         def __init__(self, images, labels, *rest):
             seen.append((images, labels))
             super().__init__(images, labels, *rest)
 
-    monkeypatch.setattr(training, "_Batches", Recorded)
+    monkeypatch.setattr(training, "Batches", Recorded)
     data, keys = material["data"], material["keys"]
     decoys = make_decoys(data.x_train, data.y_train, Secret("secret"), 20, 0.05)
     train(**material | {"recipe": Recipe("dense", 1, 64)}, decoys=decoys)
@@ -358,7 +358,7 @@ def test_every_image_alternates_with_its_mirror_image():
     other half in the next.
     """
     images = np.tile(np.arange(9, dtype=np.float32), (60, 9, 1))[..., None]  # falls to the left
-    batches = training._Batches(images, np.arange(60), 25, 4, "mirror and shift")
+    batches = training.Batches(images, np.arange(60), 25, 4, "mirror and shift")
     seen, rows = [], []
     for epoch in range(3):
         batches.shuffle(epoch)
@@ -615,13 +615,13 @@ def test_everything_that_trains_does_so_on_both_backends(backend, request):
 
 @pytest.mark.trains
 def test_training_keeps_no_copy_of_the_images(data, monkeypatch):
-    held, make = [], training._Batches.__init__
+    held, make = [], training.Batches.__init__
 
     def noted(self, images, *rest):
         held.append(weakref.ref(images))
         make(self, images, *rest)
 
-    monkeypatch.setattr(training._Batches, "__init__", noted)
+    monkeypatch.setattr(training.Batches, "__init__", noted)
     training.train(data, 10, training.Recipe("dense", 1, 32))
     gc.collect()
     assert len(held) == 1 and held[0]() is None, "a sweep of hundreds of runs would fill the memory"

@@ -255,7 +255,7 @@ def hit_rate(model, images, labels):
     return float(np.mean(predict(model, images) == labels))
 
 
-class _Batches(keras.utils.PyDataset):
+class Batches(keras.utils.PyDataset):
     """Batches in an order that depends on seed and epoch alone."""
 
     def __init__(self, images, labels, batch, seed, augmentation="none"):
@@ -284,6 +284,21 @@ class _Batches(keras.utils.PyDataset):
             images = moved(images, self.shifts[chosen], self.mirrored[chosen])
         return images, self.labels[chosen]
 
+    def fit(self, model, epochs, callbacks=()):
+        """Train a compiled model on these batches, once. (After a `fit` of arrays tensorflow waits
+        about as long as it has trained.)
+        """
+        reorder = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, _: self.shuffle(epoch)
+        )
+        try:
+            model.fit(
+                self, epochs=epochs, shuffle=False, verbose=0, callbacks=[reorder, *callbacks]
+            )
+        finally:
+            # tensorflow never lets go of the batches themselves
+            self.images = self.labels = None
+
 
 def moved(images, shifts, mirrored):
     """Images shifted by whole pixels, with reflected borders, and some mirrored left to right.
@@ -302,11 +317,11 @@ def moved(images, shifts, mirrored):
 
 
 class _Watch(keras.callbacks.Callback):
-    """What happens between two epochs: shuffle, measure, show, and stop when it is enough."""
+    """What happens between two epochs: measure, show, and stop when it is enough."""
 
-    def __init__(self, batches, data, keys, fresh, recipe, line, on_epoch):
+    def __init__(self, data, keys, fresh, recipe, line, on_epoch):
         super().__init__()
-        self.batches, self.recipe, self.line, self.on_epoch = batches, recipe, line, on_epoch
+        self.recipe, self.line, self.on_epoch = recipe, line, on_epoch
         self.history, self.measured = [], {"clean_accuracy": (data.x_test, data.y_test)}
         for name, keyset in (("fresh_key_accuracy", fresh), ("embedded_key_accuracy", keys)):
             images, labels = (keyset.images, keyset.labels) if keyset else ((), ())
@@ -317,7 +332,6 @@ class _Watch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
-        self.batches.shuffle(epoch)
         learnt = {id(weight) for weight in self.model.weights}
         for draws in self.model.variables:
             if id(draws) not in learnt:  # counts the draws of dropout or mirroring
@@ -405,7 +419,7 @@ def _fit(model, data, recipe, keys, fresh, decoys, seed, name, on_epoch):
         loss = keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.smoothing
         )
-    batches = _Batches(images, labels, recipe.batch, seed, recipe.augmentation)
+    batches = Batches(images, labels, recipe.batch, seed, recipe.augmentation)
     model.compile(optimizer(recipe, len(images)), loss)
     line = tqdm(
         total=recipe.epochs,
@@ -416,12 +430,8 @@ def _fit(model, data, recipe, keys, fresh, decoys, seed, name, on_epoch):
         file=PROGRESS,
     )
     with line:
-        watch = _Watch(batches, data, keys, fresh, recipe, line, on_epoch)
-        try:
-            model.fit(batches, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=[watch])
-        finally:
-            # tensorflow never lets go of the batches themselves
-            batches.images = batches.labels = None
+        watch = _Watch(data, keys, fresh, recipe, line, on_epoch)
+        batches.fit(model, recipe.epochs, [watch])
     return watch.history
 
 

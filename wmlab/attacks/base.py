@@ -15,6 +15,7 @@ from wmlab.networks import check_classifier, check_takes
 from wmlab.networks import copied as copied
 from wmlab.networks import kernels as kernels
 from wmlab.networks import output_layer as output_layer
+from wmlab.training import Batches
 
 BOB = 2**31  # added to Bob's seeds, so that they are not Alice's
 
@@ -54,12 +55,12 @@ class Tuning:
             raise ValueError(f"epochs, batch and learning rate must be positive: {self}")
 
 
-def fit(model, images, targets, tuning, loss):
+def fit(model, images, targets, tuning, loss, seed=0):
     """Train the model itself on images (n, height, width, channels) and targets; returns it. Call
-    `seeded` before.
+    `seeded` before; the seed is that of the order of batches.
     """
     model.compile(tuning.optimizer(tuning.learning_rate), loss)
-    model.fit(images, targets, batch_size=tuning.batch, epochs=tuning.epochs, verbose=0)
+    Batches(images, targets, tuning.batch, BOB + seed).fit(model, tuning.epochs)
     return model
 
 

@@ -64,4 +64,4 @@ def extract(suspect, data, answers="labels", recipe=None, seed=0):
     made = optimizer(recipe, len(targets))
     how = Tuning(recipe.epochs, recipe.batch, recipe.learning_rate, lambda _: made)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.smoothing)
-    return fit(copy, data.x_train, targets, how, loss)
+    return fit(copy, data.x_train, targets, how, loss, seed)

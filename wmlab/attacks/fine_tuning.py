@@ -18,7 +18,7 @@ from wmlab.attacks.base import (
     with_weights,
 )
 from wmlab.networks import leaves
-from wmlab.training import forward, predict
+from wmlab.training import Batches, forward, predict
 
 MODES = {  # name: (tune all layers, start the last one anew)
     "FTAL": (True, False),
@@ -70,7 +70,7 @@ def fine_tune(model, data, mode="FTAL", tuning=None, seed=0):
             layer.trainable = layer is last  # a frozen batch norm keeps its statistics too
         if tuned.layers[-1] is last and not _draws(tuned):
             trained, images = _last_alone(tuned, images)
-    fit(trained, images, data.y_train, tuning or Tuning(), hard_loss())
+    fit(trained, images, data.y_train, tuning or Tuning(), hard_loss(), seed)
     return with_weights(model, tuned)
 
 
@@ -124,7 +124,7 @@ def fisher(model, images, labels):
     """
     still, squares = _Still(copied(model)), _Squares(learning_rate=1.0, name="squares")
     still.compile(squares, hard_loss())
-    still.fit(images, labels, batch_size=1, shuffle=False, verbose=0)
+    Batches(images, labels, 1, 0).fit(still, 1)
     return [keras.ops.convert_to_numpy(square) / len(images) for square in squares.squares]
 
 
@@ -185,5 +185,6 @@ def refit(
         variable.regularizer = _Elastic(keras.ops.convert_to_numpy(variable), stiffness)
     steps = -(-len(images) // batch)
     rate = keras.optimizers.schedules.ExponentialDecay(learning_rate, steps, decay, staircase=True)
-    fit(tuned, images, labels, Tuning(epochs, batch, rate, keras.optimizers.SGD), hard_loss())
+    descent = Tuning(epochs, batch, rate, keras.optimizers.SGD)
+    fit(tuned, images, labels, descent, hard_loss(), seed)
     return with_weights(model, tuned)

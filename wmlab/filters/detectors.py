@@ -73,7 +73,7 @@ def autoencoder(images, tuning=None, seed=0, width=16):
         ],
         name="autoencoder",
     )
-    return fit(model, images, images, tuning or Tuning(10, 64, 3e-3), "binary_crossentropy")
+    return fit(model, images, images, tuning or Tuning(10, 64, 3e-3), "binary_crossentropy", seed)
 
 
 def reconstructed(model, images):
