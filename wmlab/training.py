@@ -103,7 +103,11 @@ FAST = Recipe(
 )
 RECIPES = {
     "class": {"mnist": Recipe("mnist_cnn", 4, 64), "cifar": Recipe("cifar_cnn", 6, 64)},
-    "paper": {"mnist": Recipe("mnist_cnn", 10, 128, schedule="cosine"), "cifar": FAST},
+    "paper": {
+        "mnist": Recipe("mnist_cnn", 10, 128, schedule="cosine"),
+        "cifar": FAST,
+        "cifar100": dataclasses.replace(FAST, epochs=10),
+    },
 }
 SLOW = Recipe("cifar_cnn", 20, 128, 2e-3, "cosine")  # of this network at the paper's scale
 
@@ -127,7 +131,8 @@ def recipe(dataset, scale=None, **changes):
         changes = {"epochs": 100, "schedule": "constant"} | changes
     scale, family = runtime.scale(scale), "cifar" if dataset.startswith("cifar") else "mnist"
     slow = scale == "paper" and changes.get("network") == SLOW.network
-    return dataclasses.replace(SLOW if slow else RECIPES[scale][family], **changes)
+    usual = RECIPES[scale].get(dataset, RECIPES[scale][family])
+    return dataclasses.replace(SLOW if slow else usual, **changes)
 
 
 def recipe_for(data, how=None, model=None):
