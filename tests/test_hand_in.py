@@ -35,7 +35,7 @@ def line(monkeypatch):
 
 def test_five_hand_ins_are_graded(line, tmp_path, capsys):
     """Texts and a notebook, one name on two lines, one student who only predicted."""
-    ada = line("Ada", [("05.1", 3.33), ("05.1", 2.77), ("04.3", 5)], ["this", "that"])
+    ada = line("Ada", [("05.3", 3.33), ("05.3", 2.77), ("04.3", 5)], ["this", "that"])
     (tmp_path / "ada.txt").write_text(f"Dear teacher,\n  here it is: {ada}\n", encoding="utf-8")
     (tmp_path / "ada2.txt").write_text(line("Ada", [("00.1", "0,001")]), encoding="utf-8")
     (tmp_path / "all.csv").write_text(
@@ -47,7 +47,7 @@ def test_five_hand_ins_are_graded(line, tmp_path, capsys):
     (tmp_path / "photo.png").write_bytes(bytes(range(256)))
     main(["grade", str(tmp_path)])
     assert capsys.readouterr().out.splitlines() == [
-        "name,right,predictions right,00.1,04.3,05.1",
+        "name,right,predictions right,00.1,04.3,05.3",
         "Ada,3,1 of 2,right,right,right (2 tries)",
         '"Bo, Chu",0,0 of 0,,not yet: 20,',
         "Dé,0,0 of 0,,,",
@@ -93,7 +93,7 @@ def test_copies_without_solutions(tmp_path):
 def test_an_answer_of_another_kind_is_met_in_words(monkeypatch):
     heard = []
     monkeypatch.setattr(lessons, "_say", heard.append)
-    assert lessons.check("05.1", "2,77") and lessons.check("05.1", "2.77")
-    assert not lessons.check("05.1", "many") and "Your answer is a text" in heard[-1]
-    assert not lessons.check("05.1", {}) and "Your answer is a dict" in heard[-1]
+    assert lessons.check("05.3", "2,77") and lessons.check("05.3", "2.77")
+    assert not lessons.check("05.3", "many") and "Your answer is a text" in heard[-1]
+    assert not lessons.check("05.3", {}) and "Your answer is a dict" in heard[-1]
     json.dumps(lessons._given)

@@ -69,6 +69,16 @@ def test_every_exercise_is_checked_and_starts_unanswered():
             assert lesson.startswith(chapter) and f"{name} = ...\n" in code
 
 
+ASKED_IN_THE_LESSON = {"05"}  # notebooks whose questions stand in the lesson's file
+
+
+def test_no_cell_of_a_notebook_gives_an_answer_away():
+    for lesson in NOTEBOOKS:
+        if lesson[:2] in ASKED_IN_THE_LESSON:
+            code = "\n".join(sources(lesson, "code"))
+            assert not re.search(r"\bQuestion\(|\banswer=|\bbecause=", code), lesson
+
+
 def test_the_readme_shows_the_new_label_as_it_is():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     example = re.search(r"```python\n(.*?)```", readme, flags=re.S)[1]
@@ -108,6 +118,8 @@ WRONG = {
     },
     "04_fidelity": {"CHEAPEST": "'the first'", "PAIRS": "1", "FALSE_ALARMS": "lambda: 5"},
     "05_expected_queries": {
+        "FIRST_HIT": "lambda answers, keys: (0, True)",
+        "SEQUENTIAL": "lambda answers, p1, p0, power, fpr: (1, True)",
         "MEAN": "1 / 0.3",
         "SMALLEST": "'forty'",
         "NULL": "0",
@@ -129,6 +141,7 @@ WRONG = {
         "FOUND": "11",
         "SURVIVES": "['fallback']",
     },
+    "12_claims": {"VERDICT": "lambda low, high, least: low > least", "MISSES": "0"},
 }
 
 

@@ -319,12 +319,16 @@ def test_the_picture_of_the_running_mean(panels):
         low, top = layout["yaxis"]["range"]
         assert low == 0 and run["formulas"]["E[q]"] < top / 1.5
         assert 10 ** layout["xaxis"]["range"][1] >= 100_000
-        for (name, level), (formula, value) in zip(
-            drawn.items(), run["formulas"].items(), strict=True
-        ):
-            assert name == f"{formula} = {value:.4g}" and level["y"] == [value, value]
+        told = {}
+        for name, level in drawn.items():
+            *same, shown = name.split(" = ")
+            value = run["formulas"][same[0]]
+            assert shown == f"{value:.4g}" and level["y"] == [value, value]
             assert (name in text(panel).partition("Above the picture: ")[2]) == (value > top)
-        assert len({level["line"]["dash"] for level in drawn.values()}) == 4
+            told |= dict.fromkeys(same, shown)
+        assert told == {name: f"{value:.4g}" for name, value in run["formulas"].items()}
+        assert len({level["line"]["dash"] for level in drawn.values()}) == len(drawn)
+        assert len(set(told.values())) == len(drawn), "no line lies on another"
         assert f"{now['trials']:,} trials took {run['mean'][-1]:.4g} queries" in text(panel)
         assert f"standard error of {run['error'][-1]:.2g}" in text(panel)
 
@@ -431,6 +435,7 @@ def test_the_table_reads_well():
     assert shown.columns[0] == "queries at most" and shown.columns[-1] == "errors held"
     assert shown.loc["wrong label, first hit"].tolist()[-2:] == ["19.0%", "no"]
     assert lesson.share(0.0009) == "0.0009" and lesson.share(0.001) == "0.1%"
+    assert lesson.share(8e-21) == "practically none" and lesson.share(0) == "0"
 
 
 def test_the_numbers_that_the_lesson_tells():
@@ -576,9 +581,70 @@ def test_judges_have_looks_of_their_own():
 # the exercises
 
 BOUND = 1 - 0.05 ** (1 / 50)
+
+
+def asked_too_often(answers, keys):
+    return first_hit(answers, len(answers)) if any(answers) else (keys, False)
+
+
+def asked_too_seldom(answers, keys):
+    return first_hit(answers, keys) if keys > 1 else (1, False)
+
+
+def weighs(log, upper, lower, miss, at_the_end):
+    """Wald's judge with limits or weights that may be wrong; None for the right limit."""
+
+    def judge(row, p1, p0, power, fpr):
+        evidence = 0
+        for n, hit in enumerate(row, 1):
+            evidence += log(p1 / p0) if hit else miss * log((1 - p1) / (1 - p0))
+            if evidence >= (log(1 / fpr) if upper is None else upper):
+                return n, True
+            if evidence <= (log(1 - power) if lower is None else lower):
+                return n, False
+        return len(row), None if at_the_end else False
+
+    return judge
+
+
+def only_hits(row, p1, p0, power, fpr):
+    return weighs(np.log, None, None, 0, True)(row, p1, p0, power, fpr)
+
+
 NOT_A_NUMBER = "could not be used"
 ANSWERS = {
     "05.1": [
+        (first_hit, True, "nothing but the money"),
+        (lambda answers, keys: lesson.first_hit(answers, keys), True, "Right."),
+        (lambda answers, keys: list(first_hit(answers, keys)), True, "Right."),
+        (lambda answers, keys: (first_hit(answers, keys)[0] - 1, True), False, "counts from 0"),
+        (lambda answers, keys: (keys, any(answers[:keys])), False, "no answer after the first hit"),
+        (lambda answers, keys: first_hit(answers, len(answers)), False, "not for all in the row"),
+        (lambda answers, keys: (1, True), False, "The first answer is a miss"),
+        (lambda answers, keys: (first_hit(answers, keys)[0], True), False, "gives up"),
+        (asked_too_often, False, "That hit was not bought"),
+        (asked_too_seldom, False, "A hit at the last key counts"),
+        (lambda answers, keys: first_hit(answers, keys)[1], False, "Return two things"),
+        (lambda answers, keys: None, False, "Yours returns None"),
+        (lambda answers: (1, True), False, NOT_A_NUMBER),
+        (3, False, NOT_A_NUMBER),
+    ],
+    "05.2": [
+        (wald, True, "at most 10 % were agreed"),
+        (lesson.sequential, True, "Right."),
+        (lambda row, p1, p0, power, fpr: wald(row, 0.8, 0.1), False, "Use the four arguments"),
+        (lambda row, p1, p0, power, fpr: wald(row, p1, p0), False, "Use the four arguments"),
+        (weighs(np.log, 1.1, -9, 1, True), False, "take logs"),
+        (weighs(np.log, 99, -9, 1, True), False, "after every answer"),
+        (weighs(np.log, None, -1, 1, True), False, "One miss is worth -1.50"),
+        (weighs(np.log, None, -99, 1, True), False, "a limit for innocence"),
+        (weighs(np.log, None, None, 0.01, True), False, "ln(1 - power)"),
+        (weighs(np.log, None, None, 1, False), False, "nothing is decided yet"),
+        (only_hits, False, "ln(1 - power)"),
+        (lambda row, *more: wald(row, *more)[1], False, "Return two things"),
+        (lambda row: (1, True), False, NOT_A_NUMBER),
+    ],
+    "05.3": [
         (2.7731, True, "there is no proof"),
         (sum(0.7**k for k in range(5)), True, "17 %"),
         (1 / 0.3, False, "goes on for ever"),
@@ -591,7 +657,7 @@ ANSWERS = {
         ([2.7731, 1], False, NOT_A_NUMBER),
         (float("nan"), False, "Not yet."),
     ],
-    "05.2": [
+    "05.4": [
         (53, True, "Only from 66 on"),
         (np.int64(53), True, "Right."),
         (53.0, True, "Right."),
@@ -606,7 +672,7 @@ ANSWERS = {
         ("many", False, NOT_A_NUMBER),
         (float("inf"), False, NOT_A_NUMBER),
     ],
-    "05.3": [
+    "05.5": [
         ((BOUND, 7), True, "p₀ = 0.058"),
         ((0.058, 7), True, "7 queries do"),
         ([BOUND, 7], True, "Right."),

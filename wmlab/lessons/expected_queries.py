@@ -15,9 +15,10 @@ import pandas as pd
 
 from wmlab import queries, stats
 from wmlab.show import figures
-from wmlab.show.answers import number
+from wmlab.show.answers import number, staged
 from wmlab.show.controls import choice, slider
 from wmlab.show.panel import Panel
+from wmlab.show.question import Question
 
 JUDGES = ("first hit", "fixed batch", "sequential")
 LOOK = figures.looks((*JUDGES, "Neyman-Pearson"))
@@ -38,14 +39,25 @@ def characteristic(rate, p, p0, power=POWER, fpr=FPR):
     return queries.sprt(p, p0, power, fpr).characteristic(rate)
 
 
-def sequential(hits, test):
-    """(answers bought, verdict) of `queries.sprt` on a row of answers; the verdict is None if it
-    would go on.
+def first_hit(answers, keys):
+    """(answers bought, whether it convicts) of the first-hit judge on a row of answers, True for a
+    hit, who has money for so many keys.
     """
-    for n, so_far in enumerate(np.cumsum(hits), 1):
-        if test.decide(so_far, n) is not None:
-            return n, test.decide(so_far, n)
-    return len(hits), None
+    hits = np.flatnonzero(answers[:keys])
+    return (int(hits[0]) + 1, True) if len(hits) else (keys, False)
+
+
+def sequential(answers, p1=P1, p0=0.1, power=POWER, fpr=FPR):
+    """(answers bought, verdict) of `queries.sprt` on a row of answers, True for a hit; the verdict
+    is None if it would go on.
+    """
+    test, so_far = queries.sprt(p1, p0, power, fpr), 0
+    for n, hit in enumerate(answers, 1):
+        so_far += hit
+        verdict = test.decide(so_far, n)
+        if verdict is not None:
+            return n, verdict
+    return len(answers), None
 
 
 def race_of(stream, p, keys, tau, p0):
@@ -65,13 +77,12 @@ def race_of(stream, p, keys, tau, p0):
     p, tau = round(p, 2), round(tau, 2)  # a slider's 0.3 may be 0.1 + 0.2
     hits = np.random.default_rng(stream).random(LONGEST) < p
     test = queries.sprt(P1, p0, POWER, FPR)
-    first = int(hits.argmax()) + 1 if hits.any() else LONGEST + 1
     misses, allowed = int(keys - hits[:keys].sum()), queries.allowed(keys, tau)
-    bought, verdict = sequential(hits, test)
+    bought, verdict = sequential(hits, p0=p0)
     share, mean = characteristic(p, P1, p0)
     batch = queries.batch_accuracy(p, keys, tau)
     taken = np.arange(bought + 1)
-    ends = (min(first, keys), first <= keys), (keys, misses <= allowed), (bought, verdict)
+    ends = first_hit(hits, keys), (keys, misses <= allowed), (bought, verdict)
     means, found = (queries.expected(p, keys), keys, mean), (1 - (1 - p) ** keys, batch, share)
     return {
         "hits": hits,
@@ -189,6 +200,14 @@ def running_mean_of(trials, p, keys):
     return {"x": x, "mean": mean, "error": error, "formulas": formulas}
 
 
+def alike(formulas):
+    """{name: value} with the names of equal values in one, so that no line hides another."""
+    names = {}
+    for name, value in formulas.items():
+        names.setdefault(f"{value:.4g}", []).append(name)
+    return {f"{' = '.join(same)} = {text}": formulas[same[0]] for text, same in names.items()}
+
+
 def _running_mean_picture(trials, p, keys):
     run = running_mean_of(trials, p, keys)
     x, mean, error, formulas = run.values()
@@ -198,10 +217,10 @@ def _running_mean_picture(trials, p, keys):
         figures.band(x, *ends, "± 2 standard errors", blue, **more),
         figures.points(x, mean, "mean of the trials so far", look, mode="lines"),
     ]
-    named = {f"{name} = {value:.4g}": value for name, value in formulas.items()}
+    named = alike(formulas)
     colours = figures.BLACK, figures.VERMILLION, figures.GREEN, figures.GREY
     dashes = "solid", "dash", "dot", "dashdot"
-    for (name, value), colour, dash in zip(named.items(), colours, dashes, strict=True):
+    for (name, value), colour, dash in zip(named.items(), colours, dashes, strict=False):
         look = dict(color=colour, dash=dash)
         ends = [1, TRIALS[-1]], [value, value]
         traces.append(figures.points(*ends, name, look, mode="lines", line=look | dict(width=2)))
@@ -239,7 +258,9 @@ RULES = {"θ < τ|K|": True, "θ ≤ τ|K|": False}  # strict or not
 
 
 def share(value):
-    """A probability in percent, a small one as it is."""
+    """A probability in words: in percent, a small one as it is."""
+    if 0 < value < 1e-6:
+        return "practically none"
     return f"{value:.1%}" if value >= 0.001 else f"{value:.1g}"
 
 
@@ -551,6 +572,178 @@ def notice():
     )
 
 
+# the questions of the notebook
+
+
+def who_is_first(panel):
+    """Three judges on the same answers; panel: of `race`."""
+    return Question(
+        "Bob sells answers from a copy of Alice's model, p = 0.8. All judges get the same answers. "
+        "Who is done first?",
+        JUDGES,
+        panel,
+        answer="first hit",
+        because="Drag to other streams of answers. The presets have a weak mark, and two suspects "
+        "who are innocent.",
+    )
+
+
+def mean_of_the_first_hit(panel):
+    """The paper's example; panel: of `running_mean`."""
+    panel.set(trials=TRIALS[-1])
+    return Question(
+        "p = 0.8, the paper's example, and 40 keys at hand. How many answers does the first-hit "
+        "judge buy on average?",
+        ["1.25", "1.5", "2"],
+        panel,
+        answer="1.25",
+        because="With few trials the mean still moves. More controls have p and |K|.",
+    )
+
+
+def what_becomes_of_forty(panel):
+    """The batch after pruning; panel: of `batch`."""
+    panel.set(p=0.75)
+    return Question(
+        "The paper's 40 belongs to p = 0.8. If pruning takes a copy down to p = 0.75, what becomes "
+        "of the 40?",
+        ["50", "80", "150"],
+        panel,
+        answer="150",
+        because="In multiples of ten, with θ &lt; τ|K|. Each dot is a number of keys. Reset has "
+        "the paper's p = 0.8.",
+    )
+
+
+def queries_at_equal_errors(panel):
+    """The wrong label against a measured null; panel: of `compare`."""
+    panel.set(p0=0.003)
+    return Question(
+        "Zhang's wrong label, p = 0.8 against p₀ = 0.003, errors of 10 % each: how many queries "
+        "does it take?",
+        ["2", "about 10", "about 40"],
+        panel,
+        answer="2",
+        because="The upright line stands at p₀ = 0.003. More controls have p, τ, |K| and the "
+        "errors.",
+    )
+
+
+def before_bob_notices(panel):
+    """A batch against a Bob who watches; panel: of `notice`."""
+    return Question(
+        "Bob notices one key in twenty. How often does the judge with a batch of 40 get all of "
+        "them answered?",
+        ["13 %", "50 %", "87 %"],
+        panel,
+        answer="13 %",
+        because="Lines are exact, circles simulated. More controls have the price, p, p₀ and |K|.",
+    )
+
+
+# the checks of its exercises
+
+HIT, MISS = True, False
+TWO = "Return two things: how many answers were bought, and the verdict."
+
+
+def _pair(answer, *arguments):
+    """What is wrong with the form of a judge's result, None if nothing."""
+    said = answer(*arguments)
+    if not isinstance(said, (tuple, list)) or len(said) != 2:
+        return False, f"{TWO} Yours returns {said}."
+    return None
+
+
+def _first_hit(answer):
+    late = [MISS, MISS, HIT, HIT]
+    from_zero = "Python counts from 0, and the judge from 1: the first answer is number 1."
+    wrong = _pair(answer, late, 4) or staged(
+        answer,
+        [
+            (
+                "Miss, miss, hit, hit, 4 keys",
+                (late, 4),
+                (3, True),
+                [
+                    ((2, True), from_zero),
+                    ((4, True), "The judge buys no answer after the first hit."),
+                    ((1, True), "The first answer is a miss: look at the answer, not at the row."),
+                ],
+                "Stop at the first hit and return its number.",
+            ),
+            (
+                "Five misses, 3 keys",
+                ([MISS] * 5, 3),
+                (3, False),
+                [((5, False), "The judge has money for `keys` answers, not for all in the row.")],
+                "After `keys` misses the judge gives up, and all of them were paid for.",
+            ),
+            (
+                "Miss, miss, hit, 2 keys",
+                ([MISS, MISS, HIT], 2),
+                (2, False),
+                [((3, True), "That hit was not bought: the judge may ask 2 keys.")],
+                "Only the first `keys` answers count.",
+            ),
+            ("One hit, 1 key", ([HIT], 1), (1, True), [], "A hit at the last key counts, too."),
+        ],
+    )
+    return wrong or (True, "A hit ends it, and nothing but the money ends a row of misses.")
+
+
+def _wald(answer):
+    known = (0.8, 0.1, 0.9, 0.1)
+    weights = "A hit adds ln(p₁/p₀) = 2.08, a miss ln((1-p₁)/(1-p₀)) = -1.50."
+    cases = [
+        (
+            "Five hits",
+            [HIT] * 5,
+            (2, True),
+            [
+                ((1, True), "One hit is worth 2.08, and the limit is ln(1/fpr) = 2.30: take logs."),
+                ((5, None), "Compare with the limit after every answer: ln(1/fpr) = 2.30."),
+            ],
+        ),
+        (
+            "Five misses",
+            [MISS] * 5,
+            (2, False),
+            [
+                ((1, False), "One miss is worth -1.50, and the limit is ln(1 - power) = -2.30."),
+                ((5, None), "There is a limit for innocence, too: ln(1 - power) = -2.30."),
+                ((2, True), "Evidence below the lower limit says not marked: False."),
+            ],
+        ),
+        (
+            "Hit, miss, miss, hit, hit",
+            [HIT, MISS, MISS, HIT, HIT],
+            (5, True),
+            [((4, True), "Misses count as well, against the suspect's guilt.")],
+        ),
+        (
+            "Hit, miss",
+            [HIT, MISS],
+            (2, None),
+            [((2, False), "Between the limits nothing is decided yet: the verdict is None.")],
+        ),
+    ]
+    stages = [(case, (row, *known), right, misses, weights) for case, row, right, misses in cases]
+    other, rng = (0.6, 0.3, 0.99, 0.001), np.random.default_rng(1)
+    for row in rng.random((20, 200)) < 0.6:
+        used = "Use the four arguments: with p₁ = 0.6 and p₀ = 0.3 other limits and weights hold."
+        right = sequential(row.tolist(), *other)
+        stages.append(("", (row.tolist(), *other), right, [], used))
+    if wrong := _pair(answer, [HIT], *known) or staged(answer, stages):
+        return wrong
+    innocent = (rng.random((2000, 60)) < 0.1).tolist()
+    accused = np.mean([bool(answer(row, *known)[1]) for row in innocent])
+    return (
+        True,
+        f"Of 2,000 innocent suspects yours accuses {accused:.1%}; at most 10 % were agreed.",
+    )
+
+
 def _limited_mean(answer):
     forever = (
         "That is 1/p, of a judge who goes on for ever. This one stops after five answers at the "
@@ -624,4 +817,10 @@ def _honest_null(answer):
     )
 
 
-CHECKS = {"05.1": _limited_mean, "05.2": _smallest_batch, "05.3": _honest_null}
+CHECKS = {
+    "05.1": _first_hit,
+    "05.2": _wald,
+    "05.3": _limited_mean,
+    "05.4": _smallest_batch,
+    "05.5": _honest_null,
+}
