@@ -96,7 +96,7 @@ def plots(
         if inner:
             layout[f"yaxis{name}"]["matches"] = f"y{_axis(row * columns + 1)}"
         if title:
-            text = _wrapped(title, 56 * (right - left))
+            text = wrapped(title, 56 * (right - left))
             words.append(note(text, (left + right) / 2, 1 - above, font=dict(size=16)))
     return layout | {"annotations": words}
 
@@ -355,7 +355,7 @@ def looks(names):
     return found
 
 
-def _wrapped(title, letters):
+def wrapped(title, letters):
     """A title in lines of at most so many letters; one that has its lines already stays so."""
     lines = textwrap.wrap(title, int(letters), break_long_words=False)
     return title if "<br>" in title else "<br>".join(lines)
@@ -397,7 +397,7 @@ def confidences(groups, label):
             centres = (edges[:-1] + edges[1:]) / 2
             traces.append(points(centres, share, name, look[name], plot, legend=plot == 1))
             traces[-1]["line"]["shape"] = "hvh"
-    x = dict(title=_wrapped(label, 20), range=[-0.02, 1.02], tickformat=".0%")
+    x = dict(title=wrapped(label, 20), range=[-0.02, 1.02], tickformat=".0%")
     y = dict(title="share of images", tickformat=".0%", range=[-0.02, 1.03])
     return figure(traces, 400, **plots(list(groups), x=x, y=y))
 
@@ -419,7 +419,7 @@ def bars(rates, title, y_title, intervals=None):
             more["error_y"] = dict(type="data", thickness=1.5) | ends
         traces.append(column(list(rates), values, name, look["color"], pattern, **more))
     y = dict(title=y_title, range=[0, 1.08], tickformat=".0%")
-    return figure(traces, title=dict(text=_wrapped(title, 40)), yaxis=y, barmode="group")
+    return figure(traces, title=dict(text=wrapped(title, 40)), yaxis=y, barmode="group")
 
 
 def heatmap(table, form, **more):
