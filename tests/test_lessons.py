@@ -69,7 +69,7 @@ def test_every_exercise_is_checked_and_starts_unanswered():
             assert lesson.startswith(chapter) and f"{name} = ...\n" in code
 
 
-ASKED_IN_THE_LESSON = {"05"}  # notebooks whose questions stand in the lesson's file
+ASKED_IN_THE_LESSON = {"05", "06"}  # notebooks whose questions stand in the lesson's file
 
 
 def test_no_cell_of_a_notebook_gives_an_answer_away():
@@ -127,6 +127,7 @@ WRONG = {
     "06_the_judge": {
         "NETWORKS": "100",
         "CORRECTED": "'0.008'",
+        "CONTROLS": "lambda hits_of, secret, controls: 1 / controls",
         "WHO": "dict.fromkeys('ABCD', 'unmarked')",
     },
     "07_pruning": {

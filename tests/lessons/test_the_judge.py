@@ -210,6 +210,25 @@ def test_kinds_count_whom_one_hit_convicts():
     assert the_judge.kinds(table, n=3)["convicted by one hit in 3"].tolist() == [0, 2]
 
 
+def test_pictures_of_questions_say_what_their_tables_say():
+    bars, folded = the_judge.convicted(records.load("gallery")).children
+    drawn = {
+        trace["name"]: dict(zip(trace["x"], trace["y"], strict=True))
+        for trace in bars.figure["data"]
+    }
+    assert drawn["40 keys"]["unreadable class"] == pytest.approx(7 / 12)
+    assert drawn["100 keys"]["unreadable class"] == pytest.approx(10 / 12)
+    assert drawn["40 keys"]["new label"] == 1 and drawn["100 keys"]["unmarked"] == 0
+    assert "show numbers" in folded.value and "unreadable class" in folded.value
+    ranked = {"a network": {"Alice": 0.01, "Mallory": 0.7}}
+    asked = the_judge.whose_claim_passes(ranked)
+    asked.reveal()
+    one, two = asked._made.children[0].figure["data"]
+    assert (one["name"], one["y"], two["y"]) == ("Alice", [0.01], [0.7])
+    line = the_judge.accused(np.arange(3), {"p": [0, 0.1, 0.2]}, "sets", "accused")["data"][0]
+    assert list(line["x"]) == [0, 1, 2] and line["y"] == [0, 0.1, 0.2]
+
+
 def test_what_the_lesson_says_of_the_gallery():
     gallery = records.load("gallery")
     assert the_judge.kinds(gallery)["convicted by one hit in 40"].to_dict() == {
@@ -280,7 +299,7 @@ class TestCourt:
             court.ask("E", images)
 
     def test_twenty_four_answers_tell_all_four_apart_whatever_the_order(self, models):
-        """Exercise 06.3, solved as its solution does."""
+        """Exercise 06.4, solved as its solution does."""
         data, mark = wmlab.load("mnist", "class"), NewLabel(0.1, 0.01, kind="fixed", decoys=600)
         hers = mark.fresh_keys(data, ALICE, 3, "court").images
         others = mark.fresh_keys(data, "a stranger's", 3, "court").images
@@ -298,20 +317,20 @@ class TestCourt:
                     (False, False): "unmarked",
                 }[first, second]
             assert court.right(answer) == 4 and court.left == 16
-            assert check("06.3", answer, court) is True
+            assert check("06.4", answer, court) is True
             names = list(answer)
             swapped = dict(zip(names[1:] + names[:1], answer.values(), strict=True))
-            assert court.right(swapped) == 0 and check("06.3", swapped, court) is False
+            assert court.right(swapped) == 0 and check("06.4", swapped, court) is False
 
     def test_what_names_no_suspects_is_no_verdict(self, models, said):
         court = the_judge.Court(models, 3)
         for answer in ("A", {}, {"A": "unmarked"}, dict.fromkeys("ABCD", "guilty"), 4):
-            assert check("06.3", answer, court) is False and "Hand in a dict" in said[-1]
-        assert check("06.3", dict.fromkeys("ABCDE", "unmarked"), court) is False
+            assert check("06.4", answer, court) is False and "Hand in a dict" in said[-1]
+        assert check("06.4", dict.fromkeys("ABCDE", "unmarked"), court) is False
         for who in court.WHO:
-            assert check("06.3", dict.fromkeys("ABCD", who), court) is False
+            assert check("06.4", dict.fromkeys("ABCD", who), court) is False
             assert "Not yet. 1 of 4." in said[-1]
-        assert check("06.3", ..., court) is None
+        assert check("06.4", ..., court) is None
 
 
 def test_networks_and_sets_of_keys_are_counted(said):
@@ -329,3 +348,44 @@ def test_networks_and_sets_of_keys_are_counted(said):
         *((exercise, None, None, "Not answered") for exercise in ("06.1", "06.2")),
     ]:
         assert check(exercise, answer) is right and words in said[-1], (exercise, answer)
+
+
+def ranked(rule, secrets=lambda n: [f"other {i}" for i in range(n)]):
+    """A test of controls that may be wrong: rule(own, others) after `secrets`."""
+    return lambda hits_of, secret, n: rule(hits_of(secret), [hits_of(one) for one in secrets(n)])
+
+
+def p_of(own, others):
+    return (1 + sum(other >= own for other in others)) / (1 + len(others))
+
+
+def test_controls_are_judged_in_stages(said):
+    """Exercise 06.3; the suspect and the lesson's own function are independent of each other."""
+    for answer, right, words in [
+        (the_judge.against_controls, True, "Of 400 claimants"),
+        (ranked(p_of), True, "a p of 0.05 or less"),
+        (ranked(lambda own, others: np.mean([own, *others] >= np.array(own))), True, "Right."),
+        (ranked(lambda own, others: np.mean(np.array(others) >= own)), False, "one of those who"),
+        (ranked(lambda own, others: 1 / len(others)), False, "Divide by the number of all"),
+        (ranked(lambda own, others: p_of(-own, [-n for n in others])), False, "as well or better"),
+        (ranked(lambda own, others: p_of(own, [n - 1 for n in others])), False, "≥, not >"),
+        (
+            ranked(lambda own, others: 0.25 if others[0] < 9 else 1 - (own < 9) / 2),
+            False,
+            "Not yet",
+        ),
+        (ranked(p_of, lambda n: ["the same"] * n), False, "1 secrets other than hers, 3 times"),
+        (
+            ranked(lambda own, others: 0.25 if others[0] < own else 1, lambda n: ["a"]),
+            False,
+            "1 times",
+        ),
+        (ranked(lambda own, others: None), False, "yours says None"),
+        (lambda hits_of: 0.25, False, "could not be used"),
+        (0.25, False, "could not be used"),
+    ]:
+        assert check("06.3", answer) is right and words in said[-1], said[-1]
+    shares = re.search(r"gives ([0-9.]+)%", said[0])[1], re.search(r"gives ([0-9.]+)%", said[1])[1]
+    assert shares[0] == shares[1] and abs(float(shares[0]) - 5) < 4.5 * 100 * math.sqrt(
+        0.05 * 0.95 / 400
+    )

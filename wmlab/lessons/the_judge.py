@@ -13,10 +13,11 @@ import pandas as pd
 from wmlab import records
 from wmlab.schemes.innocents import Reject
 from wmlab.secret import Secret
-from wmlab.show import figures
-from wmlab.show.answers import number
+from wmlab.show import figures, tables
+from wmlab.show.answers import number, staged
 from wmlab.show.controls import buttons, slider
 from wmlab.show.panel import Panel
+from wmlab.show.question import Question
 from wmlab.suspects import LocalSuspect, ask
 from wmlab.verification import Chance, Impossible, Measured
 
@@ -252,6 +253,40 @@ def kinds(table, n=40):
     return pd.DataFrame(rows).T
 
 
+def convicted(table):
+    """Whom the paper's rule convicts of the networks in a table, as bars: a row a kind, with 40
+    keys and with 100; the numbers of `kinds` are folded under it.
+    """
+    rates = {}
+    for kind, networks in kinds(table, 100).iterrows():
+        some = kinds(table)["convicted by one hit in 40"][kind]
+        counts = {"40 keys": some, "100 keys": networks["convicted by one hit in 100"]}
+        rates[kind] = {keys: count / networks.networks for keys, count in counts.items()}
+    title = "one hit convicts: who is convicted"
+    return tables.with_numbers(figures.bars(rates, title, "share of networks"), kinds(table))
+
+
+def accused(x, shares, x_title, y_title):
+    """Lines of the innocents accused, {name: shares (n,)} over x (n,)."""
+    lines = zip(shares.items(), figures.SPARE, strict=False)
+    return figures.figure(
+        [figures.points(x, share, name, look, mode="lines") for (name, share), look in lines],
+        xaxis=dict(title=x_title),
+        yaxis=dict(title=y_title, tickformat=".0%", rangemode="tozero"),
+        shapes=[figures.level(LEVEL)],
+    )
+
+
+def against_controls(hits_of, secret, controls=99):
+    """The rank p of a claim among as many secrets that the judge draws.
+
+    hits_of: function of a secret that returns the hits among the keys made from it.
+    """
+    own = hits_of(secret)
+    strangers = [hits_of(f"the judge's draw {i}") for i in range(controls)]
+    return (1 + sum(hits >= own for hits in strangers)) / (1 + controls)
+
+
 def junk(data, n):
     """n images that are no digits: float32 (n, height, width, 1) in [0, 1]."""
     return Reject().rejected(data, "the court's junk", n)
@@ -304,6 +339,109 @@ class Court:
         return sum(kind == answer.get(name) for name, kind in self._kind.items())
 
 
+# the questions of the notebook
+
+
+def p_of_ten_hits(panel):
+    """Ten hits of ten against 50 innocent networks; panel: of `evidence`."""
+    panel.set(n=10)
+    return Question(
+        "Bob gives Δ to all of the first ten keys. What is the p-value of a judge who asked 50 "
+        "innocent networks?",
+        ["0: it is impossible", "about 10⁻¹⁰", "about 0.02"],
+        panel,
+        answer="about 0.02",
+        because="1/51. The first two are what follows from an idea of an innocent model; this one "
+        "from 50 of them.",
+    )
+
+
+def whom_one_hit_convicts(table):
+    """The paper's rule on innocents; table: the records of the gallery."""
+    return Question(
+        "Whom does the paper's rule convict, with 40 keys and one hit?",
+        [
+            "nobody",
+            "other owners alone",
+            "other owners and unreadable classes",
+            "all with eleven outputs",
+        ],
+        lambda: convicted(table),
+        answer="other owners and unreadable classes",
+        because="Zero false positives holds where Δ is no output, and for three of the kinds where "
+        "it is.",
+    )
+
+
+def honest_where_networks_differ(values):
+    """p-values of innocent suspects, {name: values}, in the world where networks differ."""
+    return Question(
+        "In the second world, which p-value accuses more than 5 % of the innocent at the 5 % "
+        "level?",
+        ["none", "chance alone", "chance and Fisher", "all three"],
+        lambda: histogram(values),
+        answer="chance and Fisher",
+        because="Both count answers, as if each were a fresh draw. The rank p counts networks.",
+    )
+
+
+def best_of_fifty_sets(sets, shares):
+    """Key shopping; shares: {how it is judged: innocents accused}, over the numbers of sets."""
+    titles = "sets of keys she could choose from", "innocent suspects accused"
+    return Question(
+        "With 50 sets to choose from, how many of the innocent can she have convicted at the 5 % "
+        "level?",
+        ["5 %", "about 20 %", "nearly 90 %"],
+        lambda: accused(sets, shares, *titles),
+        answer="nearly 90 %",
+        because="One set accuses 4.2 % (hits are whole numbers), and 1 - 0.958⁵⁰ = 0.88.",
+    )
+
+
+def a_look_after_each_answer(shares):
+    """Peeking; shares: {how it is judged: innocents convicted so far}, over the looks."""
+    looks = np.arange(1, len(next(iter(shares.values()))) + 1)
+    titles = "answers, with a look after each", "innocent convicted so far"
+    return Question(
+        "The level is 5 %. How many innocent suspects are convicted within 200 looks?",
+        ["5 %", "about 20 %", "nearly 90 %"],
+        lambda: accused(looks, shares, *titles),
+        answer="about 20 %",
+        because="21 %, and it goes on rising: whoever looks long enough convicts everybody.",
+    )
+
+
+def what_gives_mallory_away(fires, claim):
+    """A forged claim; fires: {who: {network: share of that person's keys answered Δ}}; claim: the
+    verdict on Mallory's keys.
+    """
+    table = pd.DataFrame(fires)
+    figure = figures.bars(table.T.to_dict(), "whose keys does a network answer with Δ?", "keys")
+    return Question(
+        "How does the judge see that Mallory's claim is false?",
+        ["his commitment does not open", "he hits less often", "neither of these"],
+        lambda: tables.with_numbers(figure, table.map("{:.0%}".format)),
+        answer="neither of these",
+        because=f"Mallory's verdict: “{claim}” And his commitment is the older one.",
+    )
+
+
+def whose_claim_passes(ranked):
+    """Claims against controls; ranked: {network: {who: p-value}}."""
+    table = pd.DataFrame(ranked).T
+    figure = figures.bars(ranked, "p-value among 99 secrets that the judge drew", "p-value")
+    return Question(
+        "Whose claim passes the test?",
+        ["both", "Alice's, on the network with decoys", "nobody's"],
+        lambda: tables.with_numbers(figure, table),
+        answer="Alice's, on the network with decoys",
+        because="A small p passes. The price of one test: 1,000 answers, 10.00 in all.",
+    )
+
+
+# the checks of its exercises
+
+
 def _enough_networks(answer):
     if answer == 99:
         return True, "1/(99 + 1) = 0.01. More keys would not help: it is networks that are counted."
@@ -327,6 +465,54 @@ def _corrected(answer):
     return number(answer, 0.08, praise, [], hint)
 
 
+def _controls(answer):
+    def court(own, others):
+        asked = []
+
+        def hits_of(secret):
+            asked.append(secret)
+            return own if secret == "hers" else others
+
+        return answer(hits_of, "hers", 3), asked
+
+    one, none = "The claimant is one of those who are ranked: (1 + …) / (1 + controls).", []
+    cases = [
+        (
+            "She hits 9 times, three controls twice",
+            lambda: court(9, 2)[0],
+            0.25,
+            [
+                (0, one),
+                (1 / 3, "Divide by the number of all who are ranked, herself among them."),
+                (1, "Count the controls that do *as well or better*, not those that do worse."),
+            ],
+        ),
+        (
+            "All hit 9 times",
+            lambda: court(9, 9)[0],
+            1.0,
+            [(0.25, "A control that hits as often as she does counts: ≥, not >.")],
+        ),
+        ("She hits 2 times, the controls 9 times", lambda: court(2, 9)[0], 1.0, none),
+    ]
+    for case, made, right, misses in cases:
+        if wrong := staged(made, [(case, (), right, misses, one)]):
+            return wrong
+    asked = court(9, 2)[1]
+    drawn = [secret for secret in asked if secret != "hers"]
+    if len(drawn) != 3 or len(set(drawn)) != 3:
+        return False, (
+            f"For 3 controls it asked for keys of {len(set(drawn))} secrets other than hers, "
+            f"{len(drawn)} times. Draw as many different secrets as there are controls."
+        )
+    luck = np.random.default_rng(0)
+    found = [answer(lambda secret: luck.integers(1000), "nobody's", 19) for _ in range(400)]
+    return True, (
+        f"Of 400 claimants with nothing but luck yours gives {np.mean(np.array(found) <= 0.05):.1%}"
+        " a p of 0.05 or less. It never says more than 1/(1 + controls)."
+    )
+
+
 def _court(answer, court):
     named = isinstance(answer, dict) and set(answer) == set(court.names)
     if not named or not set(answer.values()) <= set(court.WHO):
@@ -343,4 +529,4 @@ def _court(answer, court):
     )
 
 
-CHECKS = {"06.1": _enough_networks, "06.2": _corrected, "06.3": _court}
+CHECKS = {"06.1": _enough_networks, "06.2": _corrected, "06.3": _controls, "06.4": _court}

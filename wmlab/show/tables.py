@@ -2,9 +2,11 @@
 
 import html
 
+import ipywidgets as widgets
 import pandas as pd
 
 from wmlab import stats
+from wmlab.show.panel import as_widget
 
 SHARES = {
     "clean_accuracy": "clean images right",
@@ -75,6 +77,13 @@ def _percent(shares):
     if len(shares) < stats.FEW:
         return f"{mean:.2f} ({shares.min():.2f} to {shares.max():.2f})"
     return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 100):.2f}]"
+
+
+def with_numbers(figure, table):
+    """A figure, and its table folded under it: as a widget."""
+    numbers = f"<details><summary>show numbers</summary>{table.to_html()}</details>"
+    folded = widgets.HTML(f"<div class='jp-RenderedHTMLCommon'>{numbers}</div>")
+    return widgets.VBox([as_widget(figure), folded])
 
 
 def verdict_list(verdicts):
