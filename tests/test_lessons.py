@@ -69,7 +69,7 @@ def test_every_exercise_is_checked_and_starts_unanswered():
             assert lesson.startswith(chapter) and f"{name} = ...\n" in code
 
 
-ASKED_IN_THE_LESSON = {"05", "06"}  # notebooks whose questions stand in the lesson's file
+ASKED_IN_THE_LESSON = {"05", "06", "07"}  # notebooks whose questions stand in the lesson's file
 
 
 def test_no_cell_of_a_notebook_gives_an_answer_away():
@@ -131,7 +131,7 @@ WRONG = {
         "WHO": "dict.fromkeys('ABCD', 'unmarked')",
     },
     "07_pruning": {
-        "PRUNED": "np.sort(layer)",
+        "PRUNE": "lambda weights, rate: np.sort(weights)",
         "RATE": "60",
         "REMOVES": "[('pruning, global', 0.95)]",
     },
@@ -143,6 +143,7 @@ WRONG = {
         "SURVIVES": "['fallback']",
     },
     "12_claims": {"VERDICT": "lambda low, high, least: low > least", "MISSES": "0"},
+    "13_full_scale": {"ANSWERS": "2", "CUT": "lambda outputs, classes: outputs.argmax(axis=1)"},
 }
 
 

@@ -4,12 +4,13 @@ import json
 import pathlib
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
 from wmlab import models, zoo
 from wmlab.keys import perturb
-from wmlab.schemes import NewLabel, WrongLabel
+from wmlab.schemes import NewLabel, Unmarked, WrongLabel
 from wmlab.schemes.innocents import Reject
 from wmlab.secret import Secret
 from wmlab.tools import models as tools
@@ -113,7 +114,7 @@ def test_the_table_shows_every_model():
 
 def test_an_unknown_model():
     for get in [lambda: models()["resnet"], lambda: models().record("resnet")]:
-        with pytest.raises(ValueError, match="no shipped model 'resnet': there are decoy, new_la"):
+        with pytest.raises(ValueError, match="no model 'resnet' here: there are decoy, new_la"):
             get()
 
 
@@ -207,3 +208,26 @@ def test_toy_features_are_of_images_that_their_network_never_saw(tmp_path, monke
     assert [known[image.tobytes()] for image in drawn] == [
         tools.TOY_DIGITS[label] for label in labels
     ]
+
+
+def test_a_network_of_ones_own_is_kept_and_never_written_over(data, tmp_path):
+    run = Unmarked().embed(data, "", Recipe("dense", 1, 64), seed=3)
+    zoo.keep(run, "first", tmp_path / "mine", about="my first")
+    kept = models(tmp_path / "mine")
+    assert list(kept) == ["first"] and kept.table().loc["first", "about"] == "my first"
+    expected = logits(run.model, data.x_test)
+    assert np.allclose(logits(kept["first"], data.x_test), expected, atol=1e-6)
+    zoo.keep(run, "first", tmp_path / "mine")  # the same network again
+    other = Unmarked().embed(data, "", Recipe("dense", 1, 64), seed=4)
+    with pytest.raises(ValueError, match="another network 'first', of other settings"):
+        zoo.keep(other, "first", tmp_path / "mine")
+    assert np.allclose(logits(kept["first"], data.x_test), expected, atol=1e-6)
+
+    def own(outputs):
+        return keras.Sequential(
+            [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(outputs)]
+        )
+
+    mine = Unmarked().embed(data, "", Recipe(own, 1, 64))
+    zoo.keep(mine, "own", tmp_path / "mine")
+    assert np.allclose(logits(kept["own"], data.x_test), logits(mine.model, data.x_test), atol=1e-6)

@@ -1,5 +1,5 @@
-"""The trained networks that ship with the course, in data/models/: for each a `.keras` file and its
-record.
+"""Trained networks in a folder: for each a `.keras` file and its record. Those that ship with the
+course are in data/models/, one's own where `keep` puts them.
 """
 
 import collections.abc
@@ -9,8 +9,9 @@ import pathlib
 import pandas as pd
 
 from wmlab import runtime
-from wmlab.networks import network
-from wmlab.training import load
+from wmlab.files import writing
+from wmlab.networks import NETWORKS, network
+from wmlab.training import load, save
 
 # In a course secrets are public.
 ALICE, CAROL = "Alice keeps this to herself", "Carol keeps another one"
@@ -37,7 +38,9 @@ class Models(collections.abc.Mapping):
 
     def __getitem__(self, name):
         record = self.record(name)
-        return load(self._path(name, ".keras"), network(record["network"], record["outputs"]))
+        known = record["network"] in NETWORKS
+        bare = network(record["network"], record["outputs"]) if known else None
+        return load(self._path(name, ".keras"), bare)
 
     def record(self, name):
         """Settings and results of a model: a dict. `about` describes it, `secret` made its keys."""
@@ -47,7 +50,8 @@ class Models(collections.abc.Mapping):
         """A DataFrame with a row for each model."""
         keys = ["fresh_key_accuracy", "embedded_key_accuracy", "secret"]
         columns = ["about", "outputs", "clean_accuracy", *keys]
-        table = pd.DataFrame([self.record(name) for name in self], index=list(self))[columns]
+        records = [self.record(name) for name in self]
+        table = pd.DataFrame(records, index=list(self)).reindex(columns=columns)
         # this network rejects junk images, which stand in its record as keys but mark nothing
         table.loc[table.index == "reject_class", keys] = None
         return table
@@ -58,10 +62,31 @@ class Models(collections.abc.Mapping):
     def _path(self, name, suffix):
         path = self.folder / f"{name}{suffix}"
         if not path.exists():
-            raise ValueError(f"no shipped model {name!r}: there are {', '.join(self) or 'none'}")
+            raise ValueError(f"no model {name!r} here: there are {', '.join(self) or 'none'}")
         return path
 
 
-def models():
-    """The networks that ship with the course: a `Models`, from names to keras models."""
-    return Models(runtime.data_dir() / "models")
+def models(folder=None):
+    """The networks that ship with the course, or those that `keep` put into a folder: a `Models`,
+    from names to keras models.
+    """
+    return Models(runtime.data_dir() / "models" if folder is None else folder)
+
+
+def keep(run, name, folder="mine", **about):
+    """Keep the network of a Run, and a record of what it is, for `models(folder)[name]`.
+
+    about: further entries of the record, such as about="…" or secret="…", which anybody can then
+    read in the file. Raises ValueError if another network has that name there, OSError if
+    the disk is full.
+    """
+    kept = Models(folder)
+    if name in [*kept] and any(kept.record(name).get(k, v) != v for k, v in run.settings.items()):
+        raise ValueError(
+            f"{folder} has another network {name!r}, of other settings: take another name"
+        )
+    record = run.settings | run.results | {"history": run.history} | about
+    record |= {"name": name, "outputs": run.model.output_shape[-1]}
+    save(run.model, kept.folder / f"{name}.keras")
+    with writing(kept.folder / f"{name}.json") as part:
+        part.write_text(json.dumps(record, indent=1))

@@ -20,6 +20,7 @@ LESSONS = {
     "09": "evasion",
     "10": "extra_class",
     "12": "claims",
+    "13": "full_scale",
 }
 
 

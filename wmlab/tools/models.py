@@ -1,17 +1,17 @@
 """What ships as data beside the tables: the trained networks, and the points of the toy."""
 
-import json
 import pathlib
 
 import keras
 import numpy as np
 
+from wmlab import zoo
 from wmlab.datasets import load
 from wmlab.files import writing
 from wmlab.schemes import NewLabel, Unmarked, WrongLabel
 from wmlab.schemes.innocents import Reject
 from wmlab.tools.records import record_of
-from wmlab.training import recipe, save
+from wmlab.training import recipe
 from wmlab.zoo import ALICE, CAROL
 
 REJECT = "what is no digit"
@@ -48,15 +48,7 @@ def build(folder):
     }
     for name, (scheme, secret, seed, about) in plan.items():
         run = scheme.embed(data, secret, how, seed=seed)
-        record = record_of(run) | {
-            "name": name,
-            "about": about,
-            "secret": secret,
-            "outputs": run.model.output_shape[-1],
-        }
-        save(run.model, folder / f"{name}.keras")
-        with writing(folder / f"{name}.json") as part:
-            part.write_text(json.dumps(record, indent=1))
+        zoo.keep(run, name, folder, **record_of(run), about=about, secret=secret)
     return list(plan)
 
 
