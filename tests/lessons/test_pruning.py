@@ -358,33 +358,112 @@ def judged(monkeypatch):
     return judge
 
 
-def test_check_1_a_layer_pruned_by_hand(judged):
-    layer = np.array([0.3, -0.1, 0.1, -0.7, 0.0, 0.1, -0.4, 0.1, 0.9])
-    right = [0.3, 0, 0, -0.7, 0, 0.1, -0.4, 0.1, 0.9]
-    for answer in (right, tuple(right), np.array(right), pd.Series(right)):
-        assert judged("07.1", answer, layer, 0.4)[0] is True
+NINE = pruning.BY_HAND
+RIGHT = [0.3, 0, 0, -0.7, 0, 0.1, -0.4, 0.1, 0.9]
+
+
+def prune(weights, rate):
+    """Pruning written once more, weight by weight."""
+    flat = list(np.asarray(weights, float).ravel())
+    order = sorted(range(len(flat)), key=lambda place: abs(flat[place]))
+    for place in order[: int(rate * len(flat))]:
+        flat[place] = 0.0
+    return np.reshape(flat, np.shape(weights))
+
+
+def by_hand(nine):
+    """A function that says so for the nine weights at rate 0.4, and is right elsewhere."""
+    return lambda layer, rate: nine if np.size(layer) == 9 and rate == 0.4 else prune(layer, rate)
+
+
+def in_place(weights, rate):
+    weights[...] = prune(weights, rate)
+    return weights
+
+
+def test_check_1_pruning_written_by_a_student(judged):
+    assert prune(NINE, 0.4).tolist() == RIGHT
+    for answer in (prune, by_hand(RIGHT), by_hand(tuple(RIGHT)), by_hand(pd.Series(RIGHT))):
+        assert judged("07.1", answer)[0] is True
     for answer, words in [
-        (layer.tolist(), "You have 1 zeros. At rate 0.4, ⌊0.4 · 9⌋ = 3"),
-        ([0.3, 0, 0, -0.7, 0, 0, -0.4, 0.1, 0.9], "You have 4 zeros"),
-        ([0.3, 0, 0.1, 0, 0, 0.1, -0.4, 0.1, 0.9], "the absolute value counts"),
-        ([0.3, -0.1, 0.1, -0.7, 0, 0, -0.4, 0, 0.9], "among equal weights the first go"),
-        ([0.3, 0, 0, 0.7, 0, 0.1, 0.4, 0.1, 0.9], "stays as it is, sign and all"),
-        ([0.3, -0.7, 0.1, -0.4, 0.1, 0.9], "Hand in all 9 weights"),
-        (0, "Hand in all 9"),
-        ([right], "Hand in all 9"),
-        ([np.nan] * 9, "stays as it is"),
-        ("three", "could not be used"),
-        (lambda: 0, "could not be used"),
+        (by_hand(NINE.tolist()), "You have 1 zeros. At rate 0.4, ⌊0.4 · 9⌋ = 3"),
+        (by_hand([0.3, 0, 0, -0.7, 0, 0, -0.4, 0.1, 0.9]), "You have 4 zeros"),
+        (by_hand([0.3, 0, 0.1, 0, 0, 0.1, -0.4, 0.1, 0.9]), "the absolute value counts"),
+        (by_hand([0.3, -0.1, 0.1, -0.7, 0, 0, -0.4, 0, 0.9]), "among equal weights the first go"),
+        (by_hand([0.3, 0, 0, 0.7, 0, 0.1, 0.4, 0.1, 0.9]), "stays as it is, sign and all"),
+        (by_hand([0.3, -0.7, 0.1, -0.4, 0.1, 0.9]), "they are not left out"),
+        (by_hand(0), "of shape ()"),
+        (by_hand([np.nan] * 9), "stays as it is"),
+        (by_hand("three"), "of shape ()"),
+        (lambda layer, rate: np.sort(layer), "in its place"),
+        (lambda layer, rate: prune(layer, max(rate, 0.1)), "at rate 0: You have 28 zeros"),
+        (
+            lambda layer, rate: prune(layer, rate).ravel(),
+            "shape (3, 3, 4, 8) came one of shape (288,)",
+        ),
+        (lambda layer, rate: prune(layer, min(rate, 0.5)), "The same kernel at rate 0.9: You have"),
+        (lambda layer, rate: prune(layer, 1 - rate), "You have 5 zeros"),
+        (in_place, "Work on a copy"),
+        (lambda layer: layer, "could not be used"),
+        (RIGHT, "could not be used"),
     ]:
-        found = judged("07.1", answer, layer, 0.4)
-        assert found[0] is False and words in found[1], answer
-    assert judged("07.1", ..., layer, 0.4)[0] is None
+        found = judged("07.1", answer)
+        assert found[0] is False and words in found[1], (words, found)
+    assert judged("07.1", ...)[0] is None
     # The floor is that of the number as it is written: in floating point 0.29 · 100 is below 29.
     layer = np.linspace(0.1, 1, 100)
     for rate, zeros in [(0.29, 29), (0.57, 57), (0.999, 99), (0.0, 0), (1.0, 100)]:
         for count in {zeros, max(zeros - 1, 0)}:
             answer = np.where(np.arange(100) < count, 0, layer)
-            assert judged("07.1", answer, layer, rate)[0] is (count == zeros)
+            assert (pruning._pruned_wrongly(answer, layer, rate) is None) is (count == zeros)
+
+
+def test_pictures_of_claims_and_verdicts_show_their_numbers():
+    tables = pruning.recorded()
+    small = tables["4,000 digits"]
+    bars, folded = pruning.convictions(small).children
+    rows = small[(small.attack == GLOBAL) & (small.scheme == NEW) & (small.strength == 0.95)]
+    share = (rows.decision == "marked").mean()
+    (line,) = [t for t in bars.figure["data"] if (t["name"], t["xaxis"]) == (NEW, "x2")]
+    assert (
+        dict(zip(line["x"], line["y"], strict=True))[0.95] == share
+        and "show numbers" in folded.value
+    )
+    found = pruning.claimed(tables)
+    assert len(found) == 3 * 2 * 2 * 3 and set(found.said) == {"cannot be told"}
+    row = found.loc["4,000 digits", LAYER, "keys hit", 0.9]
+    test = pruning.tested(small, LAYER).loc[0.9]
+    assert [row["mean"], row.low, row.high] == pytest.approx(
+        list(100 * test[["mean", "low", "high"]])
+    )
+    assert ((found.low > 0) | (found.high < 0)).sum() == 1, "all intervals but one contain 0"
+    drawn = pruning.differences(found).children[0].figure["data"]
+    assert sorted(x for trace in drawn for x in trace["x"]) == sorted(found["mean"])
+    for trace in drawn:
+        bars = trace["error_x"]
+        low, high = trace["x"] - bars["arrayminus"], trace["x"] + bars["array"]
+        places = list(zip(*trace["y"], strict=True))
+        at = found.xs("keys hit" if trace["xaxis"] == "x" else "told apart", level="measure")
+        for (on, words), *ends in zip(places, low, high, strict=True):
+            attack, rate = words.split(", ")
+            attack = LAYER if attack == "per layer" else GLOBAL
+            row = at.loc[on, attack, float(rate[:-1]) / 100]
+            assert ends == pytest.approx([row.low, row.high])
+    two = {"a": small[small.strength == 0.9], "b": small[small.strength == 0.8]}
+    for trace in pruning.spread(two)["data"]:
+        hit = [of[of.scheme == trace["name"]].fresh_key_accuracy.tolist() for of in two.values()]
+        assert trace["x"] == sum(hit, []) and len(trace["y"]) == len(trace["x"])
+
+
+def test_the_answer_about_figure_4_is_that_of_the_records():
+    table = pruning.recorded()["4,000 digits"]
+    question = pruning.which_scheme_at_ninety(pruning.figure4({"4,000 digits": table}), table)
+    test = pruning.tested(table, LAYER).loc[0.9]
+    assert question.answer == "it cannot be told" and test.low < 0 < test.high and test.p > 0.05
+    wrong = table.assign(fresh_key_accuracy=np.where(table.scheme == WRONG, 0.9, 0.1))
+    wrong.loc[wrong.scheme == NEW, "fresh_key_accuracy"] += 0.001 * wrong.seed
+    assert pruning.which_scheme_at_ninety(question._result, wrong).answer == "the wrong label"
+    assert pruning.removed(pruning.costs(table), NEW, 2).empty, "none of them, says the map"
 
 
 def runs(outcomes, scheme=NEW):

@@ -17,6 +17,8 @@ from wmlab.attack_tables import UNTOUCHED, removed
 from wmlab.show import figures
 from wmlab.show.controls import buttons, choice, menu, slider
 from wmlab.show.panel import Panel
+from wmlab.show.question import Question
+from wmlab.show.tables import with_numbers
 from wmlab.training import predict
 from wmlab.verification import critical_accuracy
 
@@ -157,6 +159,92 @@ def verdicts(table, attack):
             "answers bought": f"{runs.queries.mean():.1f}",
         }
     return pd.DataFrame(shown).T.rename_axis(["rate", "scheme"])
+
+
+def convictions(table):
+    """How often Ver says "marked" over the pruning rate: per layer and globally, a line a scheme;
+    the numbers of `verdicts` are folded under it.
+    """
+    titles, traces = {"per layer": PER_LAYER, "global": GLOBAL}, []
+    for plot, attack in enumerate(titles.values(), 1):
+        rows = over_rates(table, attack)
+        for scheme, look in figures.looks(MARKS).items():
+            runs = rows[rows.scheme == scheme]
+            share = (runs.decision == "marked").groupby(runs.strength).mean()
+            line = (share.index.to_numpy(), share.to_numpy(), scheme, look)
+            traces.append(figures.points(*line, plot, legend=plot == 1))
+    y = figures.SHARE | dict(title="Ver says marked,<br>share of networks")
+    axes = figures.plots(list(titles), x=RATE_AXIS, y=y)
+    numbers = pd.concat({title: verdicts(table, attack) for title, attack in titles.items()})
+    return with_numbers(figures.figure(traces, 400, **axes), numbers)
+
+
+COLUMNS = {"keys hit": "fresh_key_accuracy", "told apart": "told_apart"}
+HIGH = (0.8, 0.9, 0.95)  # rates, for "slightly better at high rates"
+
+
+def claimed(tables):
+    """New label minus wrong label at high rates, a row for each data set, attack, measure and rate:
+    mean, low and high in points, pairs, p and `said`, what the three rates together say (each must
+    reach a third of 5 %, Bonferroni).
+    """
+    rows = {}
+    for of, attack, name in itertools.product(tables, (PER_LAYER, GLOBAL), COLUMNS):
+        found = tested(tables[of], attack, COLUMNS[name]).loc[list(HIGH)]
+        sure = found[found.p <= 0.05 / len(HIGH)]
+        if sure.empty or sure["mean"].min() < 0 < sure["mean"].max():
+            said = "cannot be told"
+        else:
+            better = sure["mean"].min() > 0
+            said = "holds" if better else "does not hold: the wrong label is better"
+        for rate, row in found.iterrows():
+            points = {part: 100 * row[part] for part in ("mean", "low", "high")}
+            rows[of, attack, name, rate] = points | dict(pairs=row.pairs, p=row.p, said=said)
+    return pd.DataFrame(rows).T.rename_axis(["on", "attack", "measure", "rate"])
+
+
+def differences(found):
+    """The rows of `claimed` as dots with 95 % intervals, a plot a measure; the numbers are folded
+    under it.
+    """
+    traces, names = [], {PER_LAYER: "per layer", GLOBAL: "global"}
+    for plot, name in enumerate(COLUMNS, 1):
+        at = found.xs(name, level="measure")
+        for (attack, title), look in zip(names.items(), figures.SPARE, strict=False):
+            rows = at.xs(attack, level="attack")
+            y = [[on for on, _ in rows.index], [f"{title}, {rate:.0%}" for _, rate in rows.index]]
+            mean, low, high = (rows[part].to_numpy(float) for part in ("mean", "low", "high"))
+            bars = dict(type="data", symmetric=False, array=high - mean, arrayminus=mean - low)
+            more = dict(legend=plot == 1, error_x=bars | dict(color=look["color"]))
+            dots = (mean, y, title, look["color"], look["symbol"], plot)
+            traces.append(figures.dots(*dots, **more))
+    zero = [figures.upright(0, plot, color=figures.BLACK) for plot in (1, 2)]
+    x = dict(title="new label minus<br>wrong label, points")
+    y = dict(autorange="reversed", showgrid=False, tickfont=dict(size=12))
+    axes = figures.plots(list(COLUMNS), x=x, y=y, gap=0.05)
+    figure = figures.figure(traces, 620, **axes, shapes=zero, margin=dict(l=180, b=110))
+    form = "{:+.1f}".format
+    shown = found.assign(**{part: found[part].map(form) for part in ("mean", "low", "high")})
+    return with_numbers(figure, shown)
+
+
+def spread(rows):
+    """Networks as dots over the share of keys that they still hit, a row for what Bob did.
+
+    rows: {what he did: rows of attacks}.
+    """
+    traces, words = [], list(rows)
+    schemes = dict.fromkeys(name for of in rows.values() for name in of.scheme)
+    looks = figures.looks(name for name in schemes if name != "unmarked")
+    for shift, (scheme, look) in enumerate(looks.items()):
+        x, y = [], []
+        for place, of in enumerate(rows.values()):
+            hit = of[of.scheme == scheme].fresh_key_accuracy.tolist()
+            x, y = x + hit, y + [place + 0.22 * (shift - 1)] * len(hit)
+        traces.append(figures.dots(x, y, scheme, look["color"], look["symbol"], opacity=0.7))
+    y = dict(tickvals=list(range(len(words))), ticktext=words, autorange="reversed")
+    x = dict(title="fresh keys hit", tickformat=".0%", range=[-0.03, 1.03])
+    return figures.figure(traces, 400, xaxis=x, yaxis=y, margin=dict(t=20, b=110, l=180))
 
 
 def costs(table):
@@ -336,38 +424,147 @@ def _cut_figure(weights, kept, runs, rate):
     return figures.figure(traces, 440, **axes, **more, shapes=[figures.upright(rate, 2)])
 
 
-def _by_hand(answer, layer, rate):
-    answer, layer = np.asarray(answer, float), np.asarray(layer, float)
-    if answer.shape != layer.shape:
-        return False, (
-            f"Hand in all {layer.size} weights, in their order: those that go become 0, they are "
-            "not left out."
+# the questions of the notebook
+
+
+def half_of_the_weights(panel):
+    """A network pruned at 50 %; panel: of `cut`."""
+    panel.set(rate=0.5)
+    return Question(
+        "Bob prunes half of the weights of every layer. How many of the fresh keys does the "
+        "network still hit?",
+        ["nearly all", "about half", "hardly any"],
+        panel,
+        answer="nearly all",
+        because="Half of the weights are gone, and the mark is not in them. Now drag the rate to "
+        "its end.",
+    )
+
+
+def share_of_the_first_layer(shares):
+    """Global pruning at 90 %; shares: {layer: {how: share of its weights set to 0}}."""
+    words = "Pruned at 90 %", "share of the layer's weights set to 0"
+    return Question(
+        "Global pruning removes 90 % of all weights. How many of the 288 weights of the first "
+        "convolution?",
+        ["90 %", "about a quarter", "none"],
+        lambda: figures.bars(shares, *words),
+        answer="about a quarter",
+        because="A layer of few weights has large ones: each must carry more.",
+    )
+
+
+def has_it_survived(measured):
+    """A ruined network; measured: {network: {measure: share}}, all pruned per layer at 90 %."""
+    words = "pruned per layer at 90 %", "share of images"
+    table = pd.DataFrame(measured).map("{:.0%}".format)
+    return Question(
+        "Pruned per layer at 90 %, Alice's network hits 100 % of her fresh keys. Has her mark "
+        "survived?",
+        ["yes", "no", "the number alone does not say"],
+        lambda: with_numbers(figures.bars(measured, *words), table),
+        answer="the number alone does not say",
+        because="It answers Δ to everything. So would a stone on which somebody wrote Δ.",
+    )
+
+
+def which_scheme_at_ninety(panel, table):
+    """Figure 4 at 90 %; panel: of `figure4`. table: the records on which the answer stands."""
+    panel.set(rate=0.9)
+    row, rows = tested(table, PER_LAYER).loc[0.9], over_rates(table, PER_LAYER)
+    means = rows[rows.strength == 0.9].groupby("scheme").fresh_key_accuracy.mean()
+    mean, low, high = 100 * row[["mean", "low", "high"]]
+    told = "the new label" if low > 0 else "the wrong label" if high < 0 else "it cannot be told"
+    return Question(
+        "Pruned per layer at 90 %: which scheme hits more of its fresh keys?",
+        ["the new label", "the wrong label", "it cannot be told"],
+        panel,
+        answer=told,
+        because=f"{means['new label']:.0%} against {means['wrong label']:.0%} on average; but the "
+        f"difference in {row.pairs:.0f} pairs is {mean:+.0f} points, [{low:+.0f}, {high:+.0f}].",
+    )
+
+
+def which_part_removes_it(parts):
+    """An ablation of fine-pruning; parts: {what Bob did: {measure: share}}."""
+    words = "what is left after each part", "share of images"
+    table = pd.DataFrame(parts).T.map("{:.1%}".format)
+    return Question(
+        "Which part of fine-pruning removes the mark?",
+        ["dropping channels", "tuning", "only both together"],
+        lambda: with_numbers(figures.bars(parts, *words), table),
+        answer="only both together",
+        because="Each alone leaves more than a third of the keys. Together they leave hardly one, "
+        "at no loss.",
+    )
+
+
+def within_two_points(panel):
+    """What Bob can afford; panel: of `frontier`."""
+    return Question(
+        "Bob bears a loss of 2 points. What removes the new label within that?",
+        ["pruning per layer", "global pruning", "fine-pruning", "none of them"],
+        panel,
+        answer="none of them",
+        because="No mark lies in the shaded area of the new label. Fine-pruning at 60 % comes "
+        "closest: a tenth of the keys, of which one hit in 40 is enough for Ver.",
+    )
+
+
+# the checks of its exercises
+
+BY_HAND = np.array([0.3, -0.1, 0.1, -0.7, 0.0, 0.1, -0.4, 0.1, 0.9])
+
+
+def _pruned_wrongly(given, layer, rate):
+    """What is wrong with a pruned layer, in a sentence; None if nothing is."""
+    if np.shape(given) != layer.shape:
+        return (
+            f"From an array of shape {layer.shape} came one of shape {np.shape(given)}. Hand back "
+            "all weights: those that go become 0, they are not left out."
         )
-    if not np.all((answer == layer) | (answer == 0)):
-        return False, "A weight either becomes 0 or stays as it is, sign and all."
+    given = np.asarray(given, float)
+    if not np.all((given == layer) | (given == 0)):
+        return "A weight either becomes 0 or stays as it is, sign and all, and in its place."
     count = math.floor(fractions.Fraction(str(rate)) * layer.size)
-    cut = np.flatnonzero((answer == 0) & (layer != 0))
-    zeros = int((answer == 0).sum())
+    cut = np.flatnonzero((given == 0) & (layer != 0))
+    zeros = int((given == 0).sum())
     if zeros != count:
-        return False, (
+        return (
             f"You have {zeros} zeros. At rate {rate:g}, ⌊{rate:g} · {layer.size}⌋ = {count} "
             "weights become 0, and one that was 0 before is one of the smallest."
         )
-    if len(cut) and np.abs(layer[cut]).max() > np.sort(np.abs(layer))[count - 1]:
-        said = (
+    if len(cut) and np.abs(layer.flat[cut]).max() > np.sort(np.abs(layer), None)[count - 1]:
+        return (
             "There are smaller ones than those you took: the absolute value counts, not the sign."
         )
-        return False, said
-    right = layer.copy()
-    right[np.argsort(np.abs(layer), kind="stable")[:count]] = 0
-    if not np.array_equal(answer, right):
-        return (
-            False,
-            "As many as it should be, and small ones; but among equal weights the first go.",
-        )
+    right = layer.flatten()
+    right[np.argsort(np.abs(right), kind="stable")[:count]] = 0
+    if not np.array_equal(given.ravel(), right):
+        return "As many as it should be, and small ones; but among equal weights the first go."
+    return None
+
+
+def _prune(answer):
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 4, 8))
+    cases = (
+        ("By hand, nine weights at rate 0.4", BY_HAND, 0.4),
+        ("A kernel of shape (3, 3, 4, 8) at rate 0.5", kernel, 0.5),
+        ("The same kernel at rate 0.9", kernel, 0.9),
+        ("The same kernel at rate 0", kernel, 0),
+    )
+    for case, layer, rate in cases:
+        mine = layer.copy()
+        wrong = _pruned_wrongly(answer(mine, rate), layer, rate)
+        if not np.array_equal(mine, layer):
+            wrong = (
+                "It changed the array that it was given. Work on a copy: Alice still needs hers."
+            )
+        if wrong:
+            return False, f"{case}: {wrong}"
     return True, (
-        "The 0 that was there counts as one of the smallest, and so pruning removed only two "
-        "weights that did anything."
+        "In the nine weights the 0 that was there counts as one of the smallest, and so pruning "
+        "removed only two weights that did anything."
     )
 
 
@@ -419,4 +616,4 @@ def _removes(answer, table):
     )
 
 
-CHECKS = {"07.1": _by_hand, "07.2": _largest_rate, "07.3": _removes}
+CHECKS = {"07.1": _prune, "07.2": _largest_rate, "07.3": _removes}
