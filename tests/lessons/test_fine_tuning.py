@@ -4,6 +4,7 @@ import html
 import itertools
 import re
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -380,7 +381,79 @@ def test_what_table_1_says_of_the_papers_sentence():
     assert judged("4,000 photographs", from_lower) == "does not hold", "a fall has a start"
 
 
+def test_pictures_of_differences_and_of_table_1():
+    tables = fine_tuning.recorded()
+    table = tables["4,000 digits"]
+    picture, folded = fine_tuning.differences(table).children
+    (ftll,) = [trace for trace in picture.figure["data"] if trace["name"] == "FTLL"]
+    every = fine_tuning.usual(table)
+    at = every[(every.attack == "FTLL") & (every.strength == 0.1)].pivot(
+        index="seed", columns="scheme", values=KEYS
+    )
+    mean = 100 * (at[NEW] - at[WRONG]).mean()
+    assert ftll["y"][-1] == pytest.approx(mean) and mean < -20
+    assert (ftll["error_y"]["array"] > 0).all() and "show numbers" in folded.value
+    figure = fine_tuning.left(tables).children[0].figure
+    for plot, (title, of) in enumerate(tables.items(), 1):
+        rows = fine_tuning.usual(of)
+        drawn = {
+            t["name"]: t for t in figure["data"] if t["xaxis"] == f"x{plot if plot > 1 else ''}"
+        }
+        for name in MARKS:
+            after = rows[(rows.scheme == name) & (rows.attack == "FTAL") & (rows.strength == 1e-3)]
+            assert drawn[f"{name}, after"]["x"][0] == pytest.approx(after[KEYS].mean()), title
+            before = rows[(rows.scheme == name) & (rows.attack == "no attack")][KEYS].mean()
+            assert drawn[f"{name}, before"]["x"][0] == pytest.approx(before)
+            assert drawn[f"{name}, before"]["marker"]["symbol"].endswith("-open")
+
+
+def test_answers_of_questions_are_those_of_the_records():
+    tables = fine_tuning.recorded()
+    table, panel = tables["4,000 digits"], fine_tuning.rates(tables)
+    for share, answer in ((0.95, "nearly all"), (0.5, "about half"), (0.02, "hardly any")):
+        told = fine_tuning.keys_left_at_the_default_rate(panel, table.assign(**{KEYS: share}))
+        assert told.answer == answer and panel.settings()["rate"] == 1e-3
+    asked = fine_tuning.keys_left_at_the_default_rate(panel, table)
+    assert asked.answer == "about half" and "42" in asked.because
+    cost = fine_tuning.frontier(tables)
+    for lost, answer in ((1.99, "less than 2"), (2.5, "2 to 5"), (6, "more than 5")):
+        means = MEANS.assign(lost=lost)
+        assert fine_tuning.what_bob_must_give_up(cost, means).answer == answer
+    means = fine_tuning.costs(table)
+    assert fine_tuning.what_bob_must_give_up(cost, means).answer == "less than 2"
+
+
 # the exercises
+
+
+def by_index(layers, mode):
+    for number, layer in enumerate(layers):
+        layer.trainable = mode.endswith("AL") or number == 3
+
+
+def frozen(rule, last=True):
+    """A function that sets layers by rule(mode), and the last to `last`."""
+
+    def freeze(layers, mode):
+        for layer in layers[:-1]:
+            layer.trainable = rule(mode)
+        layers[-1].trainable = last
+
+    return freeze
+
+
+def only_freezes(layers, mode):
+    for layer in layers[:-1] if mode.endswith("LL") else ():
+        layer.trainable = False
+
+
+def test_freezing_moves_the_layers_of_a_network():
+    model = keras.Sequential([keras.layers.Dense(3) for _ in range(4)])
+    model.build((None, 2))
+    for mode in fine_tuning.MODES:
+        fine_tuning.freeze(model.layers, mode)
+        assert len(model.trainable_weights) == (8 if mode[2:4] == "AL" else 2)
+
 
 MEANS = pd.DataFrame(
     [
@@ -400,44 +473,57 @@ CHEAPEST = (
 )
 NOT_USED = "could not be used"
 ANSWERS = [
-    *(("08.1", answer, [MEANS], True, CHEAPEST) for answer in [("FTLL", 0.1), ["FTLL", "0.1"]]),
-    ("08.1", np.array(["FTLL", 0.1], object), [MEANS], True, CHEAPEST),
-    ("08.1", MEANS.loc[2, ["attack", "strength"]], [MEANS], True, CHEAPEST),
-    ("08.1", ("FTAL", 0.01), [MEANS], False, "ends the mark for 1.5 points. Another setting costs"),
-    ("08.1", ("FTAL, SGD", 0.1), [MEANS], False, "for 0.6 points"),
-    ("08.1", ("FTLL", 0.01), [MEANS], False, "still says “marked” of most"),
-    ("08.1", ("RTLL", 0.01), [MEANS], False, "still says “marked”"),
+    ("08.1", fine_tuning.freeze, [], True, "FT or RT makes no difference"),
+    ("08.1", frozen(lambda mode: mode[2:] == "AL"), [], True, "Right."),
+    ("08.1", frozen(lambda mode: "A" in mode), [], True, "Right."),
+    ("08.1", frozen(lambda mode: mode[2:] == "LL"), [], False, "AL means all layers, LL the last"),
+    ("08.1", frozen(lambda mode: True), [], False, "FTLL, 4 layers: yours makes trainable 1, 2, 3"),
+    ("08.1", frozen(lambda mode: False), [], False, "FTAL, 4 layers: yours makes trainable 4."),
+    ("08.1", frozen(lambda mode: mode.startswith("FT")), [], False, "AL means all layers"),
+    ("08.1", frozen(lambda mode: mode[2:] == "AL", False), [], False, "moves in every mode"),
+    ("08.1", by_index, [], False, "7 layers"),
+    ("08.1", only_freezes, [], False, "FTAL, 4 layers: yours makes trainable none"),
+    ("08.1", lambda layers, mode: None, [], False, "AL means all layers"),
+    ("08.1", lambda layers: None, [], False, NOT_USED),
+    ("08.1", ["FTAL"], [], False, NOT_USED),
+    *(("08.2", answer, [MEANS], True, CHEAPEST) for answer in [("FTLL", 0.1), ["FTLL", "0.1"]]),
+    ("08.2", np.array(["FTLL", 0.1], object), [MEANS], True, CHEAPEST),
+    ("08.2", MEANS.loc[2, ["attack", "strength"]], [MEANS], True, CHEAPEST),
+    ("08.2", ("FTAL", 0.01), [MEANS], False, "ends the mark for 1.5 points. Another setting costs"),
+    ("08.2", ("FTAL, SGD", 0.1), [MEANS], False, "for 0.6 points"),
+    ("08.2", ("FTLL", 0.01), [MEANS], False, "still says “marked” of most"),
+    ("08.2", ("RTLL", 0.01), [MEANS], False, "still says “marked”"),
     (
-        "08.1",
+        "08.2",
         ("FTAL", 0.1),
         [MEANS],
         False,
         "FTAL at 0.1 is not on record. Modes are “FTAL”, “FTLL”",
     ),
-    ("08.1", ("REFIT", 0.1), [MEANS], False, "not on record"),
-    ("08.1", (0.1, "FTLL"), [MEANS], False, NOT_USED),
+    ("08.2", ("REFIT", 0.1), [MEANS], False, "not on record"),
+    ("08.2", (0.1, "FTLL"), [MEANS], False, NOT_USED),
     *(
-        ("08.1", answer, [MEANS], False, NOT_USED)
+        ("08.2", answer, [MEANS], False, NOT_USED)
         for answer in ("FTLL", 0.1, ("FTLL",), ("FTLL", 0.1, 8), {"FTLL": 0.1}, lambda m: m)
     ),
-    ("08.2", np.mean(np.array([91, 73, 60, 44, 28]) / 98), [], True, "Three fifths on the way"),
-    ("08.2", 0.604, [], True, "Three fifths"),
-    ("08.2", np.float32(0.604), [], True, "Three fifths"),
-    ("08.2", 0.6, [], True, "Three fifths"),
-    ("08.2", "0.604", [], True, "Three fifths"),
-    ("08.2", 0.592, [], False, "divide"),
-    ("08.2", (0.98 + 2.96) / 6 / 0.98, [], False, "You counted “before”"),
-    ("08.2", 0.28 / 0.98, [], False, "in the end"),
-    *(("08.2", answer, [], False, "Divide each") for answer in (60.4, 0, np.nan)),
-    *(("08.2", answer, [], False, NOT_USED) for answer in ("a half", [0.604])),
-    ("08.3", 0.991, [0.9911], True, "All other layers were frozen"),
-    ("08.3", 1, [1.0], True, "All other layers"),
+    ("08.3", np.mean(np.array([91, 73, 60, 44, 28]) / 98), [], True, "Three fifths on the way"),
+    ("08.3", 0.604, [], True, "Three fifths"),
+    ("08.3", np.float32(0.604), [], True, "Three fifths"),
+    ("08.3", 0.6, [], True, "Three fifths"),
+    ("08.3", "0.604", [], True, "Three fifths"),
+    ("08.3", 0.592, [], False, "divide"),
+    ("08.3", (0.98 + 2.96) / 6 / 0.98, [], False, "You counted “before”"),
+    ("08.3", 0.28 / 0.98, [], False, "in the end"),
+    *(("08.3", answer, [], False, "Divide each") for answer in (60.4, 0, np.nan)),
+    *(("08.3", answer, [], False, NOT_USED) for answer in ("a half", [0.604])),
+    ("08.4", 0.991, [0.9911], True, "All other layers were frozen"),
+    ("08.4", 1, [1.0], True, "All other layers"),
     *(
-        ("08.3", answer, [0.991], False, "That is what Bob's network hits")
+        ("08.4", answer, [0.991], False, "That is what Bob's network hits")
         for answer in (0.0, 0.04)
     ),
-    *(("08.3", answer, [0.991], False, "List the layers") for answer in (0.5, 0.97, 1.1, np.nan)),
-    *(("08.3", answer, [0.991], False, NOT_USED) for answer in ("all", lambda: 1)),
+    *(("08.4", answer, [0.991], False, "List the layers") for answer in (0.5, 0.97, 1.1, np.nan)),
+    *(("08.4", answer, [0.991], False, NOT_USED) for answer in ("all", lambda: 1)),
 ]
 
 
@@ -446,7 +532,7 @@ def test_answers_to_the_exercises(said):
         assert check(exercise, answer, *given) is right, (exercise, answer)
         assert words in said[-1], (exercise, answer)
         assert said[-1].startswith("Right. " if right else "Not yet. ")
-    for exercise, given in (("08.1", [MEANS]), ("08.2", []), ("08.3", [0.991])):
+    for exercise, given in (("08.1", []), ("08.2", [MEANS]), ("08.3", []), ("08.4", [0.991])):
         assert check(exercise, ..., *given) is None
 
 
@@ -459,5 +545,5 @@ def test_one_setting_is_the_cheapest_whatever_the_records(said):
         means = pd.DataFrame(rows, columns=MEANS.columns)
         ended = [row for row in means.itertuples() if row.scheme == NEW and row.acquitted > 0.5]
         best = min(ended, key=lambda row: row.lost)
-        right = [each for each in itertools.product(modes, rates) if check("08.1", each, means)]
+        right = [each for each in itertools.product(modes, rates) if check("08.2", each, means)]
         assert right == [(best.attack, best.strength)]

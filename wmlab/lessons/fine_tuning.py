@@ -4,6 +4,7 @@ Two panels, a row of tables, and the checks of notebook 08.
 """
 
 import functools
+import types
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from wmlab.show import figures
 from wmlab.show.answers import number
 from wmlab.show.controls import buttons, choice, slider
 from wmlab.show.panel import Panel
+from wmlab.show.question import Question
+from wmlab.show.tables import with_numbers
 from wmlab.verification import critical_accuracy
 
 MARKS = ("new label", "wrong label")
@@ -64,6 +67,12 @@ def usual(table):
     """
     all_images = table.images == table.images.max()
     return table[(table.attack == UNTOUCHED) | (table.epochs == EPOCHS) & all_images]
+
+
+def freeze(layers, mode):
+    """Make trainable the layers that a mode of MODES moves: all of them, or the last alone."""
+    for layer in layers:
+        layer.trainable = layer is layers[-1] or mode.partition(",")[0].endswith("AL")
 
 
 def short(rate):
@@ -237,6 +246,62 @@ def compared(table, column="fresh_key_accuracy"):
     return pd.DataFrame(cells).reindex(modes).fillna("")
 
 
+def differences(table):
+    """Dots over the learning rate: keys hit with the new label minus those with the wrong label,
+    pairs of the same seed, in points with 95 % intervals; `compared` is folded under it.
+    """
+    traces, every = [], usual(table[table.attack.isin(MODES)])
+    looks = [*figures.SPARE, figures.looks(["unmarked"])["unmarked"]]
+    for place, (mode, look) in enumerate(zip(MODES, looks, strict=True)):
+        tests = [
+            stats.paired(runs, "fresh_key_accuracy").assign(rate=rate)
+            for rate, runs in every[every.attack == mode].groupby("strength")
+        ]
+        if tests:
+            found = pd.concat(tests)
+            mean, low, high = (100 * found[part].to_numpy() for part in ("mean", "low", "high"))
+            bars = dict(type="data", symmetric=False, array=high - mean, arrayminus=mean - low)
+            x = found.rate.to_numpy() * 10 ** (0.1 * (place - 2))  # beside each other
+            look = (look["color"], look["symbol"])
+            traces.append(figures.dots(x, mean, mode, *look, error_y=bars | dict(color=look[0])))
+    x = figures.log_axis(sorted(set(every.strength)), "learning rate", short)
+    y = dict(title="new label minus<br>wrong label, points")
+    zero = [figures.level(0, color=figures.BLACK)]
+    figure = figures.figure(traces, 420, xaxis=x, yaxis=y, shapes=zero, margin=dict(t=20, b=120))
+    return with_numbers(figure, compared(table))
+
+
+def left(tables, rate=1e-3):
+    """Table 1 as dots: the keys that are left after the four modes at a rate, with 95 % intervals
+    from six networks on, a plot a data set; open: before. The numbers of `table1` are folded under
+    it.
+    """
+    traces = []
+    for plot, table in enumerate(tables.values(), 1):
+        every = usual(table)
+        for shift, (name, look) in enumerate(figures.looks(MARKS).items()):
+            of = every[every.scheme == name]
+            at = {mode: of[(of.attack == mode) & (of.strength == rate)] for mode in MODES[:4]}
+            keys = {mode: runs.fresh_key_accuracy for mode, runs in at.items() if len(runs)}
+            found = np.array([stats.share_interval(each) for each in keys.values()])
+            mean, low, high = found.T
+            bars = dict(type="data", symmetric=False, array=high - mean, arrayminus=mean - low)
+            y = [MODES.index(mode) + 0.24 * (shift - 0.5) for mode in keys]
+            before = [of[of.attack == UNTOUCHED].fresh_key_accuracy.mean()] * len(y)
+            for x, words, symbol, more in (
+                (mean, f"{name}, after", look["symbol"], dict(error_x=bars)),
+                (before, f"{name}, before", f"{look['symbol']}-open", {}),
+            ):
+                drawn = (x, y, words, look["color"], symbol, plot, 10)
+                traces.append(figures.dots(*drawn, legend=plot == 1, **more))
+    modes = dict(tickvals=list(range(4)), ticktext=MODES[:4], autorange="reversed")
+    x = dict(title="fresh keys hit", tickformat=".0%", range=[-0.05, 1.05])
+    axes = figures.plots(list(tables), x=x, y=modes, gap=0.05)
+    figure = figures.figure(traces, 420, **axes, margin=dict(b=130))
+    numbers = table1(tables, rate)
+    return with_numbers(figure, numbers.set_index(["trained on", "mode"]))
+
+
 def table1(tables, rate=1e-3):
     """The paper's Table 1 from records: accuracies after the four modes at a rate, before in
     parentheses, and what they say of the paper's sentence.
@@ -361,6 +426,96 @@ def frontier(tables):
     )
 
 
+# the questions of the notebook
+
+
+def _left_by(keys, few=0.1, many=0.9):
+    return "nearly all" if keys > many else "hardly any" if keys < few else "about half"
+
+
+def keys_left_at_the_default_rate(panel, table):
+    """FTAL at Adam's own rate; panel: of `rates`; table: the records that answer."""
+    panel.set(rate=1e-3, mode="FTAL")
+    rows = usual(table)
+    at = rows[(rows.attack == "FTAL") & (rows.strength == 1e-3) & (rows.scheme == "new label")]
+    left = at.fresh_key_accuracy
+    return Question(
+        "FTAL, 8 epochs at 10⁻³, Adam's own default: how many of the new label's fresh keys are "
+        "left?",
+        ["nearly all", "about half", "hardly any"],
+        panel,
+        answer=_left_by(left.mean()),
+        because=f"{stats.told(left)} in {len(left)} networks. Now move the rate.",
+    )
+
+
+def what_bob_must_give_up(panel, means):
+    """The price of an acquittal; panel: of `frontier`; means: the `costs` that answer."""
+    cheapest = means[(means.scheme == "new label") & (means.acquitted > 0.5)].lost.min()
+    options = ["less than 2", "2 to 5", "more than 5"]
+    return Question(
+        "How many points of clean accuracy must Bob give up so that the new label's Ver acquits "
+        "him?",
+        options,
+        panel,
+        answer=options[int(np.searchsorted([2, 5], cheapest, side="right"))],
+        because=f"The cheapest setting on record costs {cheapest:.1f} points. Point at a dot to "
+        "see which it is.",
+    )
+
+
+def which_mark_a_new_layer_keeps(table):
+    """RTLL at 10⁻²; table: the records."""
+    return Question(
+        "RTLL at 10⁻²: a new last layer, tuned alone on images without keys. Which mark keeps more "
+        "of its keys?",
+        ["the new label", "the wrong label", "neither keeps any"],
+        lambda: bars(table, "RTLL", 1e-2),
+        answer="the wrong label",
+        because="Nothing teaches the new layer to say Δ. Bob's zeros do teach it to say 0.",
+    )
+
+
+def whom_the_pieces_help(measured):
+    """REFIT with images of anything; measured: a table by (mark, images), shares."""
+    shares = {f"{mark}: {images}": row for (mark, images), row in measured.T.to_dict().items()}
+    words = "REFIT at a rate of 0.03", "share of images"
+    return Question(
+        "REFIT at a rate of 0.03: whose keys do the unlabelled pieces help Bob to remove?",
+        ["those of both", "the new label's", "the wrong label's"],
+        lambda: with_numbers(figures.bars(shares, *words), measured.map("{:.1%}".format)),
+        answer="the wrong label's",
+        because="One network each, so an anecdote. Look at the Δ in the table above.",
+    )
+
+
+# the checks of its exercises
+
+
+def _freeze(answer):
+    moves = {"FTAL": True, "RTAL": True, "FTLL": False, "RTLL": False}
+    for count, before in ((4, True), (4, False), (7, True)):
+        for mode, others in moves.items():
+            layers = [types.SimpleNamespace(trainable=before) for _ in range(count)]
+            answer(layers, mode)
+            states = [bool(layer.trainable) for layer in layers]
+            told = f"{mode}, {count} layers: yours makes trainable "
+            told += ", ".join(str(n) for n, state in enumerate(states, 1) if state) or "none"
+            if states == [others] * (count - 1) + [True]:
+                continue
+            if not states[-1]:
+                return False, f"{told}. The last layer moves in every mode."
+            if states == [not others] * (count - 1) + [True]:
+                hint = "AL means all layers, LL the last layer."
+                if others and not before:
+                    hint = "These layers were frozen before: in this mode say True, too."
+                return False, f"{told}. {hint}"
+            return False, f"{told}. In {mode} {'all layers move' if others else 'only the last'}."
+    return True, (
+        "FT or RT makes no difference here: that says where the last layer starts, not what moves."
+    )
+
+
 def _cheapest(answer, means):
     mode, given = answer
     rate = float(given)
@@ -426,4 +581,4 @@ def _restored(answer, untouched):
     return number(answer, untouched, praise, [], hint)
 
 
-CHECKS = {"08.1": _cheapest, "08.2": _omega, "08.3": _restored}
+CHECKS = {"08.1": _freeze, "08.2": _cheapest, "08.3": _omega, "08.4": _restored}
