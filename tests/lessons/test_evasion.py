@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from wmlab import attack_tables, lessons, queries
+from wmlab import attack_tables, filters, queries
 from wmlab.lessons import check, evasion
 from wmlab.show import picture
+from wmlab.stats import interval
 
 BETAS = (1e-5, 1e-3, 1e-2, 3e-2)
 SHIFT = dict(zip(BETAS, (0, 1, 3, 8), strict=True))
@@ -422,9 +423,43 @@ def test_what_is_on_record_can_be_drawn():
         assert {*evasion.FILTERS} < {*drawn(panel)} and len(evasion.bill(table, mark)) == 16
 
 
-# checks
+def test_the_picture_of_bills_shows_what_the_bills_say():
+    table = attack_tables.load("attacks_class")
+    picture, folded = evasion.bills(table).children
+    y = picture.figure["layout"]["yaxis"]
+    words = dict(zip(y["ticktext"], y["tickvals"], strict=True))
+    for mark in evasion.MARKS:
+        of = table[(table.scheme == mark) & (table.attack == "median") & (table.strength == 3)]
+        for axis, column in (("x", "fresh_key_accuracy"), ("x2", "lost")):
+            (drawn,) = [
+                t for t in picture.figure["data"] if (t["name"], t["xaxis"]) == (mark, axis)
+            ]
+            place = int(np.argmin(abs(np.array(drawn["y"]) - words["median, size 3"])))
+            assert drawn["x"][place] == pytest.approx(of[column].mean())
+            low = drawn["x"][place] - drawn["error_x"]["arrayminus"][place]
+            wanted = interval(of[column])[1]
+            assert low == pytest.approx(max(wanted, 0) if axis == "x" else wanted)
+        assert mark in folded.value
 
-SCORES = np.random.default_rng(0).permutation(np.arange(250)) / 100  # 0 to 2.49
+
+def test_ticks_are_powers_of_ten():
+    assert [evasion.power_of_ten(each) for each in (1e-6, 3e-6, 0.001, 3.5e-3, 0.1, 1)] == [
+        "10⁻⁶",
+        "",
+        "10⁻³",
+        "",
+        "10⁻¹",
+        "10⁰",
+    ]
+
+
+def test_the_answer_about_the_logo_is_that_of_the_network():
+    for left, answer in ((0.05, "a few in a hundred"), (0.6, "about half or more"), (0.99, "all")):
+        rows = {"median of 3": {"clean": 0.9, "Alice's keys that hit": left}}
+        assert evasion.what_the_median_leaves_of_a_logo(rows).answer == answer
+
+
+# checks
 
 
 def judged(exercise, answers, right, said, *context):
@@ -434,24 +469,44 @@ def judged(exercise, answers, right, said, *context):
     assert check(exercise, ..., *context) is check(exercise, None, *context) is None
 
 
-def test_the_lowest_threshold_that_bob_can_bear(said):
-    lowest = (2.47, 2.475, np.float32(2.4701), np.array(2.47), "2.47")
-    words = "Right. 2 of 250 lie above it."
-    judged("09.1", [(answer, words) for answer in lowest], True, said, SCORES, 0.01)
-    check("09.1", 2.47, SCORES, 0.01)
-    bound = float(re.search(r"even 0 of 250 would only say: below ([\d.]+)%", said[-1])[1])
-    assert abs((1 - bound / 100) ** 250 - 0.05) < 0.01
+def detector(score, aside, share, low=0):
+    """A detector written once more, by counting; low: images more than Bob can bear."""
+    scores = [float(value) for value in score(aside)]
+    allowed = int(share * len(scores)) + low
+    bound = min(t for t in scores if sum(s > t for s in scores) <= allowed)
+    return lambda images: np.array([value > bound for value in score(images)])
+
+
+def with_threshold(choose, above=np.greater):
+    return lambda score, aside, share: (
+        lambda images: above(score(images), choose(np.sort(score(aside)), share))
+    )
+
+
+def test_a_detector_written_by_a_student(said):
+    right = [detector, with_threshold(lambda s, share: s[-1 - int(share * len(s))])]
+    right += [lambda score, aside, share: filters.Detector(score, aside, share).flags]
+    judged("09.1", [(each, "below 1.2%") for each in right], True, said)
     wrong = [
-        (2.46, "It flags 3 of 250 clean images, and Bob can bear 2. Raise it."),
-        (-1, "It flags 250 of 250"),
-        (2.48, "It flags 1 of 250"),
-        (2.49, "It flags 0 of 250. Bob can bear 2"),
-        (np.inf, "each step up lets keys pass"),
-        (np.nan, "one number"),
+        (lambda *given: detector(*given, low=1), "It flags 3 of 10 clean images, and Bob can bear"),
+        (
+            with_threshold(lambda s, share: s[-1 - int(share * len(s))], np.greater_equal),
+            "lies *on*",
+        ),
+        (with_threshold(lambda s, share: s[-3]), "ten images, share 0.05: It flags 2 of 10"),
+        (with_threshold(lambda s, share: s[-1]), "It flags 0 of 10. Bob can bear 2"),
+        (with_threshold(lambda s, share: s[-int(share * len(s))]), "It flags 1 of 10. Bob can"),
+        (with_threshold(np.quantile), "It flags 8 of 10"),
+        (with_threshold(lambda s, share: np.quantile(s, 1 - share)), "share 0.05: It flags 1"),
+        (with_threshold(lambda s, share: s[-1 - int(share * len(s))] + 0.5), "Yours lets 7.001"),
+        (with_threshold(lambda s, share: s[int(share * len(s))], np.less), "*high* scores"),
+        (lambda score, aside, share: lambda x: detector(score, x, share)(x), "take the threshold"),
+        (lambda score, aside, share: detector(score, aside, share)(aside), "Return a function"),
+        (lambda score, aside, share: score, "array of bool"),
+        (lambda score, aside, share: lambda images: True, "10 truth values"),
+        *((each, "could not be used") for each in ("high", [2.47, 2.48], lambda scores: 2.47)),
     ]
-    garbage = ("high", [2.47, 2.48], lambda scores: 2.47, SCORES)
-    wrong += [(each, "could not be used") for each in garbage]
-    judged("09.1", wrong, False, said, SCORES, 0.01)
+    judged("09.1", wrong, False, said)
 
 
 @given(
@@ -463,7 +518,8 @@ def test_ties_are_flagged_together_or_not_at_all(scores, share):
     flags = {t: sum(score > t for score in scores) for t in range(-1, 14)}
     best = max(n for n in flags.values() if n <= allowed)
     for t, n in flags.items():
-        assert lessons.checks()["09.1"](t, scores, share)[0] is bool(n == best)
+        said = evasion._flags_wrongly(np.array(scores) > t, np.array(scores), share)
+        assert (said is None) is bool(n == best)
 
 
 def test_the_precision_is_that_of_a_count_of_customers(said):

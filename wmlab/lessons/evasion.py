@@ -16,6 +16,8 @@ from wmlab.show import figures
 from wmlab.show.answers import number
 from wmlab.show.controls import buttons, choice, slider
 from wmlab.show.panel import Panel
+from wmlab.show.question import Question
+from wmlab.show.tables import with_numbers
 
 BETAS = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3.5e-3, 1e-2, 3e-2)
 # shares of clean images that Bob can bear to see called keys
@@ -66,6 +68,13 @@ def flagged(scores, beta, alarms):
     """
     threshold = Detector(lambda images: scores["aside"], scores["aside"], alarms).threshold
     return Flags(threshold, scores["clean"] > threshold, scores[beta] > threshold)
+
+
+def power_of_ten(value):
+    """A tick: 10⁻³ for 0.001, nothing for what lies between two powers of ten."""
+    digits, exponent = f"{value:e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if float(digits) == 1 else ""
 
 
 def _alarms():
@@ -161,7 +170,7 @@ def areas(found):
         [figures.points(BETAS, values, name, look) for (name, values), look in lines],
         420,
         margin=dict(t=20, b=130),
-        xaxis=figures.log_axis(BETAS, "β, strength of the keys"),
+        xaxis=figures.log_axis(BETAS, "β, strength of the keys", power_of_ten),
         yaxis=dict(title="area below the ROC", range=[0.42, 1.03]),
         shapes=[figures.level(0.5)],
         annotations=[figures.note("guessing", 1, 0.5, xref="x domain", yref="y", xanchor="right")],
@@ -227,7 +236,7 @@ def rare(scores):
             traces.append(figures.points(grid, curve, name, look, mode="lines"))
         here = precision(at.found, at.false, rate)
         traces.append(figures.ring(np.array([rate]), np.array([here]), "here"))
-        x = figures.log_axis(RATES, "queries that are keys", one_in)
+        x = figures.log_axis(RATES, "share of queries that are keys", power_of_ten)
         y = dict(tickformat=".0%", range=[-0.03, 1.05])
         y["title"] = "precision: flagged<br>queries that are keys"
         figure = figures.figure(traces, 460, margin=dict(t=20, b=120), xaxis=x, yaxis=y)
@@ -282,7 +291,7 @@ def ask(scores, hits):
     scores, hits: as in `asked`, which gives its `result`.
     """
     betas = list(hits)
-    x = figures.log_axis(betas, "β of the keys<br>that Alice asks with") | dict(tickangle=-60)
+    x = figures.log_axis(betas, "β of the keys<br>that Alice asks with", power_of_ten)
     y = dict(tickformat=".0%", range=[-0.03, 1.05])
     each = {1: {"y": dict(title="probability")}, 2: {"y": dict(side="right")}}
     titles = ["one key", "all keys of a trial"]
@@ -430,26 +439,171 @@ def bill(table, mark):
     return pd.DataFrame(rows).T.rename_axis(f"{mark}, filter")
 
 
-def _threshold(answer, scores, share):
-    answer, scores = float(answer), np.asarray(scores)
-    if math.isnan(answer):
-        return False, "Hand in one number, a score."
+def bills(table):
+    """What every filter leaves of each mark, and what it costs, as dots with 95 % intervals from
+    six networks on; the numbers of `bill` are folded under it.
+    """
+    marks, traces, names = [mark for mark in MARKS if mark in set(table.scheme)], [], {}
+    for shift, (mark, look) in enumerate(figures.looks(marks).items()):
+        of = table[table.scheme == mark]
+        none = {("no filter", np.nan): of[of.attack == UNTOUCHED]}
+        rows = {named(*key): each for key, each in (none | settings_of(of)).items()}
+        places = [names.setdefault(name, len(names)) + 0.25 * (shift - 1) for name in rows]
+        for plot, column in enumerate(("fresh_key_accuracy", "lost"), 1):
+            found = [stats.interval(each[column]) for each in rows.values()]
+            mean, low, high = np.array(found).T
+            if column == "fresh_key_accuracy":
+                low, high = low.clip(0), high.clip(max=1)
+            bars = dict(type="data", symmetric=False, array=high - mean, arrayminus=mean - low)
+            drawn = (mean, places, mark, look["color"], look["symbol"], plot, 7)
+            if min(map(len, rows.values())) < stats.FEW:
+                bars = dict(visible=False)
+            traces.append(figures.dots(*drawn, legend=plot == 1, error_x=bars))
+    y = dict(tickvals=[*names.values()], ticktext=[*names], autorange="reversed")
+    x = {1: dict(title="keys that hit", tickformat=".0%", range=[-0.04, 1.04])}
+    x[2] = dict(title="clean accuracy<br>lost, points")
+    each = {plot: {"x": axis} for plot, axis in x.items()}
+    axes = figures.plots(["what is left", "what it costs"], y=y, each=each, gap=0.06)
+    numbers = pd.concat({mark: bill(table, mark) for mark in marks})
+    margin = dict(l=250, b=110)
+    return with_numbers(figures.figure(traces, 620, **axes, margin=margin), numbers)
+
+
+# the questions of the notebook
+
+
+def which_detector_is_sure(panel):
+    """Weak keys; panel: of `watch`."""
+    panel.set(beta=1e-4)
+    return Question(
+        "Keys of β = 0.0001, noise of two or three grey levels: which of these tells them from "
+        "clean digits every time?",
+        ["non-zero pixels", "the noise estimate", "the autoencoder", "none"],
+        panel,
+        answer="non-zero pixels",
+        because="Its area is 1. Move β: the other curves sink towards the diagonal long before "
+        "that one does.",
+    )
+
+
+def what_a_flag_is_worth(panel):
+    """One key in 10,000 queries; panel: of `rare`."""
+    panel.set(rate=1e-4, detector="noise estimate", beta=3.5e-3)
+    return Question(
+        "Bob sells 10,000 answers, one of them to a key of Alice's. He flags every key and 1 % of "
+        "clean images. Of the queries he flags, how many are keys?",
+        ["99 in 100", "about half", "one in a hundred"],
+        panel,
+        answer="one in a hundred",
+        because="One key, and a hundred customers with a clean image.",
+    )
+
+
+def do_weaker_keys_prove_it(panel):
+    """Keys behind a detector that refuses; panel: of `ask`."""
+    panel.set(detector="noise estimate", alarms=0.01)
+    return Question(
+        "Bob refuses whatever the noise estimate flags, at 1 % false alarms. Do weaker keys prove "
+        "the mark in 40 queries?",
+        ["never", "at some β, nearly always", "the weaker, the better"],
+        panel,
+        answer="at some β, nearly always",
+        because="Weak enough to be answered, strong enough to hit. Change the detector under “More "
+        "controls”.",
+    )
+
+
+def which_filter_leaves_fewest(panel):
+    """Filters within two points; panel: of `filtered`."""
+    return Question(
+        "Bob can bear to lose two points of accuracy on 4,000 digits. Which of these leaves Alice "
+        "the fewest keys?",
+        ["JPEG of quality 10", "a median of 3 × 3 pixels", "noise of his own"],
+        panel,
+        answer="a median of 3 × 3 pixels",
+        because="Nothing to train, nothing to set, and no picture is refused.",
+    )
+
+
+def what_the_median_leaves_of_a_logo(measured):
+    """One network with a logo; measured: {filter: {what: share}}."""
+    left = measured["median of 3"]["Alice's keys that hit"]
+    options = ["a few in a hundred", "about half or more", "all"]
+    table = pd.DataFrame(measured).T.map("{:.1%}".format)
+    words = "the logo behind each filter", "share of images"
+    return Question(
+        "The median left a few noise keys in a hundred. What does it leave of the keys with a "
+        "logo?",
+        options,
+        lambda: with_numbers(figures.bars(measured, *words), table),
+        answer=options[int(np.searchsorted([0.2, 0.97], left))],
+        because=f"{left:.0%} of them still hit, in this one network.",
+    )
+
+
+# the checks of its exercises
+
+
+def _flags_wrongly(flags, scores, share):
+    """What is wrong with a detector that flags so many of the images set aside; None if nothing.
+
+    flags: bool (n,), of images with the scores (n,).
+    """
     allowed = math.floor(share * len(scores) + 1e-9)
-    above = int((scores > answer).sum())
+    above, n = int(np.sum(flags)), len(scores)
     most = int((scores > np.sort(scores)[-1 - allowed]).sum())  # with ties, fewer than allowed
     if above > allowed:
-        return False, (
-            f"It flags {above} of {len(scores)} clean images, and Bob can bear {allowed}. Raise it."
+        return (
+            f"It flags {above} of {n} clean images, and Bob can bear {allowed}. Raise the "
+            "threshold; an image that lies *on* it is not flagged."
         )
     if above < most:
-        return False, (
-            f"It flags {above} of {len(scores)}. Bob can bear {allowed}, and each step up lets "
-            "keys pass: sort the scores and count from the end."
+        return (
+            f"It flags {above} of {n}. Bob can bear {allowed}, and each step up lets keys pass: "
+            "sort the scores and count from the end."
         )
-    bound = 1 - 0.05 ** (1 / len(scores))
+    return None
+
+
+def _images(scores):
+    """Images whose only pixel is their score."""
+    return np.asarray(scores, np.float32).reshape(-1, 1, 1, 1)
+
+
+def _detector(answer):
+    def score(images):
+        return np.asarray(images)[:, 0, 0, 0]
+
+    ten, tied = np.array([3, 0, 9, 5, 1, 8, 2, 7, 4, 6.0]), np.repeat([1.0, 2.0], 5)
+    cases = (("ten images, share 0.2", ten, 0.2), ("ten images, share 0.05", ten, 0.05))
+    cases += (("ten images with ties, share 0.2", tied, 0.2), ("share 0.5", ten, 0.5))
+    for case, scores, share in cases:
+        flags = answer(score, _images(scores), share)
+        if not callable(flags):
+            return False, "Return a function of images, `flags`, that says which are flagged."
+        said = np.asarray(flags(_images(scores)))
+        if said.shape != scores.shape or said.dtype != bool:
+            return False, (
+                f"For {len(scores)} images `flags` should return {len(scores)} truth values, an "
+                f"array of bool; yours has shape {said.shape} and type {said.dtype}."
+            )
+        if wrong := _flags_wrongly(said, scores, share):
+            return False, f"On {case}: {wrong}"
+        wanted = said != (scores > np.sort(scores)[-1 - int(share * len(scores))])
+        if wanted.any():
+            return False, f"On {case}: keys have *high* scores, and it flags others."
+    flags = answer(score, _images(ten), 0.2)  # the threshold lies at 7
+    if not np.all(flags(_images([7.001, 7.5, 8, 30]))):
+        return False, (
+            "Two of ten may lie above: any image above 7, the third largest score, is flagged. "
+            "Yours lets 7.001, 7.5, 8 or 30 pass: take the threshold from the images set aside "
+            "alone, and as low as it may be."
+        )
+    if np.any(flags(_images([7, 6.9, 0]))):
+        return False, "An image at 7 or below is not flagged, whoever else is asked about."
     return True, (
-        f"{above} of {len(scores)} lie above it. That is what happened to these images; even 0 of "
-        f"{len(scores)} would only say: below {bound:.1%}, with 95 %."
+        "That is what happened to the images set aside. Of 250 of them even 0 flagged would only "
+        f"say: below {1 - 0.05 ** (1 / 250):.1%} of all clean images, with 95 %."
     )
 
 
@@ -483,4 +637,4 @@ def _queries(answer):
     return number(answer, 1 / 0.18, praise, [(1 / 0.9, paid), (1 / 0.72, refused)], hint)
 
 
-CHECKS = {"09.1": _threshold, "09.2": _precision, "09.3": _queries}
+CHECKS = {"09.1": _detector, "09.2": _precision, "09.3": _queries}
