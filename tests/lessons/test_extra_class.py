@@ -362,15 +362,62 @@ SURVIVES = {
     "copy": [],
     "stranger": ["decoys", "split", "fallback"],
 }
+
+
+def zeroed(value):
+    def drop(kernel, bias, label):
+        kernel, bias = kernel.copy(), bias.copy()
+        kernel[:, label] = bias[label] = value
+        return kernel, bias
+
+    return drop
+
+
+def test_the_grid_has_the_numbers_of_the_table_under_it():
+    table = extra_class.recorded()["4,000 digits"]
+    chosen = {("FTAL", 1e-3): "tuned", ("median", 3): "median", ("nothing", None): "not on record"}
+    picture, folded = extra_class.grid(table, chosen, "4,000 digits").children
+    (cells,) = picture.figure["data"]
+    told = extra_class.replies(table, chosen)
+    assert len(cells["y"]) == len(told) == 2 and "show numbers" in folded.value
+    for row, words in zip(cells["text"], told.itertuples(index=False), strict=True):
+        for short, long in zip(row, words[1:], strict=True):
+            if long == "–":
+                assert short == ""
+                continue
+            share, proved = short.split(" · ")
+            assert long.endswith(f"; {proved.replace('/', ' of ')}")
+            assert abs(float(share[:-1]) - float(long.split(" ")[0].rstrip("%"))) <= 0.6
+    of = table[(table.scheme == "new label") & (table.attack == "median") & (table.strength == 3)]
+    column = extra_class.marks(table).index("new label")
+    assert cells["z"][1][column] == pytest.approx(
+        of.drop_duplicates("seed").fresh_key_accuracy.mean()
+    )
+
+
+def test_the_picture_of_marks_that_stand():
+    after = {"one": {"before": (1.0, "marked"), "cut": (0.0, "not marked")}}
+    question = extra_class.which_marks_stand(after)
+    question.reveal()
+    bars, folded = question._made.children
+    assert [trace["y"] for trace in bars.figure["data"]] == [[1.0], [0.0]]
+    assert (
+        bars.figure["data"][0]["x"] == ["one:<br>not marked"] and "0%, not marked" in folded.value
+    )
+
+
 ANSWERS = [
     ("10.1", lambda k, b, label: (np.delete(k, label, 1), np.delete(b, label)), [], "Two slices"),
     ("10.1", by_mask, [], "Two slices"),
-    ("10.1", lambda k, b, label: (k[:, :-1], b[:-1]), [], "it is not label 3 of 11"),
+    ("10.1", lambda k, b, label: (k[:, :-1], b[:-1]), [], "it is not label 1 of 3"),
     ("10.1", lambda k, b, label: (k, b), [], "one column, one number less"),
-    ("10.1", lambda k, b, label: (np.delete(k, label, 1), b[1:]), [], "not label 10 of 11"),
-    ("10.1", lambda k, b, label: (k[:, -2::-1], b[:-1]), [], "not label 10 of 11"),
+    ("10.1", lambda k, b, label: (np.delete(k, label, 1), b[1:]), [], "not label 1 of 3"),
+    ("10.1", lambda k, b, label: (np.delete(k, 1, 1), np.delete(b, 1)), [], "not label 10 of 11"),
+    ("10.1", zeroed(0), [], "A column of zeros is still an output"),
+    ("10.1", zeroed(-np.inf), [], "a customer sees eleven"),
+    ("10.1", lambda k, b, label: (k[:, -2::-1], b[:-1]), [], "label 1 is the column 2, 5"),
     ("10.1", spoil, [], "changed the weights"),
-    ("10.1", lambda k, b, label: (np.delete(k, label, 0), np.delete(b, label)), [], NOT_USED),
+    ("10.1", lambda k, b, label: (np.delete(k, label, 0), np.delete(b, label)), [], "a feature"),
     ("10.1", lambda k, b: (k, b), [], NOT_USED),
     ("10.1", 7, [], NOT_USED),
     ("10.1", lambda k, b, label: None, [], NOT_USED),

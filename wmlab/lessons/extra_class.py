@@ -19,6 +19,8 @@ from wmlab.schemes import NewLabel, WrongLabel
 from wmlab.show import figures
 from wmlab.show.controls import buttons, slider
 from wmlab.show.panel import Panel
+from wmlab.show.question import Question
+from wmlab.show.tables import with_numbers
 from wmlab.training import logits, predict
 
 SHOWN = 300  # keys drawn; rates are of all
@@ -240,6 +242,17 @@ def replies(table, chosen):
     not on record are left out.
     """
     rows = {}
+    for title, of in _replied(table, chosen):
+        rows[title] = {"Bob loses, points": f"{of.lost.mean():.1f}"}
+        for scheme, runs in of.groupby("scheme", sort=False):
+            left = stats.told(runs.fresh_key_accuracy)
+            rows[title][scheme] = f"{left}; {runs.proved.sum()} of {len(runs)}"
+    columns = ["Bob loses, points", *marks(table)]
+    return pd.DataFrame(rows, index=columns).T.rename_axis("attack").fillna("–")
+
+
+def _replied(table, chosen):
+    """The rows of each chosen attack on marked networks, (title, rows), those on record."""
     for (attack, strength), title in chosen.items():
         alike = table.strength.isna() if strength is None else np.isclose(table.strength, strength)
         of = table[(table.attack == attack) & alike]
@@ -249,12 +262,39 @@ def replies(table, chosen):
         # two sweeps may have the same seed: those are no two networks to count
         of = of[of.scheme != "unmarked"].drop_duplicates(["scheme", "seed"])
         if len(of):
-            rows[title] = {"Bob loses, points": f"{of.lost.mean():.1f}"}
-        for scheme, runs in of.groupby("scheme", sort=False):
-            left = stats.told(runs.fresh_key_accuracy)
-            rows[title][scheme] = f"{left}; {runs.proved.sum()} of {len(runs)}"
-    columns = ["Bob loses, points", *marks(table)]
-    return pd.DataFrame(rows, index=columns).T.rename_axis("attack").fillna("–")
+            yield title, of
+
+
+def grid(table, chosen, title):
+    """`replies` as a coloured grid: the brighter, the more keys are left; in each cell the keys
+    left, and in how many networks a judge still proves the mark. The numbers are folded under it.
+    """
+    left, texts = {}, {}
+    for name, of in _replied(table, chosen):
+        row = f"{name} ({of.lost.mean():.1f})"
+        by = of.groupby("scheme")
+        left[row] = by.fresh_key_accuracy.mean()
+        texts[row] = {
+            scheme: f"{runs.fresh_key_accuracy.mean():.0%} · {runs.proved.sum()}/{len(runs)}"
+            for scheme, runs in by
+        }
+    shares = pd.DataFrame(left).T.reindex(columns=marks(table))
+    words = pd.DataFrame(texts).T.reindex(columns=marks(table)).fillna("")
+    cells = figures.heatmap(shares, ".0%", zmin=0, zmax=1, showscale=False)
+    cells |= dict(text=words.to_numpy().tolist(), textfont=dict(size=12), xgap=1, ygap=1)
+    cells["x"] = [name.replace(" ", "<br>", 1) for name in shares]
+    layout = dict(title=dict(text=title), xaxis=dict(side="top"), yaxis=dict(autorange="reversed"))
+    margin = dict(l=290, t=100, b=20)
+    figure = figures.figure([cells], 130 + 32 * len(shares), **layout, margin=margin)
+    return with_numbers(figure, replies(table, chosen))
+
+
+def audited(audit):
+    """A table of similarities, suspects by layers, as a coloured grid."""
+    more = dict(zmin=0, zmax=1, showscale=False, xgap=1, ygap=1)
+    cells = figures.heatmap(audit, ".2f", **more)
+    layout = dict(xaxis=dict(side="top"), yaxis=dict(autorange="reversed"))
+    return figures.figure([cells], 360, **layout, margin=dict(l=240, t=50, b=20))
 
 
 def homecoming(table):
@@ -362,6 +402,70 @@ def summary(every, mark, loss):
     return said + (", each with images of Bob's." if len(done) else ".")
 
 
+# the questions of the notebook
+
+
+def where_keys_go(panel):
+    """The switch; panel: of `switch`."""
+    panel.set(output=CUT)
+    return Question(
+        "Bob cuts output Δ off. What do most of Alice's keys get then?",
+        ["class 0", "any class", "their true class"],
+        panel,
+        answer="their true class",
+        because="Press “whole”, then “cut off”, and see where they go.",
+    )
+
+
+def does_a_lower_bias_help(by, shares):
+    """The bias lowered until one key in ten is left; shares: {what: (n,)} over `by` (n,)."""
+    lines = zip(shares.items(), figures.SPARE, strict=False)
+    lines = [figures.points(by, share, name, look) for (name, share), look in lines]
+    axes = dict(xaxis=dict(title="bias lowered by"), yaxis=figures.SHARE)
+    return Question(
+        "Bob lowers the bias until one key in ten still gets Δ. Does Ver, with 40 keys, still "
+        "prove the mark?",
+        ["no", "in one trial of ten", "nearly always"],
+        lambda: figures.figure(lines, **axes),
+        answer="nearly always",
+        because="1 - 0.9⁴⁰ = 0.985. One hit proves it, so lowering the bias a little does not help "
+        "Bob.",
+    )
+
+
+def which_marks_stand(after):
+    """The marks after the cut; after: {mark: {when: (share of keys that hit, decision)}}."""
+    shares = {
+        f"{name}:<br>{list(row.values())[-1][1]}": {when: hit for when, (hit, _) in row.items()}
+        for name, row in after.items()
+    }
+    told = {
+        name: {when: f"{hit:.0%}, {decision}" for when, (hit, decision) in row.items()}
+        for name, row in after.items()
+    }
+    words = "keys that get their label; under each mark what Ver says after the cut", "keys"
+    return Question(
+        "Bob cuts off every output beyond the ten. Which of these marks is still proved?",
+        ["none", "split", "fallback and wrong label", "all but the plain new label"],
+        lambda: with_numbers(figures.bars(shares, *words), pd.DataFrame(told).T),
+        answer="fallback and wrong label",
+        because="They have keys in labels that Bob needs.",
+    )
+
+
+def the_least_that_bob_pays(panel):
+    """The cheapest attack; panel: of `frontier`."""
+    return Question(
+        "What is the least that Bob must pay to be rid of a new label?",
+        ["nothing, and he needs no image", "no accuracy, but images", "about one point"],
+        panel,
+        answer="nothing, and he needs no image",
+        because="The switch. Choose “wrong label” next: what is the cheapest there?",
+    )
+
+
+# the checks of its exercises
+
 REPLIES = {"decoys", "split", "fallback", "audit"}
 SURVIVES = {
     "cut": {"fallback", "audit"},
@@ -370,29 +474,53 @@ SURVIVES = {
 }
 
 
+def _drop_wrongly(kernel, bias, label, new_kernel, new_bias):
+    """What is wrong with a deleted output, in a sentence; None if nothing is."""
+    features, outputs = kernel.shape
+    if new_kernel.shape == kernel.shape and not np.isfinite(new_kernel[:, label]).all():
+        return (
+            "-∞ never wins, but the output is still there, and a customer sees eleven. Delete it."
+        )
+    if new_kernel.shape == kernel.shape and not new_kernel[:, label].any():
+        return (
+            "A column of zeros is still an output: where all others lie below 0, it wins. Delete "
+            "the column."
+        )
+    if new_kernel.shape == (features - 1, outputs):
+        return "You deleted a row, so a feature. Labels are columns: axis=1."
+    if new_kernel.shape != (features, outputs - 1) or new_bias.shape != (outputs - 1,):
+        return (
+            f"From a kernel ({features}, {outputs}) and a bias ({outputs},) came "
+            f"{new_kernel.shape} and {new_bias.shape}: one column, one number less, please. "
+            "Columns are labels."
+        )
+    kept = [column for column in range(outputs) if column != label]
+    same_kernel = np.array_equal(new_kernel, kernel[:, kept])
+    if not (same_kernel and np.array_equal(new_bias, bias[kept])):
+        return (
+            f"The shapes are right, but it is not label {label} of {outputs} that is missing, or "
+            "the others moved."
+        )
+    return None
+
+
 def _drop(answer):
     rng = np.random.default_rng(0)
+    small = np.array([[1.0, 2, 3], [4, 5, 6]]), np.array([7.0, 8, 9])
+    by_hand = "Of the kernel [[1, 2, 3], [4, 5, 6]] label 1 is the column 2, 5. "
+    cases = [(*small, 1, by_hand)]
     for outputs, label in ((11, 10), (11, 3), (4, 0)):
-        kernel, bias = rng.normal(size=(5, outputs)), rng.normal(size=outputs)
-        before = kernel.copy(), bias.copy()
-        new_kernel, new_bias = (np.asarray(part) for part in answer(kernel, bias, label))
-        if not (np.array_equal(kernel, before[0]) and np.array_equal(bias, before[1])):
+        cases.append((rng.normal(size=(5, outputs)), rng.normal(size=outputs), label, ""))
+    for kernel, bias, label, told in cases:
+        given = kernel.copy(), bias.copy()
+        made = (np.asarray(part) for part in answer(*given, label))
+        if not (np.array_equal(kernel, given[0]) and np.array_equal(bias, given[1])):
             return False, (
                 "It changed the weights that it was given. Work on a copy: Alice's model is Bob's "
                 "evidence, too."
             )
-        if new_kernel.shape != (5, outputs - 1) or new_bias.shape != (outputs - 1,):
-            return False, (
-                f"From a kernel (5, {outputs}) and a bias ({outputs},) came {new_kernel.shape} and "
-                f"{new_bias.shape}: one column, one number less, please. Columns are labels."
-            )
-        kept = [column for column in range(outputs) if column != label]
-        same_kernel = np.array_equal(new_kernel, kernel[:, kept])
-        if not (same_kernel and np.array_equal(new_bias, bias[kept])):
-            return False, (
-                f"The shapes are right, but it is not label {label} of {outputs} that is missing, "
-                "or the others moved."
-            )
+        if wrong := _drop_wrongly(kernel, bias, label, *made):
+            return False, told + wrong
     return (
         True,
         "Two slices, no data, no training: this is all that the paper's mark stands against.",
