@@ -141,7 +141,7 @@ def test_a_whole_notebook_runs_in_silence(lab, lesson):
 def buys_answers_by_itself(page, path):
     """06: the play button of the trial."""
     page.js("document.querySelector('.jp-Notebook .fa-play').closest('button').click()")
-    until(lambda: "4 of 4 hit" in said(page))
+    until(lambda: "14 of 14 hit" in said(page))  # it opens at 10
     page.js("document.querySelector('.jp-Notebook .fa-stop').closest('button').click()")
     sound(page)
 

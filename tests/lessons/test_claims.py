@@ -158,6 +158,10 @@ def test_the_picture_has_every_number_where_it_belongs():
     assert all(html.escape(quote, quote=False) in words for quote in every.quote)
 
 
+def every_group():
+    return list(dict.fromkeys(claims.table().group))
+
+
 def test_votes_count_until_the_group_opens(monkeypatch):
     monkeypatch.setattr(question, "predictions", made := [])
     monkeypatch.setattr(claims, "predictions", made)
@@ -175,6 +179,11 @@ def test_votes_count_until_the_group_opens(monkeypatch):
     assert list(ballot.votes) == ballot.claims.index[:2].tolist()
     assert [vote["right"] for vote in made] == [True, False]
     assert ballot.score() == "1 of your 2 votes met the verdict." == claims.scores([ballot])
+    for group in every_group():
+        ballot = claims.vote(group)
+        for row, verdict in zip(ballot.widget.children[:-1], ballot.claims.verdict, strict=True):
+            row.children[1].value = verdict  # every right answer can be given
+        assert ballot.votes == ballot.claims.verdict.to_dict()
     monkeypatch.setenv("WMLAB_WATCH", "1")
     watched = claims.vote("scope")
     watched.reveal()

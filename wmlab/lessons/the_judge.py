@@ -100,7 +100,7 @@ def evidence(cases, nulls):
     bought_so_far = slider(0, 0, most, 1, "answers bought")
     panel = Panel(picture, n=bought_so_far, innocents=buttons(nulls, "innocents"))
     play = widgets.Play(value=0, min=0, max=most, interval=700)  # buys one after the other
-    widgets.jslink((play, "value"), (bought_so_far, "value"))
+    widgets.jslink((bought_so_far, "value"), (play, "value"))  # the page starts at the slider's
     panel.widget.children = [play, *panel.widget.children]
     return panel
 
