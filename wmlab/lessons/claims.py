@@ -857,7 +857,10 @@ class Ballot:
 
     def _row(self, number, claim):
         asked = widgets.HTML(f"<p style='font-size:16px'><b>{number}.</b> {claim.quote}</p>")
-        choice = widgets.ToggleButtons(options=VOTES, value=None, style=dict(button_width="auto"))
+        found = {*VOTES, *self.claims.verdict}
+        options = [verdict for verdict in VERDICTS if verdict in found]
+        look = dict(button_width="auto")
+        choice = widgets.ToggleButtons(options=options, value=None, style=look)
         choice.observe(lambda change: self._voted(number, change["new"]), "value")
         return widgets.VBox([asked, choice])
 
