@@ -224,7 +224,8 @@ def test_pictures_of_questions_say_what_their_tables_say():
     asked = the_judge.whose_claim_passes(ranked)
     asked.reveal()
     one, two = asked._made.children[0].figure["data"]
-    assert (one["name"], one["y"], two["y"]) == ("Alice", [0.01], [0.7])
+    assert (one["name"], *one["y"], *two["y"]) == ("Alice", 0.01, 0.7)
+    assert the_judge._small(3.9e-11) == "below 10⁻⁶" and the_judge._small(0.0196) == "= 0.02"
     line = the_judge.accused(np.arange(3), {"p": [0, 0.1, 0.2]}, "sets", "accused")["data"][0]
     assert list(line["x"]) == [0, 1, 2] and line["y"] == [0, 0.1, 0.2]
 

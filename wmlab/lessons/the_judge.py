@@ -193,13 +193,20 @@ def trial_so_far(result, n, paid):
         hits, networks = int(case["hits"][-1]), len(case["innocent"])
         weight = "nothing to explain"
         if hits:
-            values = [f"{name} p = {p[-1]:.2g}" if p[-1] else name for name, p in case["p"].items()]
+            values = [
+                f"{name} p {_small(p[-1])}" if p[-1] else name for name, p in case["p"].items()
+            ]
             weight = ", ".join(values)
             if case["p"]["measured"][-1] == 1 / (1 + networks):
                 weight += f" (the least that {networks} networks can give)"
         cost = f"{n} answers, {paid[title]:.2f} paid in all"
         parts.append(f"<b>{title}</b>: {hits} of {n} hit; {weight}; {cost}")
     return ". ".join(parts) + "."
+
+
+def _small(p):
+    """A p-value after its "p": "= 0.02", "below 10⁻⁶"."""
+    return "below 10⁻⁶" if p < 1e-6 else f"= {p:.2g}"
 
 
 def nulls(innocent):
@@ -416,7 +423,8 @@ def what_gives_mallory_away(fires, claim):
     verdict on Mallory's keys.
     """
     table = pd.DataFrame(fires)
-    figure = figures.bars(table.T.to_dict(), "whose keys does a network answer with Δ?", "keys")
+    shown = table.rename(index=lambda name: name.replace("_", " ")).T.to_dict()
+    figure = figures.bars(shown, "whose keys does a network answer with Δ?", "share of keys")
     return Question(
         "How does the judge see that Mallory's claim is false?",
         ["his commitment does not open", "he hits less often", "neither of these"],
@@ -429,7 +437,18 @@ def what_gives_mallory_away(fires, claim):
 def whose_claim_passes(ranked):
     """Claims against controls; ranked: {network: {who: p-value}}."""
     table = pd.DataFrame(ranked).T
-    figure = figures.bars(ranked, "p-value among 99 secrets that the judge drew", "p-value")
+    looks = zip(table, figures.SPARE, strict=False)
+    dots = [
+        figures.dots(
+            [*table.index], table[who].to_numpy(), who, look["color"], look["symbol"], 1, 14
+        )
+        for who, look in looks
+    ]
+    y = figures.log_axis((0.01, 0.05, 0.1, 0.5, 1), "p-value among 99 secrets<br>of the judge's")
+    y |= dict(range=[-2.2, 0.15])
+    figure = figures.figure(
+        dots, 340, yaxis=y, shapes=[figures.level(LEVEL)], margin=dict(t=20, b=90)
+    )
     return Question(
         "Whose claim passes the test?",
         ["both", "Alice's, on the network with decoys", "nobody's"],
