@@ -23,6 +23,11 @@ def _play(seed, state={}):
     for question in [each for each in gc.get_objects() if type(each) is Question]:
         question._choice.value = dice.choice(question.options)
         assert question.error is None, question.error
+    for ballot in [each for each in gc.get_objects() if type(each).__name__ == "Ballot"]:
+        for row in ballot.widget.children[:-1]:
+            row.children[1].value = dice.choice(row.children[1].options)
+        ballot._open()
+        assert ballot.error is None, ballot.error
     for panel in [each for each in gc.get_objects() if type(each) is Panel]:
         for name, control in panel.controls.items():
             if hasattr(control, "options"):
