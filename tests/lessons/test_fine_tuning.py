@@ -416,7 +416,7 @@ def test_answers_of_questions_are_those_of_the_records():
     asked = fine_tuning.keys_left_at_the_default_rate(panel, table)
     assert asked.answer == "about half" and "42" in asked.because
     cost = fine_tuning.frontier(tables)
-    for lost, answer in ((1.99, "less than 2"), (2.5, "2 to 5"), (6, "more than 5")):
+    for lost, answer in ((1.99, "less than 2"), (2, "2 to 5"), (6, "more than 5")):
         means = MEANS.assign(lost=lost)
         assert fine_tuning.what_bob_must_give_up(cost, means).answer == answer
     means = fine_tuning.costs(table)

@@ -227,7 +227,12 @@ def bars(table, mode, rate):
             means[title][name], *ends[title][name] = stats.share_interval(runs[column])
     known = at.groupby("scheme").size().min() >= stats.FEW
     title = f"{mode} at {short(rate)}; networks a scheme: {len(at) // 2}"
-    return figures.bars(means, title, "share of images", ends if known else None)
+    figure = figures.bars(means, title, "share of images", ends if known else None)
+    for bar in figure["data"]:  # words inside, where no interval crosses them
+        tall = ["inside" if value > 0.3 else "outside" for value in bar["y"]]
+        bar |= dict(textposition=tall, insidetextanchor="start", textangle=0)
+        bar["insidetextfont"] = dict(color="black")
+    return figure
 
 
 def compared(table, column="fresh_key_accuracy"):
@@ -297,7 +302,7 @@ def left(tables, rate=1e-3):
     modes = dict(tickvals=list(range(4)), ticktext=MODES[:4], autorange="reversed")
     x = dict(title="fresh keys hit", tickformat=".0%", range=[-0.05, 1.05])
     axes = figures.plots(list(tables), x=x, y=modes, gap=0.05)
-    figure = figures.figure(traces, 420, **axes, margin=dict(b=130))
+    figure = figures.figure(traces, 430, **axes, margin=dict(t=80, b=130))
     numbers = table1(tables, rate)
     return with_numbers(figure, numbers.set_index(["trained on", "mode"]))
 
