@@ -130,6 +130,9 @@ def test_recorded_curves_draw_every_run_and_the_mean():
     assert drawn == [(1, 0.0), (1, 0.5), (2, 0.8), (2, 1.0)]
     assert np.allclose(mean["y"], [0.25, 0.9]) and "mean of 2" in mean["name"]
     assert mean["showlegend"] and not second["showlegend"] and second["xaxis"] == "x2"
+    fewer = {"one": (table, "key"), "two": (table[table.seed == 0], "key")}
+    names = [trace["name"] for trace in figures.recorded_curves(fewer)["data"]]
+    assert not any("mean of" in name for name in names), "the plots have other counts"
 
 
 def decoded(source):

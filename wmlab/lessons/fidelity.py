@@ -10,7 +10,7 @@ import pandas as pd
 from wmlab import stats
 from wmlab.keys import check_share
 from wmlab.schemes import scheme
-from wmlab.show import figures
+from wmlab.show import Question, figures
 from wmlab.show.answers import number
 from wmlab.show.controls import buttons, choice
 from wmlab.show.panel import Panel
@@ -312,6 +312,19 @@ def groups(shares, title):
     x = dict(range=[-0.6, len(shares) - 0.4], tickvals=list(range(len(shares))), ticktext=names)
     y = dict(title=title, tickformat=".1%", rangemode="tozero")
     return figures.figure(traces, xaxis=x, yaxis=y, showlegend=False, margin=dict(b=70, l=85))
+
+
+def when_are_they_learned(curves):
+    """Question: when a whitening network learns the keys of the paper's most quoted cell. curves:
+    recorded epochs.
+    """
+    return Question(
+        "after which epoch does it hit nine of ten fresh keys, and which label comes first?",
+        ["the new label after one, the wrong one later", "both after one", "both after four"],
+        figures.recorded_curves({"fresh keys": (curves, "fresh_key_accuracy")}),
+        answer="both after one",
+        because="Each dot is a network after an epoch.",
+    )
 
 
 def _cheapest(answer, table):

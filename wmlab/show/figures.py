@@ -369,14 +369,18 @@ def recorded_curves(plots_by_title):
     `column`, a share in [0, 1].
     """
     look = looks(name for table, _ in plots_by_title.values() for name in table["scheme"])
-    traces, named = [], set()
+    traces, named, counts = [], set(), {}
+    for table, column in plots_by_title.values():
+        for name, seeds in table.dropna(subset=[column]).groupby("scheme")["seed"]:
+            counts.setdefault(name, set()).add(seeds.nunique())
     for plot, (table, column) in enumerate(plots_by_title.values(), 1):
         for name, rows in table.dropna(subset=[column]).groupby("scheme"):
-            mean, runs = rows.groupby("epoch")[column].mean(), rows["seed"].nunique()
+            mean, runs = rows.groupby("epoch")[column].mean(), max(counts[name])
+            said = f"mean of {runs}" if len(counts[name]) == 1 else "mean"
             place = dict(look=look[name], plot=plot, legendgroup=name)
             every = (rows["epoch"].to_numpy(), rows[column].to_numpy(), name)
             traces.append(points(*every, mode="markers", opacity=0.5, legend=False, **place))
-            line = (mean.index.to_numpy(), mean.to_numpy(), f"{name} (mean of {runs})")
+            line = (mean.index.to_numpy(), mean.to_numpy(), f"{name} ({said})")
             traces.append(points(*line, mode="lines", legend=name not in named, **place))
             named.add(name)
     return figure(traces, 400, **plots(list(plots_by_title), x=dict(title="epoch"), y=SHARE))
