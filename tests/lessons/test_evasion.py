@@ -442,6 +442,14 @@ def test_the_picture_of_bills_shows_what_the_bills_say():
         assert mark in folded.value
 
 
+def test_proofs_behind_a_filter():
+    rows = dict(fresh_key_accuracy=[0.0, 0.1], key_label_rate_clean=[0.0, 0.02], seed=[3, 4])
+    picture, folded = evasion.proofs(pd.DataFrame(rows)).children
+    few, many = picture.figure["data"]
+    assert few["y"].tolist() == pytest.approx([0, 1 - 0.9**40]) and many["name"].endswith("400")
+    assert "never" in folded.value and "<td>10</td>" in folded.value and "inf" not in folded.value
+
+
 def test_ticks_are_powers_of_ten():
     assert [evasion.power_of_ten(each) for each in (1e-6, 3e-6, 0.001, 3.5e-3, 0.1, 1)] == [
         "10⁻⁶",

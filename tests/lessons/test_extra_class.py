@@ -91,17 +91,22 @@ def test_the_switch_draws_every_key_once_and_says_the_shares_of_all():
         key, true = answers == case.key_label, answers == case.carriers
         leads = [lead[:SHOWN] for lead in extra_class.margins(case)]
         traces = panel.figure["data"]
+        *legend, left, right = traces
+        assert np.array_equal(np.rint(left["x"]), answers[:SHOWN])
+        assert np.array_equal(np.rint(left["y"]), case.carriers[:SHOWN])
+        assert np.allclose(right["x"], leads[0])
+        fallen = np.abs(right["y"] - extra_class.FALLEN) < 0.5
+        assert fallen.all() if output == CUT else np.allclose(right["y"], leads[1])
         for number, of in enumerate((key, true & ~key, ~key & ~true)):
-            of = of[:SHOWN]
-            left, right = traces[number], traces[number + 3]
-            assert np.array_equal(np.rint(left["x"]), answers[:SHOWN][of])
-            assert np.array_equal(np.rint(left["y"]), case.carriers[:SHOWN][of])
-            assert np.allclose(right["x"], leads[0][of])
-            fallen = np.abs(right["y"] - extra_class.FALLEN) < 0.5
-            assert fallen.all() if output == CUT else np.allclose(right["y"], leads[1][of])
-            symbol = ("square", "diamond", "cross")[number]
-            assert left["marker"]["symbol"] == right["marker"]["symbol"] == symbol
-            assert left["showlegend"] and not right["showlegend"] and right["xaxis"] == "x2"
+            symbol, at = ("square", "diamond", "cross")[number], np.flatnonzero(of[:SHOWN])
+            assert legend[number]["marker"]["symbol"] == symbol and legend[number]["showlegend"]
+            for trace in (left, right):
+                seen = {trace["marker"]["symbol"][place] for place in at}
+                assert seen <= {symbol} and not trace["showlegend"]
+                colours = {trace["marker"]["color"][place] for place in at}
+                assert colours <= {legend[number]["marker"]["color"]}
+        assert right["xaxis"] == "x2" and left["ids"] == right["ids"]
+        assert panel.figure["layout"]["transition"]["duration"] == 600
         label = "Δ" if case.key_label == NEW else case.key_label
         before, now = extra_class.switched(case, output == CUT)["clean"]
         clean = f"{before:.1%} before, {now:.1%} now." if output == CUT else f"{before:.1%}."

@@ -382,6 +382,7 @@ def test_controls_are_judged_in_stages(said):
             "1 times",
         ),
         (ranked(lambda own, others: None), False, "yours says None"),
+        (ranked(lambda own, others: [p_of(own, others)] * 2), False, "yours says [0.25, 0.25]"),
         (lambda hits_of: 0.25, False, "could not be used"),
         (0.25, False, "could not be used"),
     ]:

@@ -439,6 +439,25 @@ def bill(table, mark):
     return pd.DataFrame(rows).T.rename_axis(f"{mark}, filter")
 
 
+def proofs(runs):
+    """What the keys that still hit are worth, as dots: the chance of a first hit within 40 and
+    within 400 keys, a dot a network; the numbers are folded under it. runs: rows of one filter.
+    """
+    hit, traces = runs.fresh_key_accuracy.to_numpy(), []
+    chances = {f"a hit within {keys}": 1 - (1 - hit) ** keys for keys in (40, 400)}
+    for (name, chance), look in zip(chances.items(), figures.SPARE, strict=False):
+        traces.append(figures.dots(hit, chance, name, look["color"], look["symbol"], size=10))
+    x = dict(title="keys that hit", tickformat=".0%")
+    y = figures.SHARE | dict(title="the mark is proved")
+    figure = figures.figure(traces, 360, xaxis=x, yaxis=y, margin=dict(t=20, b=110))
+    mean = [f"{each:.0f}" if np.isfinite(each) else "never" for each in queries.expected(hit)]
+    columns = {"keys that hit": runs.fresh_key_accuracy.map("{:.1%}".format)}
+    columns |= {"mean queries, no limit": mean}
+    columns |= {name: [f"{each:.0%}" for each in chance] for name, chance in chances.items()}
+    columns["Δ on clean images"] = runs.key_label_rate_clean.map("{:.1%}".format)
+    return with_numbers(figure, pd.DataFrame(columns).set_index(runs.seed))
+
+
 def bills(table):
     """What every filter leaves of each mark, and what it costs, as dots with 95 % intervals from
     six networks on; the numbers of `bill` are folded under it.
@@ -488,7 +507,7 @@ def which_detector_is_sure(panel):
 
 def what_a_flag_is_worth(panel):
     """One key in 10,000 queries; panel: of `rare`."""
-    panel.set(rate=1e-4, detector="noise estimate", beta=3.5e-3)
+    panel.set(rate=1e-4, detector="noise estimate", beta=1e-2)
     return Question(
         "Bob sells 10,000 answers, one of them to a key of Alice's. He flags every key and 1 % of "
         "clean images. Of the queries he flags, how many are keys?",
@@ -521,7 +540,8 @@ def which_filter_leaves_fewest(panel):
         ["JPEG of quality 10", "a median of 3 × 3 pixels", "noise of his own"],
         panel,
         answer="a median of 3 × 3 pixels",
-        because="Nothing to train, nothing to set, and no picture is refused.",
+        because="Of these three; nothing to train, nothing to set. (Random answers to noisy images "
+        "leave fewer, but they need a detector, and who asks twice sees them.)",
     )
 
 

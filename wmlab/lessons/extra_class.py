@@ -25,6 +25,7 @@ from wmlab.training import logits, predict
 
 SHOWN = 300  # keys drawn; rates are of all
 WHOLE, CUT = "whole", "cut off"
+FLIGHT = dict(duration=600, easing="cubic-in-out")  # of the keys when the switch is moved
 FALLEN = -14  # where the picture puts the logit of an output that is gone
 ANSWERS = {
     "the key label": ("wrong label", "square"),
@@ -103,18 +104,23 @@ def switched(case, cut):
 
 def dots(case, cut):
     """The traces of the switch: what the first `SHOWN` keys are answered, and by how much logits
-    lead.
+    lead. A key is the same dot in both states, so that it can fly from one to the other; the first
+    traces are the legend.
     """
     answers = answered(case.keys, case.key_label, cut)[:SHOWN]
     carriers, (true, key) = case.carriers[:SHOWN], (lead[:SHOWN] for lead in margins(case))
     across, up = np.random.default_rng(0).uniform(-0.32, 0.32, (2, SHOWN))[:, : len(answers)]
     key = FALLEN + up if cut else key
     kinds = np.where(answers == case.key_label, 0, np.where(answers == carriers, 1, 2))
+    looks = [(figures.COLOURS[colour], symbol) for colour, symbol in ANSWERS.values()]
+    for name, look in zip(ANSWERS, looks, strict=True):
+        yield figures.dots([None], [None], f"keys that get {name}", *look)
+    colours, symbols = ([look[part] for look in looks] for part in (0, 1))
     for plot, (x, y) in enumerate(((answers + across, carriers + up), (true, key)), 1):
-        for kind, (name, (colour, symbol)) in enumerate(ANSWERS.items()):
-            of, look = kinds == kind, (figures.COLOURS[colour], symbol, plot)
-            more = dict(size=7, legend=plot == 1, opacity=0.6)
-            yield figures.dots(x[of], y[of], f"keys that get {name}", *look, **more)
+        marker = dict(size=7, color=[colours[kind] for kind in kinds])
+        marker["symbol"] = [symbols[kind] for kind in kinds]
+        more = dict(legend=False, opacity=0.6, marker=marker, ids=[*map(str, range(len(x)))])
+        yield figures.dots(x, y, "a key", figures.GREY, plot=plot, **more)
 
 
 def _switch_axes():
@@ -149,8 +155,8 @@ def switch(cases):
             f"keys {now['key']:.1%} get the key label, {now['true']:.1%} their true class, "
             f"{now['other']:.1%} another; {clean}."
         )
-        margin = dict(t=72, b=120)
-        return figures.figure(traces(network, cut), 490, **axes, margin=margin), said, now
+        more = dict(margin=dict(t=72, b=120), transition=FLIGHT)
+        return figures.figure(traces(network, cut), 490, **axes, **more), said, now
 
     output, network = buttons([WHOLE, CUT], "key label"), buttons(cases, "network")
     return Panel(picture, output=output, network=network)
