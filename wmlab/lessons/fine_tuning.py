@@ -231,7 +231,7 @@ def bars(table, mode, rate):
     for bar in figure["data"]:  # words inside, where no interval crosses them
         tall = ["inside" if value > 0.3 else "outside" for value in bar["y"]]
         bar |= dict(textposition=tall, insidetextanchor="start", textangle=0)
-        bar["insidetextfont"] = dict(color="black")
+        bar["insidetextfont"] = dict(color=figures.BLACK)
     return figure
 
 
