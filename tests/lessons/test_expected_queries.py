@@ -639,7 +639,7 @@ ANSWERS = {
         (weighs(np.log, None, -1, 1, True), False, "One miss is worth -1.50"),
         (weighs(np.log, None, -99, 1, True), False, "a limit for innocence"),
         (weighs(np.log, None, None, 0.01, True), False, "ln(1 - power)"),
-        (weighs(np.log, None, None, 1, False), False, "nothing is decided yet"),
+        (weighs(np.log, None, None, 1, False), False, "nothing is decided: None"),
         (only_hits, False, "ln(1 - power)"),
         (lambda row, *more: wald(row, *more)[1], False, "Return two things"),
         (lambda row: (1, True), False, NOT_A_NUMBER),

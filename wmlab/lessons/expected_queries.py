@@ -643,105 +643,82 @@ def before_bob_notices(panel):
 
 # the checks of its exercises
 
-HIT, MISS = True, False
-TWO = "Return two things: how many answers were bought, and the verdict."
 
+def _tried(judge, cases, limits, hint):
+    """What is wrong with a judge on rows of answers, as of `staged`: the form first, then every
+    case.
 
-def _pair(answer, *arguments):
-    """What is wrong with the form of a judge's result, None if nothing."""
-    said = answer(*arguments)
+    cases: {row, "+" for a hit and "-" for a miss: (right, {wrong result: sentence})}. limits: {row:
+    the arguments after it}.
+    """
+    stages = []
+    for row, (right, misses) in cases.items():
+        given = [answer == "+" for answer in row], *limits[row]
+        case = f"Answers {' '.join(row)}".replace("-", "–")
+        stages.append((case, given, right, misses.items(), hint))
+    said = judge(*stages[0][1])
     if not isinstance(said, (tuple, list)) or len(said) != 2:
-        return False, f"{TWO} Yours returns {said}."
-    return None
+        two = "Return two things: how many answers were bought, and the verdict."
+        return False, f"{two} Yours returns {said}."
+    return staged(judge, stages)
 
 
 def _first_hit(answer):
-    late = [MISS, MISS, HIT, HIT]
-    from_zero = "Python counts from 0, and the judge from 1: the first answer is number 1."
-    wrong = _pair(answer, late, 4) or staged(
-        answer,
-        [
-            (
-                "Miss, miss, hit, hit, 4 keys",
-                (late, 4),
-                (3, True),
-                [
-                    ((2, True), from_zero),
-                    ((4, True), "The judge buys no answer after the first hit."),
-                    ((1, True), "The first answer is a miss: look at the answer, not at the row."),
-                ],
-                "Stop at the first hit and return its number.",
-            ),
-            (
-                "Five misses, 3 keys",
-                ([MISS] * 5, 3),
-                (3, False),
-                [((5, False), "The judge has money for `keys` answers, not for all in the row.")],
-                "After `keys` misses the judge gives up, and all of them were paid for.",
-            ),
-            (
-                "Miss, miss, hit, 2 keys",
-                ([MISS, MISS, HIT], 2),
-                (2, False),
-                [((3, True), "That hit was not bought: the judge may ask 2 keys.")],
-                "Only the first `keys` answers count.",
-            ),
-            ("One hit, 1 key", ([HIT], 1), (1, True), [], "A hit at the last key counts, too."),
-        ],
-    )
-    return wrong or (True, "A hit ends it, and nothing but the money ends a row of misses.")
+    limits = {"--++": [4], "-----": [3], "--+": [2], "+": [1]}
+    cases = {
+        "--++": (
+            (3, True),
+            {
+                (2, True): "Python counts from 0, and the judge from 1.",
+                (4, True): "The judge buys no answer after the first hit.",
+                (1, True): "The first answer is a miss: look at the answer, not at the row.",
+            },
+        ),
+        "-----": (
+            (3, False),
+            {(5, False): "There is money for 3 keys, the second argument, not for all in the row."},
+        ),
+        "--+": ((2, False), {(3, True): "That hit was not bought: there is money for 2 keys."}),
+        "+": ((1, True), {(1, False): "A hit at the last key counts, too."}),
+    }
+    hint = "Stop at the first hit and return its number. After `keys` misses the judge gives up."
+    right = True, "A hit ends it, and nothing but the money ends a row of misses."
+    return _tried(answer, cases, limits, hint) or right
 
 
 def _wald(answer):
-    known = (0.8, 0.1, 0.9, 0.1)
-    weights = "A hit adds ln(p₁/p₀) = 2.08, a miss ln((1-p₁)/(1-p₀)) = -1.50."
-    cases = [
-        (
-            "Five hits",
-            [HIT] * 5,
+    known, other, rng = (P1, 0.1, POWER, FPR), (0.6, 0.3, 0.99, 0.001), np.random.default_rng(1)
+    cases = {
+        "+++++": (
             (2, True),
-            [
-                ((1, True), "One hit is worth 2.08, and the limit is ln(1/fpr) = 2.30: take logs."),
-                ((5, None), "Compare with the limit after every answer: ln(1/fpr) = 2.30."),
-            ],
+            {
+                (1, True): "One hit is worth 2.08, and the limit is ln(1/fpr) = 2.30: take logs.",
+                (5, None): "Compare with the limit after every answer: ln(1/fpr) = 2.30.",
+            },
         ),
-        (
-            "Five misses",
-            [MISS] * 5,
+        "-----": (
             (2, False),
-            [
-                ((1, False), "One miss is worth -1.50, and the limit is ln(1 - power) = -2.30."),
-                ((5, None), "There is a limit for innocence, too: ln(1 - power) = -2.30."),
-                ((2, True), "Evidence below the lower limit says not marked: False."),
-            ],
+            {
+                (1, False): "One miss is worth -1.50, and the limit is ln(1 - power) = -2.30.",
+                (5, None): "There is a limit for innocence, too: ln(1 - power) = -2.30.",
+                (2, True): "Evidence below the lower limit says not marked: False.",
+            },
         ),
-        (
-            "Hit, miss, miss, hit, hit",
-            [HIT, MISS, MISS, HIT, HIT],
-            (5, True),
-            [((4, True), "Misses count as well, against the suspect's guilt.")],
-        ),
-        (
-            "Hit, miss",
-            [HIT, MISS],
-            (2, None),
-            [((2, False), "Between the limits nothing is decided yet: the verdict is None.")],
-        ),
-    ]
-    stages = [(case, (row, *known), right, misses, weights) for case, row, right, misses in cases]
-    other, rng = (0.6, 0.3, 0.99, 0.001), np.random.default_rng(1)
-    for row in rng.random((20, 200)) < 0.6:
-        used = "Use the four arguments: with p₁ = 0.6 and p₀ = 0.3 other limits and weights hold."
-        right = sequential(row.tolist(), *other)
-        stages.append(("", (row.tolist(), *other), right, [], used))
-    if wrong := _pair(answer, [HIT], *known) or staged(answer, stages):
+        "+--++": ((5, True), {(4, True): "Misses count as well, against the suspect's guilt."}),
+        "+-": ((2, None), {(2, False): "Between the limits nothing is decided: None."}),
+    }
+    weights = "A hit adds ln(p₁/p₀) = 2.08, a miss ln((1-p₁)/(1-p₀)) = -1.50."
+    if wrong := _tried(answer, cases, dict.fromkeys(cases, known), weights):
         return wrong
+    used = "Use the four arguments: with p₁ = 0.6 and p₀ = 0.3 other limits and weights hold."
+    rows = (rng.random((20, 200)) < 0.6).tolist()
+    stages = [("", (row, *other), sequential(row, *other), [], used) for row in rows]
     innocent = (rng.random((2000, 60)) < 0.1).tolist()
+    if wrong := staged(answer, stages):
+        return wrong
     accused = np.mean([bool(answer(row, *known)[1]) for row in innocent])
-    return (
-        True,
-        f"Of 2,000 innocent suspects yours accuses {accused:.1%}; at most 10 % were agreed.",
-    )
+    said = f"Of 2,000 innocent suspects yours accuses {accused:.1%}; at most 10 % were agreed."
+    return True, said
 
 
 def _limited_mean(answer):
