@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from wmlab import toy
-from wmlab.show import figures
+from wmlab.show import Question, figures
 from wmlab.show.controls import buttons, slider
 from wmlab.show.panel import Panel
 
@@ -383,6 +383,48 @@ def _band(worlds, name, plot, legend):
         yield figures.band(x, high, low, None, look["color"], plot, opacity=0.25, legendgroup=name)
     mode = "markers" if named else "lines+markers"
     yield figures.points(x, mean.to_numpy(), name, look, plot, mode, legend, **more)
+
+
+def which_mark_moves_it_more(panel):
+    """Question on the start of the maps; panel: of `maps`."""
+    return Question(
+        "The keys lie far out, opposite class 0. Which mark moves the boundary between the classes "
+        "more?",
+        ["the wrong label", "the new label", "both alike"],
+        panel,
+        answer="the wrong label",
+        because="Dotted: the unmarked boundary. Drag the cloud of keys out and in; more controls "
+        "unfold.",
+    )
+
+
+def how_large_is_its_twist(tables):
+    """Question on 200 worlds; tables: {setting: of `averaged`}."""
+    return Question(
+        "“Will not be twisted”, says the paper of the new label. Over 200 worlds, its mean twist "
+        "is …",
+        [
+            "exactly zero",
+            "small, wherever the keys are",
+            "as large as the wrong label's if keys are near",
+        ],
+        bands(tables),
+        answer="small, wherever the keys are",
+        because="Lines are means, bands the middle 80 % of the worlds. Above twist, below the keys "
+        "that were learned.",
+    )
+
+
+def how_much_larger_when_bent(table):
+    """Question on bent features; table: of `averaged` over the strength."""
+    return Question(
+        "With bent boundaries, how much larger is the wrong label's twist for keys that lie far "
+        "out?",
+        ["as much larger as before", "larger, but by far less", "not larger at all"],
+        bands({"strength": table}),
+        answer="larger, but by far less",
+        because="A boundary that can bend makes room for a far cloud under any label.",
+    )
 
 
 def _neither(settings, fit):

@@ -1,8 +1,8 @@
 """Lesson 12, claims: what the paper says, beside what was measured.
 
-data/claims.csv lists the claims. The query of a claim is a function of this file that returns
-`Bar`s from records, the toy or exact formulae; `decided` makes a verdict of them. Nothing here
-needs keras.
+data/claims.csv lists the claims. The query of a claim is a function of this file, an underscore before
+its name, that returns `Bar`s from records, the toy or exact formulae; the column `evidence`
+says what they measure, and `decided` makes a verdict of them. Nothing here needs keras.
 """
 
 import dataclasses
@@ -188,24 +188,24 @@ def _twists(scheme, says, paper, close=0.0):
     ]
 
 
-def not_twisted():
+def _not_twisted():
     return _twists(NEW, "=", 0, close=0.1)
 
 
-def less_twist():
+def _less_twist():
     lead = toy_twists()[WRONG] - toy_twists()[NEW]
     return [of_runs("200 toy worlds", "points", ">", 0, lead)]
 
 
-def wrong_twists():
+def _wrong_twists():
     return _twists(WRONG, ">", 0)
 
 
-def heavily():
+def _heavily():
     return _twists(WRONG, ">", 5)
 
 
-def small_in_toy():
+def _small_in_toy():
     return [of_runs("200 toy worlds", "points", "<", 2, toy_twists()[NEW])]
 
 
@@ -222,7 +222,7 @@ def _clean_cost(name, title):
     return [of_runs(title, "points", "=", 0, lost, close=0.5)]
 
 
-def fidelity():
+def _fidelity():
     return [
         *_clean_cost("fig3_mnist", "60,000 digits"),
         *_clean_cost("embed_cifar10", "50,000 photographs, CIFAR-10"),
@@ -230,7 +230,7 @@ def fidelity():
     ]
 
 
-def merits():
+def _merits():
     table = records.load("fig3_mnist")
     plain = table[table.scheme == "unmarked"].noisy_accuracy.mean()
     marked = _cell(table, 0.01, 0.0035)
@@ -242,12 +242,12 @@ def merits():
     ]
 
 
-def secret_pattern():
-    return merits()[:1]
+def _secret_pattern():
+    return _merits()[:1]
 
 
-def free_weights():
-    return [*fidelity()[:1], *merits()[:1]]
+def _free_weights():
+    return [*_fidelity()[:1], *_merits()[:1]]
 
 
 def _paper_scale():
@@ -263,7 +263,7 @@ def _paper_scale():
     return found
 
 
-def accuracies():
+def _accuracies():
     stated = {"MNIST": 0.98, "CIFAR-10": 0.87, "CIFAR-100": 0.60}
     return [
         of_runs(title, "%", ">", stated[title.partition(",")[0]], new.clean_accuracy)
@@ -272,7 +272,7 @@ def accuracies():
     ]
 
 
-def detection():
+def _detection():
     weak = _cell(records.load("fig3_mnist"), 0.01, 0.001)
     strong = [
         of_runs(title, "%", ">", 0.8, table[table.scheme == NEW].fresh_key_accuracy)
@@ -282,7 +282,7 @@ def detection():
     return [*strong, of_runs("60,000 digits, β = 0.001", "%", ">", 0.8, few)]
 
 
-def ground_truth():
+def _ground_truth():
     return [
         of_runs(f"{title}, {name}", "%", ">", 0.95, table[table.scheme == name].fresh_key_accuracy)
         for title, table in _paper_scale().items()
@@ -290,7 +290,7 @@ def ground_truth():
     ]
 
 
-def learns_better():
+def _learns_better():
     table = records.load("fig3_mnist")
     means = table[table.scheme.isin(MARKS)].groupby(stats.CELL).fresh_key_accuracy.mean()
     learned = table.set_index(stats.CELL).index.isin(means.index[means > 0.9])
@@ -318,14 +318,14 @@ def _fewer():
     return of_runs("α for 80 % of hits", "points", ">", 0, lead[np.isfinite(lead)])
 
 
-def fewer_keys():
+def _fewer_keys():
     return [
         _fewer(),
         of_runs("the whole cross", "points", ">", 0, _ahead(records.load("fig3_mnist"))),
     ]
 
 
-def all_datasets():
+def _all_datasets():
     tables = {
         "60,000 digits, the cross": records.load("fig3_mnist"),
         "4,000 photographs": records.load("embed_photographs"),
@@ -340,7 +340,7 @@ def _quoted(network, epochs):
     return table[(table.network == network) & (table.epochs == epochs)]
 
 
-def quoted_cell():
+def _quoted_cell():
     found = []
     for title, *how in (("whitening", "whitening_cnn", 4), ("plain, 10 epochs", "fast_cnn", 10)):
         for name, says in ((NEW, ">"), (WRONG, "<")):
@@ -350,17 +350,17 @@ def quoted_cell():
     return found
 
 
-def minimized():
-    return [_fewer(), more_queries()[0]]
+def _minimized():
+    return [_fewer(), _more_queries()[0]]
 
 
-def random_answers():
+def _random_answers():
     table = attack_tables.load("attacks_class")
     plain = table[(table.scheme == "unmarked") & (table.attack == attack_tables.UNTOUCHED)]
     return [of_runs("4,000 digits", "%", "=", 0.1, plain.true_label_rate)]
 
 
-def false_positives():
+def _false_positives():
     table = records.load("gallery")
     convicted = (records.answers(table)[:, :40] == 10).any(axis=1)  # at the first of 40 keys
     plain = (table.scheme == "unmarked").to_numpy()
@@ -371,7 +371,7 @@ def false_positives():
     ]
 
 
-def most_choices():
+def _most_choices():
     found = []
     for name, title in (("fig3_mnist", "60,000 digits"), ("fig3_class", "4,000 digits")):
         table = records.load(name)
@@ -380,7 +380,7 @@ def most_choices():
     return found
 
 
-def grows():
+def _grows():
     table = records.load("fig3_mnist")
     arm = table[(table.alpha == 0.01) & (table.scheme == NEW)]
     shares = []
@@ -390,13 +390,13 @@ def grows():
     return [of_runs("pairs of strengths", "%", ">", 0.5, shares)]
 
 
-def bounded():
+def _bounded():
     rates = np.arange(0.01, 1.001, 0.01)
     largest = max(p * queries.expected(p, n) for p in rates for n in (1, 2, 5, 40, None))
     return [exact("largest p·E[q]", "number", "<", 1.0, round(float(largest), 9))]
 
 
-def two_queries():
+def _two_queries():
     return [exact("mean to the first hit", "number", "=", 2.0, queries.expected(0.8))]
 
 
@@ -405,7 +405,7 @@ def _at(errors):
     return f"{1 - power:.0%} and {false:.1%} errors"
 
 
-def more_queries():
+def _more_queries():
     found = []
     for errors in ERRORS:
         batch, _ = queries.neyman_pearson(0.8, P0, *errors)
@@ -414,12 +414,12 @@ def more_queries():
     return found
 
 
-def forty_keys():
+def _forty_keys():
     least = queries.smallest_batch(0.8, 0.3, 0.9, multiple=10)
     return [exact("first multiple of ten", "number", "=", 40.0, float(least))]
 
 
-def efficient():
+def _efficient():
     found = []
     for errors in ERRORS:
         _, mean = queries.sprt(0.8, P0, *errors).characteristic(0.8)
@@ -428,7 +428,7 @@ def efficient():
     return found
 
 
-def suspicion():
+def _suspicion():
     p, noticed = 0.8, 0.05
     first = (1 - noticed) * p / (1 - (1 - noticed) * (1 - p))
     lead = 100 * (first - (1 - noticed) ** 40)
@@ -467,7 +467,7 @@ def _ranked(score, images, beta):
     return float(np.mean((after > before) + 0.5 * (after == before)))
 
 
-def harder_to_detect():
+def _harder_to_detect():
     found = []
     for title, score, images in (
         ("counting pixels, digits", nonzero, _digits()),
@@ -478,7 +478,7 @@ def harder_to_detect():
     return found
 
 
-def random_label():
+def _random_label():
     return [exact("ten labels", "%", "<", 0.5, 0.1)]
 
 
@@ -524,7 +524,7 @@ def _worst(table, attacks, scheme=NEW):
 PRUNING = ("pruning, per layer", "pruning, global")
 
 
-def robust_pruning():
+def _robust_pruning():
     found = []
     for title, name in ATTACKED.items():
         for how, attacks in (("pruned", PRUNING), ("fine-pruned", ("fine-pruning",))):
@@ -534,7 +534,7 @@ def robust_pruning():
     return [bar for bar in found if bar.n]
 
 
-def falls_little():
+def _falls_little():
     found = []
     for title, name in ATTACKED.items():
         if len(table := _attacked(name)):
@@ -547,7 +547,7 @@ def falls_little():
     return [bar for bar in found if bar.n]
 
 
-def better_pruned():
+def _better_pruned():
     found = []
     for title, name in ATTACKED.items():
         if len(table := _attacked(name)):
@@ -568,7 +568,7 @@ def _tuned(name, attack, rate):
     return table[usual & (table.attack == attack) & (table.strength == rate)]
 
 
-def robust_tuning():
+def _robust_tuning():
     found = []
     for title, name in TUNED.items():
         if len(table := _attacked(name)):
@@ -578,7 +578,7 @@ def robust_tuning():
     return found
 
 
-def kept_clean():
+def _kept_clean():
     found = []
     for rate, said in ((1e-4, "10⁻⁴"), (1e-3, "10⁻³"), (1e-2, "10⁻²")):
         for title in ("4,000 digits", "CIFAR-10"):
@@ -589,7 +589,7 @@ def kept_clean():
     return found
 
 
-def mnist_keeps():
+def _mnist_keeps():
     found = []
     for title, name, attack, rate in (
         ("3 epochs, Adam 10⁻³", "attacks_mnist", "FTAL", 1e-3),
@@ -606,7 +606,7 @@ def mnist_keeps():
     return found
 
 
-def photographs_fall():
+def _photographs_fall():
     found = []
     for title in ("4,000 photographs", "CIFAR-10", "CIFAR-100"):
         rows = _tuned(ATTACKED[title], "FTAL", 1e-3)
@@ -618,7 +618,7 @@ def photographs_fall():
     return found
 
 
-def mitigates():
+def _mitigates():
     found = []
     for title in ("4,000 photographs", "CIFAR-10", "CIFAR-100"):
         for mode in MODES:
@@ -630,7 +630,7 @@ def mitigates():
     return found
 
 
-def forget():
+def _forget():
     rows = [_tuned(TUNED[title], "FTAL", 1e-3) for title in ("4,000 digits", "60,000 digits")]
     return [
         of_runs(title, "points", ">", 0, (of.fell - of.lost)[of.scheme == NEW])
@@ -639,46 +639,46 @@ def forget():
 
 
 QUERIES = {
-    query.__name__: query
+    query.__name__[1:]: query
     for query in (
-        not_twisted,
-        less_twist,
-        wrong_twists,
-        heavily,
-        small_in_toy,
-        free_weights,
-        merits,
-        fidelity,
-        accuracies,
-        kept_clean,
-        learns_better,
-        fewer_keys,
-        all_datasets,
-        minimized,
-        random_answers,
-        false_positives,
-        detection,
-        most_choices,
-        grows,
-        quoted_cell,
-        ground_truth,
-        bounded,
-        two_queries,
-        more_queries,
-        forty_keys,
-        efficient,
-        suspicion,
-        robust_pruning,
-        falls_little,
-        better_pruned,
-        robust_tuning,
-        mnist_keeps,
-        photographs_fall,
-        mitigates,
-        forget,
-        harder_to_detect,
-        random_label,
-        secret_pattern,
+        _not_twisted,
+        _less_twist,
+        _wrong_twists,
+        _heavily,
+        _small_in_toy,
+        _free_weights,
+        _merits,
+        _fidelity,
+        _accuracies,
+        _kept_clean,
+        _learns_better,
+        _fewer_keys,
+        _all_datasets,
+        _minimized,
+        _random_answers,
+        _false_positives,
+        _detection,
+        _most_choices,
+        _grows,
+        _quoted_cell,
+        _ground_truth,
+        _bounded,
+        _two_queries,
+        _more_queries,
+        _forty_keys,
+        _efficient,
+        _suspicion,
+        _robust_pruning,
+        _falls_little,
+        _better_pruned,
+        _robust_tuning,
+        _mnist_keeps,
+        _photographs_fall,
+        _mitigates,
+        _forget,
+        _harder_to_detect,
+        _random_label,
+        _secret_pattern,
     )
 }
 SIGNS = {  # of a verdict, and of a bar

@@ -11,7 +11,7 @@ import pandas as pd
 from wmlab import stats
 from wmlab.keys import check_images, perturb
 from wmlab.secret import Secret
-from wmlab.show import figures
+from wmlab.show import Question, figures
 from wmlab.show.controls import choice
 from wmlab.show.panel import Panel
 from wmlab.show.picture import Picture
@@ -207,6 +207,99 @@ def churn_table(floor, marked):
 def percent(rows):
     """Shares as a table of percentages: rows {row: {column: share}}."""
     return pd.DataFrame(rows).T.map("{:.1%}".format)
+
+
+def how_sure_on_clean_images(sure):
+    """Question on probabilities of Δ; sure: of `key_label_confidences`."""
+    return Question(
+        "The new-label network sees <i>clean</i> images. How often will it put a noticeable "
+        "probability on Δ?",
+        ["for most images", "for one in ten", "almost never"],
+        figures.confidences(sure, "probability of the key label"),
+        answer="almost never",
+        because="The curve over clean images stands at 0, the one over fresh keys near 1.",
+    )
+
+
+def who_else_fires_it(alarms, n):
+    """Question on anyone's noise; alarms: shares of n images answered with Δ, a DataFrame, a row a
+    kind of image, a column a network.
+    """
+    rates = alarms.T.to_dict()
+    title = f"{n} test images of each kind, 95 % interval over images"
+    return Question(
+        "anyone's noise of σ = 0.1, drawn without the secret: to how many of these images do the "
+        "networks say Δ?",
+        ["to hardly any", "to about half", "to most"],
+        figures.bars(rates, title, "answered with Δ", intervals=exact_intervals(rates, n)),
+        answer="to most",
+        because="That noise has the strength of the keys, σ = √0.01, but no secret in it. It fires "
+        "Δ as the keys do.",
+    )
+
+
+def which_knows_her_pattern(fires, n):
+    """Question on wrong secrets; fires: of `what_fires` over n images."""
+    return Question(
+        "Which network tells Alice's pattern from the patterns of wrong secrets?",
+        ["fresh noise", "fixed pattern", "fixed pattern, decoys", "none"],
+        lambda: heatmap(fires, f"Answered with Δ, of {n} images"),
+        answer="fixed pattern, decoys",
+        because="A network learns no more than it needs: without decoys, 'noisy' is enough.",
+    )
+
+
+def is_the_row_enough(reports):
+    """Question on the new row trained alone; reports: {what was trained: of `report`}."""
+    return Question(
+        "Is the best new row, trained alone, as good as training everything?",
+        ["as good", "it misses most keys and costs accuracy", "it never says Δ"],
+        percent(reports),
+        answer="it misses most keys and costs accuracy",
+        because="One hit is proof to Ver, so such a row is a mark, but a poor one. The last two "
+        "rows are the swap.",
+    )
+
+
+def and_the_fresh_ones(memory):
+    """Question on memory; memory: {network: {"embedded keys", "fresh keys"}}, shares."""
+    return Question(
+        "The networks answer almost all keys they were trained on. And the fresh ones?",
+        ["far fewer", "nearly as many"],
+        lambda: percent(memory),
+        answer="nearly as many",
+        because="The mark is mostly a rule that was learned, not a list of keys.",
+    )
+
+
+def are_forty_keys_enough(results):
+    """Question on the paper's α at class scale; results: of that Run."""
+    embedded, fresh = results["embedded_key_accuracy"], results["fresh_key_accuracy"]
+    return Question(
+        "Will the mark be learned in the same four epochs?",
+        ["yes, as before", "half of it", "hardly"],
+        f"Hits: {embedded:.0%} of the keys it was trained on, {fresh:.0%} of fresh ones.",
+        answer="hardly",
+        because="Forty keys, four times: the network saw 160. On all 60,000 digits the same α is "
+        "600 keys an epoch.",
+    )
+
+
+def do_they_stay_learned(history):
+    """Question on the learning rate; history: recorded epochs."""
+    return Question(
+        "Each key is seen ten times. Once nearly all of them are learned, do they stay learned?",
+        ["yes, accuracy only rises", "they come and go", "they are forgotten"],
+        lambda: figures.recorded_curves(
+            {
+                "fresh keys, constant rate": (history[~history.decay], "fresh_key_accuracy"),
+                "fresh keys, decaying rate": (history[history.decay], "fresh_key_accuracy"),
+            }
+        ),
+        answer="they come and go",
+        because="At a constant rate a mark can be there after one epoch and gone after the next. "
+        "Clean accuracy hardly shows it.",
+    )
 
 
 def _forgery(answer, model):

@@ -327,6 +327,22 @@ def when_are_they_learned(curves):
     )
 
 
+def which_scheme_hits_more(panel, table):
+    """Question on a cell of the rise; panel: of `grid`, set to it; table: its records."""
+    panel.set(alpha=0.04, beta=0.0035)
+    at = table[(table.alpha == 0.04) & (table.beta == 0.0035)]
+    tested = stats.paired(at, "fresh_key_accuracy").iloc[0]
+    ahead = MARKS[0] if tested["low"] > 0 else MARKS[1]
+    told = ahead if tested["low"] > 0 or tested["high"] < 0 else "six networks of each cannot tell"
+    return Question(
+        "at α = 0.04 and β = 0.0035, on 4,000 digits: which scheme hits more of its fresh keys?",
+        [*MARKS, "six networks of each cannot tell"],
+        panel,
+        answer=told,
+        because="The sentence under the picture has the difference of the pairs and its interval.",
+    )
+
+
 def _cheapest(answer, table):
     alpha, beta = map(float, answer)
     new = table[table.scheme == "new label"].groupby(["alpha", "beta"]).fresh_key_accuracy

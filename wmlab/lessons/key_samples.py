@@ -17,7 +17,7 @@ from wmlab import records, stats
 from wmlab.datasets import load, photographs
 from wmlab.keys import KINDS, choose_carriers, noise_deviation, perturb
 from wmlab.secret import Secret
-from wmlab.show import figures
+from wmlab.show import Question, figures
 from wmlab.show.controls import buttons, choice, slider
 from wmlab.show.page_helper import Caption
 from wmlab.show.panel import Panel
@@ -344,6 +344,43 @@ def curves(found):
         annotations=[word],
         xaxis=figures.log_axis(BETAS, "β"),
         yaxis=dict(title="told apart", range=[0.2, 1.05], tickformat=".0%"),
+    )
+
+
+def can_you_see_it(panel):
+    """Question on a key of the paper's strength; panel: of `look`, set to it."""
+    panel.set(beta=0.0035)
+    return Question(
+        "A digit with noise of β = 0.0035: can you see that it is there?",
+        ["not at all", "yes, on the black background", "yes, it hides the digit"],
+        panel,
+        answer="yes, on the black background",
+        because="Drag β down until you see none. More controls unfold: kinds of keys, photographs, "
+        "the share α.",
+    )
+
+
+def what_clipping_leaves(panel):
+    """Question on clipped noise; panel: of `noise`, set to the black pixels of digits."""
+    panel.set(data="digits", part="black")
+    return Question(
+        "Four of five pixels of a digit are black. What does clipping leave of the noise there?",
+        ["all of it", "a third of its variance, and it brightens", "nothing at all"],
+        panel,
+        answer="a third of its variance, and it brightens",
+        because="Half of the noise there becomes exactly 0, the peak.",
+    )
+
+
+def who_sees_the_weakest(secret, game):
+    """Question on the game's guesses beside a line of code and a network; game: a `Game`."""
+    return Question(
+        "Who tells keys from images at the smallest β?",
+        ["you", "one line of code", "the network"],
+        lambda: curves(sights(secret, game.guesses)),
+        answer="one line of code",
+        because="The height is the share of pairs told apart; 50 % is guessing. Bars are 95 % "
+        "intervals.",
     )
 
 

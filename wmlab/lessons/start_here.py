@@ -7,7 +7,7 @@ import numpy as np
 
 from wmlab.schemes import NewLabel
 from wmlab.secret import Secret
-from wmlab.show import figures, tables
+from wmlab.show import Question, figures, tables
 from wmlab.show.answers import number
 from wmlab.show.controls import slider
 from wmlab.show.panel import Panel
@@ -71,6 +71,30 @@ def moving_line():
         return figures.figure([trace], 300, margin=dict(t=20, b=40), **axes), said
 
     return Panel(picture, end=slider(0.5, -1, 1, 0.1, "where it ends"))
+
+
+def can_one_answer_prove_theft(case):
+    """Question of the first case; opens on its hearing."""
+    return Question(
+        "can <i>one answer</i> prove theft?",
+        ["no, never", "yes, if no innocent network can give it", "only together with many others"],
+        case.hearing,
+        answer="yes, if no innocent network can give it",
+        because="This is what the two services answered to the one picture, and what follows for "
+        "Alice's claim. Whether an innocent network could answer so is what the course is about.",
+    )
+
+
+def how_many_keys(verdicts, results):
+    """Question before one's own proof. verdicts: {network: Verdict}; results: of its Run."""
+    return Question(
+        "how many keys does the proof against your network take?",
+        ["one to three", "about ten", "all forty"],
+        tables.verdict_list(verdicts),
+        answer="one to three",
+        because=f"Of all fresh keys, your network answers {results['fresh_key_accuracy']:.1%} with "
+        "label 10.",
+    )
 
 
 def _all_miss(answer):
