@@ -1,7 +1,7 @@
 """Lesson 12, claims: what the paper says, beside what was measured.
 
-data/claims.csv lists the claims. The query of a claim is a function of this file, an underscore before
-its name, that returns `Bar`s from records, the toy or exact formulae; the column `evidence`
+data/claims.csv lists the claims. The query of a claim is a function of this file, an underscore
+before its name, that returns `Bar`s from records, the toy or exact formulae; the column `evidence`
 says what they measure, and `decided` makes a verdict of them. Nothing here needs keras.
 """
 
