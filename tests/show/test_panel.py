@@ -8,6 +8,7 @@ import ipywidgets as widgets
 import pytest
 
 from wmlab.show import Panel, Question
+from wmlab.show.question import predictions
 from wmlab.show import panel as panel_module
 from wmlab.show.figures import figure
 
@@ -301,6 +302,10 @@ def test_code_that_reveals_makes_the_result_and_opens_no_prediction(question, mo
         "The answer: “two”. Because." in shown(question)[0] and "You said" not in shown(question)[0]
     )
     assert "here it is" in shown(question)[1] and question.chosen is None
+    before = len(predictions)
+    question._choice.value = "two"
+    assert "You saw the result first" in shown(question)[0] and "✓" not in shown(question)[0]
+    assert question.chosen is None and len(predictions) == before
     monkeypatch.setenv("WMLAB_WATCH", "1")
     other = Question("?", ["a"], "x")
     other.reveal()

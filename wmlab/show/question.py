@@ -25,6 +25,7 @@ class Question:
     def __init__(self, text, options, result, answer=None, because=""):
         self.text, self.options, self.answer, self.because = text, list(options), answer, because
         self.chosen = self.error = self._made = None
+        self._peeked = False  # shown without a guess: a choice after that is no prediction
         self._result = result
         self._choice = widgets.ToggleButtons(
             options=self.options, value=None, style=dict(button_width="auto")
@@ -36,7 +37,7 @@ class Question:
         asked = widgets.HTML(f"<p style='font-size:16px'><b>Your prediction:</b> {text}</p>")
         self.widget = widgets.VBox([asked, self._choice, self._shown])
         self._choice.observe(self._picked, "value")
-        self._skip.on_click(lambda _: self._open())
+        self._skip.on_click(lambda _: self._peek())
 
     def reveal(self):
         """Make the result, and show it if an option was chosen; a prediction that is still open
@@ -46,8 +47,14 @@ class Question:
         if self.chosen is not None or os.environ.get("WMLAB_WATCH") == "1":
             self._show()
 
+    def _peek(self):
+        self._peeked = self.chosen is None
+        self._open()
+
     def _picked(self, change):
-        if self.chosen is None and change["new"] is not None:
+        if self._peeked:
+            self._tell("You saw the result first, so a choice is no prediction. ")
+        elif self.chosen is None and change["new"] is not None:
             self.chosen = change["new"]
             right = None if self.answer is None else self.chosen == self.answer
             predictions.append({"question": self.text, "said": self.chosen, "right": right})
