@@ -401,8 +401,8 @@ class TestRun:
             "7",
             "7",
         ]
-        assert "again" in second[0].data["text/html"] and list(second[0].data) == ["text/html"]
-        assert second[1].text == "class\n" and (tmp_path / "work" / "left").exists()
+        assert "again" in second[1].data["text/html"] and list(second[0].data) == ["text/html"]
+        assert second[2].text == "class\n" and (tmp_path / "work" / "left").exists()
 
     def test_a_failing_notebook_is_named(self, course, tmp_path):
         write(course / "01_b.ipynb", "# B", ">1 / 0")

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from wmlab.show import picture, show
+from wmlab.show import panel, picture, show
 from wmlab.show.figures import figure
 from wmlab.show.panel import as_widget
 from wmlab.show.picture import Picture, _code, packed, plain
@@ -97,7 +97,7 @@ def test_colab_takes_the_code_from_its_public_address_in_the_version_of_python(m
     assert picture.address == f"https://cdn.plot.ly/plotly-{version}.min.js" and not picture.holder
 
 
-def test_anything_of_the_course_is_shown_by_one_function(capsys):
+def test_anything_of_the_course_is_shown_by_one_function(monkeypatch):
     table = pd.DataFrame({"a": [1]})
     owner = types.SimpleNamespace(widget=widgets.Label("inside"))
     for part, kind in [
@@ -110,7 +110,14 @@ def test_anything_of_the_course_is_shown_by_one_function(capsys):
     ]:
         assert isinstance(as_widget(part), kind)
     assert "<table" in as_widget(table).value
-    show("words", figure([]), table)
+    outputs = []
+    monkeypatch.setattr(panel, "display", lambda part, raw=False: outputs.append(part))
+    show("words", table, figure([]), owner, table)
+    words, shown, last = outputs
+    assert "words" in words.data and "<table" in words.data and "<table" in last.data
+    assert shown["application/vnd.jupyter.widget-view+json"]["model_id"]
+    assert "Run this cell again" in shown["text/html"], "which GitHub shows in its place"
+    monkeypatch.undo()
     with pytest.raises(Exception):  # noqa: B017 - ipywidgets' own error for what it cannot show
         show(3)
 

@@ -2,16 +2,19 @@
 
 import asyncio
 import html
+import itertools
+import sys
 import time
 
 import ipywidgets as widgets
 import traitlets
-from IPython.display import display
+from IPython.display import HTML, display
 
 from wmlab.show.page_helper import Caption, PageHelper
 from wmlab.show.picture import Picture, as_dict, grown, is_figure
 
 PROJECTED = 1.5  # how much larger a picture and its words are on a projector
+AGAIN = "<p><i>Run this cell again to see the picture.</i></p>"
 AUTO = dict(layout=dict(width="auto"))  # buttons as wide as their words
 
 
@@ -19,10 +22,27 @@ def show(*parts):
     """Display widgets, figures, tables, HTML and panels under each other: the course's only way to
     do so.
 
-    In a box, because Colab shows only what is displayed so.
+    Texts and tables are outputs of their own, which a notebook that is opened again still has.
+    Widgets are in a box, because Colab shows only what is displayed so.
     """
-    boxed = [as_widget(part) for part in parts]
-    display(widgets.VBox([*boxed, PageHelper()], layout=dict(width="100%")))
+    for static, group in itertools.groupby(parts, lambda part: _static(part) is not None):
+        if static:
+            display(HTML("".join(map(_static, group))))
+            continue
+        box = widgets.VBox([*map(as_widget, group), PageHelper()], layout=dict(width="100%"))
+        if "google.colab" in sys.modules or not hasattr(box, "_repr_mimebundle_"):
+            display(box)
+        else:  # where there is no kernel, on GitHub say, the sentence stands for the widget
+            display(box._repr_mimebundle_() | {"text/html": AGAIN}, raw=True)
+
+
+def _static(part):
+    """A text or a table as HTML; None for what lives, such as a figure or a widget."""
+    if isinstance(part, str):
+        return f"<div>{part}</div>"
+    if is_figure(part) or isinstance(part, widgets.Widget) or not hasattr(part, "_repr_html_"):
+        return None
+    return part._repr_html_()
 
 
 def as_widget(part):
