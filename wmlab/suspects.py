@@ -62,6 +62,28 @@ class LocalSuspect:
         return labels
 
 
+class Seized(LocalSuspect):
+    """A model that a court has seized: its weights and activations can be read, and `model` is it.
+    Arguments and errors as in `LocalSuspect`.
+    """
+
+
+def opened(suspect, access):
+    """The keras model of a `Seized` suspect, or of one that is given as a model.
+
+    access: what a scheme reads, "activations" or "weights". Raises SuspectError, in one sentence,
+    for a suspect that sells labels.
+    """
+    if isinstance(suspect, Seized):
+        return suspect.model
+    if hasattr(suspect, "ask"):
+        raise SuspectError(
+            f"this mark is read from {access}, and a {type(suspect).__name__} sells labels only: "
+            "have the model seized, and pass Seized(model)"
+        )
+    return Seized(suspect).model
+
+
 class RemoteSuspect:
     """A model behind a paid service, at the address that `serve` gave.
 

@@ -199,6 +199,7 @@ class Run:
         settings: what decided it: the fields of scheme and recipe, seed, and facts on the data.
         results: what a scheme measured in the end, such as clean_accuracy and fresh_key_accuracy.
         advice: if few fresh keys hit, why, in a sentence.
+        evidence: what the owner of a mark of `schemes.CITED` keeps, a `schemes.Evidence`.
     """
 
     model: object
@@ -211,6 +212,7 @@ class Run:
     settings: dict = dataclasses.field(default_factory=dict)
     results: dict = dataclasses.field(default_factory=dict)
     advice: str = ""
+    evidence: object = None
 
     def __repr__(self):
         rates = ("clean_accuracy", "fresh_key_accuracy")

@@ -1,7 +1,8 @@
 """Ver: question a suspect with fresh keys, compare the answers with a stated null, put the verdict
 in words (paper, section 3.1).
 
-A null is what an innocent suspect would do: `Impossible`, `Chance` or `Measured`. Each gives the
+A null is what an innocent suspect would do: `Impossible`, `Chance` or `Measured`, and for systems
+that other authors published `RandomLabels`, `Bits` or `Direction`. Each gives the
 probability of so many hits or more. A judge who stops at the first hit, after q queries, needs the
 probability that the first hit comes within q: 1 - (1-p₀)^q where answers are independent.
 """
@@ -35,15 +36,19 @@ class Verdict:
     p_value: probability of so many hits or more under the null; "impossible" where the null gives
     no hit; None without a hit, since there is nothing to explain.
     null: the name of the null. note: what the p-value rests on, in sentences; may be empty.
+    found: what was found, in words, where keys do not all have one label, or weights were read;
+    key_label is then None. share: how much of the mark was found, in [0, 1]; None if not measured.
     """
 
     marked: bool
     queries: int
     hits: int
-    key_label: int
+    key_label: int | None
     p_value: float | str | None
     null: str
     note: str = ""
+    found: str = ""
+    share: float | None = None
 
     @property
     def decision(self):
@@ -51,7 +56,9 @@ class Verdict:
         return "marked" if self.marked else "not marked"
 
     def __str__(self):
-        if self.queries == 1:
+        if self.found:
+            hits = self.found
+        elif self.queries == 1:
             got = "got" if self.hits else "did not get"
             hits = f"the one key {got} the key label, {self.key_label}"
         else:
@@ -103,6 +110,95 @@ class Chance:
         suspect was asked.
         """
         return queries.p_value(hits, n, 1 / self.classes), _one_source(keys)
+
+
+COMMITTED = (
+    "It holds if the evidence was committed before the weights were fixed: evidence that is chosen "
+    "after seeing a model fits that model."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomLabels:
+    """The null of keys whose labels a secret drew, each with equal probability, apart from any
+    innocent model.
+
+    Given the suspect's answers, whatever they are, the labels are still random: hits are binomial
+    (n, 1/classes), exactly. No innocent network is needed. others: whether the label was drawn
+    among the classes - 1 other than the true one; hits are then binomial (n, 1/(classes - 1)) for
+    a suspect that answers no key truly, and fewer for all others, so the p-value is on the safe
+    side. Raises ValueError for fewer than 2 labels to draw from.
+    """
+
+    classes: int
+    others: bool = False
+
+    def __post_init__(self):
+        if not self.classes - self.others >= 2:
+            raise ValueError(f"labels drawn from {self.classes - self.others}: draw from 2 or more")
+
+    def __str__(self):
+        return "a model that was trained without these labels"
+
+    def weigh(self, hits, n, keys=None):
+        """(exact binomial tail, note) of so many hits in n answers."""
+        drawn = self.classes - self.others
+        says = f"Each label was drawn from {drawn}, whatever the model answers. {COMMITTED}"
+        return queries.p_value(hits, n, 1 / drawn), says
+
+
+@dataclasses.dataclass(frozen=True)
+class Bits:
+    """The null of a message that a secret drew apart from any innocent model: what is read agrees
+    with each of its `count` bits with probability 1/2, whatever the weights are. Exact.
+
+    Raises ValueError for no bits.
+    """
+
+    count: int
+
+    def __post_init__(self):
+        if self.count < 1:
+            raise ValueError(f"a message of {self.count} bits: take at least one")
+
+    def __str__(self):
+        return "a model that was trained without this message"
+
+    def weigh(self, hits, n=None, keys=None):
+        """(exact binomial tail, note) of so many right bits, or more."""
+        says = f"Each bit was a toss of a coin, whatever the weights are. {COMMITTED}"
+        return queries.p_value(hits, self.count, 0.5), says
+
+
+@dataclasses.dataclass(frozen=True)
+class Direction:
+    """The null of a direction that a secret drew evenly from all those in `dimensions` dimensions,
+    apart from any innocent model: its cosine c with what is read has t = c √((d-1) / (1-c²)) of
+    Student's distribution with d - 1 degrees of freedom. Exact for one user.
+
+    users: whose directions are tried; the p-value of the best is at most `users` times that of one.
+    Raises ValueError for fewer than 2 dimensions, or no user.
+    """
+
+    dimensions: int
+    users: int = 1
+
+    def __post_init__(self):
+        if self.dimensions < 2 or self.users < 1:
+            raise ValueError(
+                f"{self.users} users in {self.dimensions} dimensions: take at least one user and "
+                "two dimensions"
+            )
+
+    def __str__(self):
+        return "a model that was trained without these directions"
+
+    def weigh(self, cosine, n=None, keys=None):
+        """(p-value, note) of a best cosine, in [-1, 1], as large or larger."""
+        free = self.dimensions - 1
+        t = cosine * np.sqrt(free / max(1 - cosine**2, 1e-300))
+        p_value = min(1.0, self.users * float(scipy.stats.t.sf(t, free)))
+        return p_value, f"The best of {self.users} random directions counts. {COMMITTED}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -185,7 +281,7 @@ class Measured:
 def _one_source(keys):
     """A sentence if several keys were all made from one class."""
     source = set(np.asarray(keys.carrier_labels).tolist())
-    if len(keys) == 1 or len(source) > 1:
+    if len(keys) == 1 or len(source) > 1 or source == {-1}:  # which is no class
         return ""
     return (
         f"All keys were made from class {min(source)}. {TOGETHER}, or draw carriers from all "

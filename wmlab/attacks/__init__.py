@@ -3,8 +3,10 @@ attacks have in common.
 """
 
 from wmlab.attacks.base import Tuning
+from wmlab.attacks.collusion import average
 from wmlab.attacks.extraction import ScoreSuspect, extract
 from wmlab.attacks.fine_tuning import fine_tune, halves, refit
+from wmlab.attacks.forgetting import omegas, unlearn
 from wmlab.attacks.new_label import (
     SecondBest,
     answer_rates,
@@ -15,6 +17,7 @@ from wmlab.attacks.new_label import (
 )
 from wmlab.attacks.overwriting import overwrite
 from wmlab.attacks.pruning import channel_activity, fine_prune, prune
+from wmlab.attacks.same_answers import permute, rescale
 from wmlab.attacks.weights import add_noise, quantise
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "Tuning",
     "add_noise",
     "answer_rates",
+    "average",
     "channel_activity",
     "drop_output",
     "extract",
@@ -31,9 +35,13 @@ __all__ = [
     "halves",
     "lower_bias",
     "mask_output",
+    "omegas",
     "overwrite",
+    "permute",
     "prune",
     "quantise",
     "refit",
+    "rescale",
+    "unlearn",
     "unused_outputs",
 ]
