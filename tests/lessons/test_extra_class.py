@@ -390,7 +390,7 @@ def test_the_grid_has_the_numbers_of_the_table_under_it():
             if long == "–":
                 assert short == ""
                 continue
-            share, proved = short.split(" · ")
+            share, proved = short.split("<br>")
             assert long.endswith(f"; {proved.replace('/', ' of ')}")
             assert abs(float(share[:-1]) - float(long.split(" ")[0].rstrip("%"))) <= 0.6
     of = table[(table.scheme == "new label") & (table.attack == "median") & (table.strength == 3)]

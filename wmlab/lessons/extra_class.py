@@ -277,30 +277,37 @@ def grid(table, chosen, title):
     """
     left, texts = {}, {}
     for name, of in _replied(table, chosen):
-        row = f"{name} ({of.lost.mean():.1f})"
+        row = figures.wrapped(f"{name} ({of.lost.mean():.1f})", 26)
         by = of.groupby("scheme")
         left[row] = by.fresh_key_accuracy.mean()
         texts[row] = {
-            scheme: f"{runs.fresh_key_accuracy.mean():.0%} · {runs.proved.sum()}/{len(runs)}"
+            scheme: f"{runs.fresh_key_accuracy.mean():.0%}<br>{runs.proved.sum()}/{len(runs)}"
             for scheme, runs in by
         }
     shares = pd.DataFrame(left).T.reindex(columns=marks(table))
     words = pd.DataFrame(texts).T.reindex(columns=marks(table)).fillna("")
     cells = figures.heatmap(shares, ".0%", zmin=0, zmax=1, showscale=False)
-    cells |= dict(text=words.to_numpy().tolist(), textfont=dict(size=12), xgap=1, ygap=1)
-    cells["x"] = [name.replace(" ", "<br>", 1) for name in shares]
-    layout = dict(title=dict(text=title), xaxis=dict(side="top"), yaxis=dict(autorange="reversed"))
-    margin = dict(l=290, t=100, b=20)
-    figure = figures.figure([cells], 130 + 32 * len(shares), **layout, margin=margin)
+    cells |= dict(text=words.to_numpy().tolist(), textfont=dict(size=11), xgap=1, ygap=1)
+    cells["x"] = [name.replace(" ", "<br>") for name in shares]
+    figure = figures.figure([cells], 140 + 36 * len(shares), **_grid_layout(190, 110))
+    figure["layout"]["title"] = dict(text=title)
     return with_numbers(figure, replies(table, chosen))
+
+
+def _grid_layout(left, top):
+    """The layout of a coloured grid, read from the top, with room for the names of its rows."""
+    x = dict(side="top", tickangle=0, tickfont=dict(size=12))
+    y = dict(autorange="reversed", tickfont=dict(size=12))
+    return dict(xaxis=x, yaxis=y, margin=dict(l=left, t=top, b=20))
 
 
 def audited(audit):
     """A table of similarities, suspects by layers, as a coloured grid."""
+    audit = audit.rename(columns=lambda name: name.replace(" ", "<br>"))
+    audit = audit.rename(index=lambda name: figures.wrapped(name.replace("_", " "), 20))
     more = dict(zmin=0, zmax=1, showscale=False, xgap=1, ygap=1)
-    cells = figures.heatmap(audit, ".2f", **more)
-    layout = dict(xaxis=dict(side="top"), yaxis=dict(autorange="reversed"))
-    return figures.figure([cells], 360, **layout, margin=dict(l=240, t=50, b=20))
+    cells = figures.heatmap(audit.round(2) + 0.0, ".2f", **more)  # no -0.00
+    return figures.figure([cells], 380, **_grid_layout(150, 60))
 
 
 def homecoming(table):
