@@ -112,9 +112,10 @@ def watch(scores):
         traces.append(figures.points(*ends, "threshold", EDGE, mode="lines"))
         for look, (name, curve) in zip(LOOKS, curves(beta).items(), strict=False):
             *curve, area_of[name] = curve
-            traces.append(figures.points(*curve, name, look, 2, mode="lines"))
+            told = f"{name}: area {area_of[name]:.3f}"
+            traces.append(figures.points(*curve, told, look, 2, mode="lines"))
         traces.append(figures.ring([false], [found], "at the threshold", 2))
-        figure = figures.figure(traces, 480, **_axes_of_watch(area_of))
+        figure = figures.figure(traces, 500, **_axes_of_watch())
         said = (
             f"β = {beta:g}, <b>{detector}</b>: area {area_of[detector]:.3f}. A threshold for at "
             f"most {alarms:.1%} of Bob's {len(scores[detector]['aside'])} images flags "
@@ -142,8 +143,8 @@ def _bars(clean, keys):
     return traces
 
 
-def _axes_of_watch(area_of):
-    """The layout of `watch`; area_of: {detector: area below its ROC}."""
+def _axes_of_watch():
+    """The layout of `watch`."""
     share = dict(tickformat=".0%", range=[-0.02, 1.02])
     false = share | dict(title="false alarms:<br>clean images flagged")
     found = share | dict(title="keys flagged", side="right")
@@ -153,11 +154,7 @@ def _axes_of_watch(area_of):
     }
     titles = ["scores of the chosen detector", "ROC of all"]
     layout = figures.plots(titles, gap=0.1, widths=[0.45, 0.55], each=each, shared_y=False)
-    text = "<br>".join(f"{name}: area {area:.3f}" for name, area in area_of.items())
-    corner = dict(xref="x2", yref="y2", xanchor="right", align="right")
-    pale = dict(bgcolor="rgba(255,255,255,0.8)")
-    layout["annotations"].append(figures.note(text, 0.97, 0.05, **pale, **corner))
-    return layout | dict(barmode="overlay", bargap=0, margin=dict(b=130, t=64))
+    return layout | dict(barmode="overlay", bargap=0, margin=dict(b=150, t=64))
 
 
 def areas(found):
@@ -478,13 +475,15 @@ def bills(table):
             if min(map(len, rows.values())) < stats.FEW:
                 bars = dict(visible=False)
             traces.append(figures.dots(*drawn, legend=plot == 1, error_x=bars))
-    y = dict(tickvals=[*names.values()], ticktext=[*names], autorange="reversed")
+    words = [figures.wrapped(name, 20) for name in names]
+    y = dict(tickvals=[*names.values()], ticktext=words, autorange="reversed")
+    y["tickfont"] = dict(size=12)
     x = {1: dict(title="keys that hit", tickformat=".0%", range=[-0.04, 1.04])}
     x[2] = dict(title="clean accuracy<br>lost, points")
     each = {plot: {"x": axis} for plot, axis in x.items()}
     axes = figures.plots(["what is left", "what it costs"], y=y, each=each, gap=0.06)
     numbers = pd.concat({mark: bill(table, mark) for mark in marks})
-    margin = dict(l=250, b=110)
+    margin = dict(l=150, b=110)
     return with_numbers(figures.figure(traces, 620, **axes, margin=margin), numbers)
 
 
