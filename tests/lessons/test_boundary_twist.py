@@ -246,6 +246,11 @@ def test_the_trail_has_a_dot_a_setting_and_ends_where_the_panel_is():
                 x, y = places(path)[-1][-1]
                 end = (x / 100 + left, y / 100)
                 assert end == pytest.approx((outcome.twist, outcome.hits), abs=1e-4)
+    panel.reset()
+    assert [len(places(line)[0]) for line in (drawings(panel)[1][0], drawings(panel)[1][3])] == [
+        1,
+        1,
+    ]
 
 
 def test_the_trail_stays_inside_its_plot_which_lies_where_its_drawing_does(panel):

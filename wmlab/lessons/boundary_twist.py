@@ -313,7 +313,7 @@ def maps():
         for done, fitted in train_hidden(**settings):
             yield done, drawn(fitted)
 
-    return Panel(
+    panel = Panel(
         lambda **settings: drawn(fit_heads(**settings)),
         first=1,
         presets={
@@ -326,6 +326,15 @@ def maps():
         jobs={"Train a hidden layer": job},
         **_controls(),
     )
+    panel.reset = functools.partial(_reset, panel.reset, trail)
+    return panel
+
+
+def _reset(to_start, trail):
+    """Back to the start, where the trail begins anew."""
+    for points in trail.values():
+        points.clear()
+    to_start()
 
 
 def averaged(setting, values, seeds=200, **others):
