@@ -408,8 +408,56 @@ class TestSights:
         assert layout["annotations"][0]["text"] == "guessing"
 
 
+def made(images, secret, stream, beta):
+    """KsGen, written once more."""
+    noisy = images + np.sqrt(beta) * secret.rng(stream).normal(images.shape)
+    return np.rint(np.minimum(1, np.maximum(0, noisy)) * 255) / 255
+
+
+def changed(images, *others):
+    images += made(images, *others) - images
+    return images
+
+
+def test_ksgen_is_judged_in_stages(said):
+    """Exercise 02.1: the shape, four pixels by hand, then secret and stream."""
+    known = np.resize([0.3, 1, 2, -1], (1, 2, 2, 1))
+    for answer, words in [
+        (lambda images, *_: images[0], "Yours have (2, 2, 1)"),
+        (lambda images, *_: None, "Yours have ()"),
+        (lambda *given: None, "Yours have ()"),
+        (changed, "were changed"),
+        (lambda x, s, t, b: made(x, s, t, b**2), "Noise is multiplied by √β"),
+        (lambda x, s, t, b: made(x, s, t, 1), "deviation of 1 as it comes"),
+        (lambda x, s, t, b: x + b**0.5 * s.rng(t).normal(x.shape), "clipped"),
+        (lambda *given: 255 * made(*given), "divide by 255"),
+        (lambda x, s, t, b: np.clip(x + b**0.5 * s.rng(t).normal(x.shape), 0, 1), "not rounded"),
+        (lambda x, *_: x, "Take noise of"),
+        (lambda x, s, t, b: made(x, s, t, b) if len(x) == 1 else x + np.random.rand(), "two diff"),
+        (lambda x, s, t, b: made(x, s if len(x) == 1 else Secret("a"), t, b), "Another secret"),
+        (lambda x, s, t, b: made(x, s, "a", b), "Another stream"),
+        (lambda x, s, t, b: np.concatenate([made(x[:1], s, t, b)] * len(x)), "at once"),
+        (lambda x, s, t, b: np.round(255 * np.clip(x + b**0.5 * known, 0, 1)) / 255, "not be used"),
+        (lambda images: images, "could not be used"),
+        *((answer, "could not be used") for answer in (7, "noise", [])),
+    ]:
+        assert check("02.1", answer) is False and words in said[-1], (words, said[-1])
+        assert said[-1].startswith("Not yet. ")
+    for answer in (made, lambda x, s, t, b: made(x, s, t, b).astype(np.float32)):
+        assert check("02.1", answer) is True and "only the same secret" in said[-1]
+    assert check("02.1", ...) is None
+
+
+def test_what_is_not_rounded_yet_becomes_the_keys():
+    digits, _ = key_samples.images("digits")
+    early = key_samples.before_rounding(digits[:8], SECRET, "a", 0.01)
+    keys = perturb(digits[:8], Secret(SECRET), "a", 0.01)
+    assert np.allclose(np.round(255 * early) / 255, keys, atol=1e-6)
+    assert not np.allclose(early, keys, atol=1e-6)
+
+
 def test_the_deviation_is_counted_in_grey_levels(said):
-    """Exercise 02.1: √0.01 of 255 steps."""
+    """Exercise 02.2: √0.01 of 255 steps."""
     for answer, right, words in [
         *((answer, True, "25 of 255") for answer in (25, 25.5, np.float32(25.5), 26, "25")),
         (2.55, False, "Not yet. That would be β itself"),
@@ -417,11 +465,11 @@ def test_the_deviation_is_counted_in_grey_levels(said):
         *((answer, False, "could not be used") for answer in ("some", [25.5], np.full(2, 25.5))),
         *((answer, None, "Not answered yet") for answer in (..., None)),
     ]:
-        assert check("02.1", answer) is right and words in said[-1], answer
+        assert check("02.2", answer) is right and words in said[-1], answer
 
 
 def test_a_detector_is_tried_on_images_and_keys(said):
-    """Exercise 02.2, as the notebook asks it."""
+    """Exercise 02.3, as the notebook asks it."""
     digits, _ = key_samples.images("digits")
     clean, keys = digits[::2], perturb(digits[1::2], "Alice", "detector", 0.001)
     for answer in (
@@ -429,7 +477,7 @@ def test_a_detector_is_tried_on_images_and_keys(said):
         lambda images: [np.count_nonzero(image) for image in images],
         lambda images: -(images == 0).mean(axis=(1, 2, 3)),
     ):
-        assert check("02.2", answer, clean, keys) is True
+        assert check("02.3", answer, clean, keys) is True
         assert float(re.match(r"Right\. It tells ([\d.]+)%", said[-1])[1]) >= 95
     for answer, words in [
         (lambda images: images.mean(axis=(1, 2, 3)), "50% is guessing"),
@@ -445,20 +493,20 @@ def test_a_detector_is_tried_on_images_and_keys(said):
         (lambda: 1, "is a function, and that could not be used"),
         *((answer, "could not be used") for answer in (7, np.zeros(500), "count")),
     ]:
-        assert check("02.2", answer, clean, keys) is False
+        assert check("02.3", answer, clean, keys) is False
         assert said[-1].startswith("Not yet. ") and words in said[-1], words
-    assert check("02.2", ..., clean, keys) is None
+    assert check("02.3", ..., clean, keys) is None
 
 
 def test_the_pattern_is_compared_with_hers(said):
-    """Exercise 02.3, as the notebook asks it: 40 keys with the pattern, 40 digits without."""
+    """Exercise 02.4, as the notebook asks it: 40 keys with the pattern, 40 digits without."""
     digits, _ = key_samples.images("digits")
     secret = Secret(SECRET)
     keys, others = perturb(digits[:40], secret, "", 0.01, "fixed"), digits[40:80]
     pattern, lowest = secret.rng("pattern").normal(digits.shape[1:]), keys.min(axis=0)
     average = 7 + 9 * (keys.mean(axis=0) - others.mean(axis=0))
     for answer in (lowest, average, lowest.squeeze(), lowest.ravel().tolist()):
-        assert check("02.3", answer, pattern) is True
+        assert check("02.4", answer, pattern) is True
         correlation = np.corrcoef(np.ravel(answer), pattern.ravel())[0, 1]
         assert f"Right. Correlation {correlation:.2f} " in said[-1]
     refused = "Hand in one pattern of shape (28, 28, 1), not all the same"
@@ -469,5 +517,5 @@ def test_the_pattern_is_compared_with_hers(said):
         (("stripes", lambda keys: keys, {"pattern": 1}, [[1, 2], [3]]), "could not be used"),
     ]:
         for answer in answers:
-            assert check("02.3", answer, pattern) is False
+            assert check("02.4", answer, pattern) is False
             assert said[-1].startswith("Not yet. ") and words in said[-1], words

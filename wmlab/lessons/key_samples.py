@@ -384,6 +384,86 @@ def who_sees_the_weakest(secret, game):
     )
 
 
+def before_rounding(images, secret, stream, beta):
+    """What KsGen has before its last step: noisy images in [0, 1], of any grey level."""
+    noise = np.sqrt(beta) * Secret(secret).rng(stream).normal(images.shape)
+    return np.clip(images + noise, 0, 1)
+
+
+class _ByHand:
+    """A secret whose noise, before it gets its strength, is known: 0.3, 1, 2 and -1."""
+
+    def rng(self, stream):
+        return self
+
+    def normal(self, shape):
+        return np.resize([0.3, 1.0, 2.0, -1.0], shape)
+
+
+def _ksgen(answer):
+    images = np.array([0.5, 0.5, 0.9, 0.05]).reshape(1, 2, 2, 1)
+    given = images.copy()
+    made = np.asarray(answer(given, _ByHand(), "a", 0.01), float)
+    if made.shape != images.shape:
+        return False, (
+            f"Keys have the shape of the images, {images.shape}. Yours have {made.shape}."
+        )
+    if not np.array_equal(given, images):
+        return False, "The images themselves were changed. Make new ones, as + does, not +=."
+    noise, said = np.resize([0.3, 1.0, 2.0, -1.0], images.shape), _four(images, made)
+    unclipped = images + 0.1 * noise
+    clipped = np.clip(unclipped, 0, 1)
+    mistakes = [
+        (np.clip(images + 0.01 * noise, 0, 1), "β is the variance. Noise is multiplied by √β."),
+        (np.clip(images + noise, 0, 1), "The noise has a deviation of 1 as it comes: use β."),
+        (unclipped, "A pixel lies from 0 to 1. What lies outside is clipped."),
+    ]
+    mistakes += [(_rounded(wrong), hint) for wrong, hint in mistakes]
+    mistakes += [
+        (255 * _rounded(clipped), "Pixels go from 0 to 1: after rounding, divide by 255 again."),
+        (clipped, "It is not rounded yet. An 8-bit picture has the levels 0/255, 1/255 and so on."),
+    ]
+    if not np.allclose(made, _rounded(clipped), atol=1e-6):
+        fits = (hint for wrong, hint in mistakes if np.allclose(made, wrong, atol=1e-6))
+        last = "Take noise of `secret.rng(stream)`, add it, clip, round."
+        return False, f"{said} {next(fits, last)}"
+    return _of_the_secret(answer)
+
+
+def _rounded(images):
+    return np.round(255 * images) / 255
+
+
+def _four(images, made):
+    pixels = ", ".join(f"{value:g}" for value in images.ravel())
+    keys = ", ".join(f"{value:.4g}" for value in made.ravel())
+    return (
+        f"Pixels {pixels} with noise 0.3, 1, 2, -1 and β = 0.01: {keys} came out, "
+        "0.5294, 0.6, 1, 0 should."
+    )
+
+
+def _of_the_secret(answer):
+    """The property that matters: secret and stream determine the keys, and nothing else does."""
+    images, alice, bob = np.full((2, 8, 8, 1), 0.5), Secret("Alice"), Secret("Bob")
+    keys = answer(images, alice, "a", 0.01)
+    if not np.array_equal(keys, answer(images, alice, "a", 0.01)):
+        return False, (
+            "The same secret and stream gave two different sets of keys. All chance must come "
+            "from `secret.rng(stream)`."
+        )
+    if np.array_equal(keys, answer(images, bob, "a", 0.01)):
+        return False, "Another secret must give other keys. Yours are the same."
+    if np.array_equal(keys, answer(images, alice, "b", 0.01)):
+        return False, "Another stream must give other keys. Yours are the same."
+    if not np.allclose(keys, perturb(images, alice, "a", 0.01), atol=1e-6):
+        return False, (
+            "The small case is right, but two images of 8 × 8 pixels are not. Draw noise of the "
+            "whole shape, `images.shape`, at once, so that each image has its own."
+        )
+    return True, "The same secret makes the same keys anywhere, and only the same secret does."
+
+
 def _noise_steps(answer):
     if 25 <= answer <= 26:
         return True, (
@@ -429,4 +509,4 @@ def _pattern(answer, true):
     return False, f"{said} What is the same in all keys? Average, or better."
 
 
-CHECKS = {"02.1": _noise_steps, "02.2": _detector, "02.3": _pattern}
+CHECKS = {"02.1": _ksgen, "02.2": _noise_steps, "02.3": _detector, "02.4": _pattern}
