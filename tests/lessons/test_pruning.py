@@ -430,7 +430,7 @@ def test_pictures_of_claims_and_verdicts_show_their_numbers():
         and "show numbers" in folded.value
     )
     found = pruning.claimed(tables)
-    assert len(found) == 3 * 2 * 2 * 3 and set(found.said) == {"cannot be told"}
+    assert len(found) == len(tables) * 2 * 2 * 3 and set(found.said) == {"cannot be told"}
     row = found.loc["4,000 digits", LAYER, "keys hit", 0.9]
     test = pruning.tested(small, LAYER).loc[0.9]
     assert [row["mean"], row.low, row.high] == pytest.approx(
@@ -448,7 +448,7 @@ def test_pictures_of_claims_and_verdicts_show_their_numbers():
             attack, rate = words.split(", ")
             attack = LAYER if attack == "per layer" else GLOBAL
             row = at.loc[on, attack, float(rate[:-1]) / 100]
-            assert ends == pytest.approx([row.low, row.high])
+            assert ends == pytest.approx([row.low, row.high], nan_ok=True)  # few pairs: no interval
     two = {"a": small[small.strength == 0.9], "b": small[small.strength == 0.8]}
     for trace in pruning.spread(two)["data"]:
         hit = [of[of.scheme == trace["name"]].fresh_key_accuracy.tolist() for of in two.values()]
