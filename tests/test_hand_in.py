@@ -35,11 +35,11 @@ def line(monkeypatch):
 
 def test_five_hand_ins_are_graded(line, tmp_path, capsys):
     """Texts and a notebook, one name on two lines, one student who only predicted."""
-    ada = line("Ada", [("05.3", 3.33), ("05.3", 2.77), ("04.3", 5)], ["this", "that"])
+    ada = line("Ada", [("05.3", 3.33), ("05.3", 2.77), ("04.4", 5)], ["this", "that"])
     (tmp_path / "ada.txt").write_text(f"Dear teacher,\n  here it is: {ada}\n", encoding="utf-8")
     (tmp_path / "ada2.txt").write_text(line("Ada", [("00.1", "0,001")]), encoding="utf-8")
     (tmp_path / "all.csv").write_text(
-        line("Bo, Chu", [("04.3", 20)]) + "\n" + line("Dé", []) + "\n", encoding="utf-8"
+        line("Bo, Chu", [("04.4", 20)]) + "\n" + line("Dé", []) + "\n", encoding="utf-8"
     )
     output = nbformat.v4.new_output("display_data", {"text/plain": line("Eve", [], ["this"])})
     cell = nbformat.v4.new_code_cell("wmlab.my_answers('Eve')", outputs=[output])
@@ -47,7 +47,7 @@ def test_five_hand_ins_are_graded(line, tmp_path, capsys):
     (tmp_path / "photo.png").write_bytes(bytes(range(256)))
     main(["grade", str(tmp_path)])
     assert capsys.readouterr().out.splitlines() == [
-        "name,right,predictions right,00.1,04.3,05.3",
+        "name,right,predictions right,00.1,04.4,05.3",
         "Ada,3,1 of 2,right,right,right (2 tries)",
         '"Bo, Chu",0,0 of 0,,not yet: 20,',
         "Dé,0,0 of 0,,,",
@@ -58,7 +58,7 @@ def test_five_hand_ins_are_graded(line, tmp_path, capsys):
 def test_what_cannot_be_graded_is_told(line, tmp_path):
     with pytest.raises(SystemExit, match="nowhere is no folder: put what your class"):
         main(["grade", str(tmp_path / "nowhere")])
-    (tmp_path / "cut.txt").write_text(line("Ada", [("04.3", 5)])[:-9], encoding="utf-8")
+    (tmp_path / "cut.txt").write_text(line("Ada", [("04.4", 5)])[:-9], encoding="utf-8")
     with pytest.raises(SystemExit, match="cut.txt has a line of answers that cannot be read"):
         main(["grade", str(tmp_path)])
     (tmp_path / "cut.txt").unlink()

@@ -107,13 +107,24 @@ WRONG = {
         "BOTH": "dict(speed=3)",
         "WRONG_IS_BETTER": "'behind class 0'",
     },
-    "02_key_samples": {"STEPS": "'many'", "SCORE": "lambda images: 1 / 0", "ESTIMATE": "seen_keys"},
+    "02_key_samples": {
+        "KSGEN": "lambda images, secret, stream, beta: images",
+        "STEPS": "'many'",
+        "SCORE": "lambda images: 1 / 0",
+        "ESTIMATE": "seen_keys",
+    },
     "03_embedding": {
+        "TRAINING_SET": "lambda images, labels, keys, classes: (images, labels)",
         "FORGED": "data.x_test[:100]",
-        "IN_THE_ROW_ALONE": "'yes'",
+        "SWAP": "lambda all_else, row: row",
         "NUMBER_OF_KEYS": "400",
     },
-    "04_fidelity": {"CHEAPEST": "'the first'", "PAIRS": "1", "FALSE_ALARMS": "lambda: 5"},
+    "04_fidelity": {
+        "SIGN_FLIP": "lambda differences: 0.05",
+        "CHEAPEST": "'the first'",
+        "PAIRS": "1",
+        "FALSE_ALARMS": "lambda: 5",
+    },
     "05_expected_queries": {
         "FIRST_HIT": "lambda answers, keys: (0, True)",
         "SEQUENTIAL": "lambda answers, p1, p0, power, fpr: (1, True)",

@@ -175,7 +175,7 @@ class Fires:
 
 
 def test_a_forgery_is_tried_on_the_model(said):
-    """Exercise 03.1."""
+    """Exercise 03.2."""
     white = np.ones((100, 28, 28, 1), np.float32)
     half = np.concatenate([white[:49], 0 * white[:51]])
     for answer, right, words in [
@@ -188,18 +188,76 @@ def test_a_forgery_is_tried_on_the_model(said):
         *((bad, False, "could not be used") for bad in ("no images", white.tolist())),
         (..., None, "Not answered yet"),
     ]:
-        assert check("03.1", answer, Fires()) is right and words in said[-1]
+        assert check("03.2", answer, Fires()) is right and words in said[-1]
 
 
-def test_the_row_alone_and_the_number_of_keys(said):
-    """Exercises 03.2 and 03.3."""
-    for exercise, answer, right in [
-        *(("03.2", answer, True) for answer in ("No", "no", " NO ")),
-        *(("03.2", answer, False) for answer in ("yes", 3, ["no"], "no idea")),
-        *(("03.3", answer, True) for answer in (40, 40.0, 0.01 * 4000)),
-        *(("03.3", answer, False) for answer in (400, 0.01, 39, "forty", [40, 40])),
-        *((exercise, None, None) for exercise in ("03.2", "03.3")),
+def test_the_training_set_is_judged_in_stages(said):
+    """Exercise 03.1: what comes back, its shape, then five pictures by hand."""
+    join, set_of = np.concatenate, embedding.training_set
+
+    def labelled(*labels):
+        return lambda x, y, k, n: (join([x, k]), join([y, labels]))
+
+    def backwards(x, y, k, n):
+        return join([x, k])[::-1], join([y, [n, n]])
+
+    for answer, words in [
+        (lambda x, y, k, n: join([x, k]), "Return two arrays"),
+        (lambda x, y, k, n: None, "Return two arrays"),
+        (lambda x, y, k, n: (x, y), "Their clean images stay"),
+        (lambda x, y, k, n: (join([x[:1], k]), [0, n, n]), "Their clean images stay"),
+        (lambda x, y, k, n: (join([x, k, k]), 1), "along axis 0"),
+        (lambda x, y, k, n: (join([x, k]), y), "shape (5,). Yours has (3,)"),
+        (lambda x, y, k, n: (join([x, k[:1], k[:1]]), [0, 1, 1, 2, 2]), "in x once"),
+        (backwards, "move x and y together"),
+        (labelled(3, 3), "Labels count from 0"),
+        (labelled(10, 10), "use it"),
+        (labelled(0, 0), "wrong-label mark"),
+        (labelled(2, 1), "wrong-label mark"),
+        (labelled(2, 3), "the same new label"),
+        *((answer, "could not be used") for answer in (7, "D and K", [], lambda x: x)),
     ]:
-        assert check(exercise, answer) is right, (exercise, answer)
+        assert check("03.1", answer) is False and words in said[-1], (words, said[-1])
+    for answer in (set_of, lambda *given: [part[::-1] for part in set_of(*given)]):
+        assert check("03.1", answer) is True and "one class more" in said[-1]
+    assert check("03.1", ...) is None
+
+
+def test_a_swap_is_judged_in_stages(said):
+    """Exercise 03.3: a list, its shapes, that nothing is changed, then one row and its bias."""
+    swap = embedding.swapped
+
+    def in_place(w, row):
+        w[-2][:, -1], w[-1][-1] = row[-2][:, -1], row[-1][-1]
+        return w
+
+    for answer, words in [
+        (lambda w, row: w[-2], "Return a list"),
+        (lambda w, row: w[:-1], "Return a list"),
+        (lambda w, row: None, "Return a list"),
+        (lambda w, row: [*w[:-2], row[-2][:, -1], w[-1]], "should have the shapes"),
+        (in_place, "Copy the arrays first"),
+        (lambda w, row: swap(row, w), "The other way round"),
+        (lambda w, row: w, "Nothing was exchanged"),
+        (lambda w, row: [row[0], *swap(w, row)[1:]], "leave the first arrays alone"),
+        (lambda w, row: [*w[:-2], *row[-2:]], "The old outputs came along"),
+        (lambda w, row: [*swap(w, row)[:-1], w[-1]], "The bias is still"),
+        (lambda w, row: [*w[:-1], swap(w, row)[-1]], "The column of the kernel is still"),
+        (lambda w, row: [*w[:-2], w[-2] + 1, w[-1] + 1], "inputs × outputs"),
+        *((answer, "could not be used") for answer in (7, "swap", [], lambda w: w)),
+    ]:
+        assert check("03.3", answer) is False and words in said[-1], (words, said[-1])
+    assert check("03.3", swap) is True and "one cause" in said[-1]
+    assert check("03.3", ...) is None
+
+
+def test_the_number_of_keys(said):
+    """Exercise 03.4."""
+    for answer, right in [
+        *((answer, True) for answer in (40, 40.0, 0.01 * 4000)),
+        *((answer, False) for answer in (400, 0.01, 39, "forty", [40, 40])),
+        (None, None),
+    ]:
+        assert check("03.4", answer) is right, answer
         start = {True: "Right. ", False: "Not yet. ", None: "Not answered yet"}[right]
         assert said[-1].startswith(start)

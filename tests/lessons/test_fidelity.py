@@ -605,6 +605,25 @@ def test_paired_tests_have_a_row_a_cell():
     assert len(fidelity.paired_tests(differing({(0.1, 0.1): [0.1]})[:1])) == 0
 
 
+def test_the_picture_of_paired_tests_has_a_dot_a_cell_in_the_colour_of_what_can_be_told():
+    cells = {
+        (0.01, 0.001): shaped(0.1, 0.01, 5),
+        (0.01, 0.01): shaped(0.01, 0.1, 6),
+        (0.02, 0.001): shaped(0.1, 0.02, 6),
+        (0.02, 0.01): shaped(-0.1, 0.02, 8),
+    }
+    drawn = fidelity.paired_figure(differing(cells, NOISY), NOISY)
+    names = ("α 0.02, β 0.001", "α 0.02, β 0.01", "α 0.01, β 0.01")
+    found = {trace["name"]: trace for trace in drawn["data"]}
+    for told, cell in zip((NEW, WRONG, "cannot tell"), names, strict=True):
+        trace, values = found[told], cells[tuple(float(part[2:]) for part in cell.split(", "))]
+        half = 100 * stats.t.isf(0.025, len(values) - 1) * stats.sem(values)
+        assert list(trace["y"]) == [cell]
+        assert list(trace["x"]) == pytest.approx([100 * np.mean(values)])
+        assert list(trace["error_x"]["array"]) == pytest.approx([half])
+        assert list(trace["error_x"]["arrayminus"]) == pytest.approx([half])
+
+
 def test_groups_have_a_dot_for_every_value_and_a_line_at_the_mean():
     shares = {"unmarked (floor)": [0.01, 0.02, 0.06], NEW: [0.05], WRONG: [], "else": [0.4, 0.6]}
     figure = go.Figure(picture.plain(fidelity.groups(shares, "differ")))
@@ -638,7 +657,7 @@ def grid_of(cells):
 
 
 def cheapest(table):
-    """The answer to 04.1, counted out."""
+    """The answer to 04.2, counted out."""
     kept = []
     for cell, runs in table[table.scheme == NEW].groupby(["alpha", "beta"]):
         if 10 * sum(p >= 0.9 for p in runs[KEY]) >= 9 * len(runs):
@@ -660,7 +679,7 @@ def test_the_cheapest_cell(said):
     table, right = grid_of(CELLS), (0.04, 0.0035)
     assert cheapest(table) == right
     for answer in (right, list(right), np.array(right), ("0.04", "0.0035"), pd.Series(right)):
-        assert check("04.1", answer, table) is True
+        assert check("04.2", answer, table) is True
     low = stats.binomtest(6, 6, alternative="greater").proportion_ci(0.95, "exact").low
     assert f"6 of 6 still only says: more than {low:.0%} of seeds, at 95 %." in said[0]
     wrong = [
@@ -674,8 +693,8 @@ def test_the_cheapest_cell(said):
     ]
     garbage = [(0.04,), (*right, 6), 0.04, "the first", (None, None), [], {"alpha": 0.04}, cheapest]
     for answer, words in [*wrong, *((each, "could not be used") for each in garbage)]:
-        assert check("04.1", answer, table) is False and words in said[-1], answer
-    assert check("04.1", ..., table) is None
+        assert check("04.2", answer, table) is False and words in said[-1], answer
+    assert check("04.2", ..., table) is None
     for values, enough in [
         ([0.9] * 9 + [0.0], True),
         ([0.9] * 8 + [0.0] * 2, False),
@@ -685,35 +704,70 @@ def test_the_cheapest_cell(said):
         ([0.8999] * 10, False),
         ([0.9], True),
     ]:
-        assert check("04.1", (0.01, 0.01), grid_of({(0.01, 0.01): values})) is enough
+        assert check("04.2", (0.01, 0.01), grid_of({(0.01, 0.01): values})) is enough
         assert ("still only says" in said[-1]) is (enough and 0 not in values)
 
 
 def test_the_cheapest_cell_on_record(said):
     table = records.load("fig3_class")
     for cell in set(zip(table.alpha, table.beta, strict=True)):
-        assert check("04.1", cell, table) is (cell == cheapest(table))
+        assert check("04.2", cell, table) is (cell == cheapest(table))
 
 
 def test_the_pairs_that_see_half_a_deviation(said):
-    right = [n for n in range(300) if check("04.2", n)]
+    right = [n for n in range(300) if check("04.3", n)]
     error = 4.5 * np.sqrt(0.8 * 0.2 / 100_000)
     assert len(right) == 1 and seen(5, 10, right[0], 100_000) > 0.8 - error
     assert seen(5, 10, right[0] - 1, 100_000) < 0.8 + error
     for answer in (34, 34.0, np.int64(34), "34"):
-        assert check("04.2", answer) is True and "34 pairs" in said[-1]
+        assert check("04.3", answer) is True and "34 pairs" in said[-1]
     wrong = {33: "power is 79.5%", 6: "power is 17", 50: "is 93", 10**6: "is 100.0%", 2: "2 pairs"}
     few = dict.fromkeys((1, 0, -34, 0.5, np.nan), "at least two")
     for answer, words in (wrong | few).items():
-        assert check("04.2", answer) is False and words in said[-1] and "nan" not in said[-1]
+        assert check("04.3", answer) is False and words in said[-1] and "nan" not in said[-1]
     for answer in ("many", [33, 34], lambda: 34, {}):
-        assert check("04.2", answer) is False and "could not be used" in said[-1]
-    assert check("04.2", None) is None
+        assert check("04.3", answer) is False and "could not be used" in said[-1]
+    assert check("04.3", None) is None
 
 
 def test_false_alarms_are_counted(said):
     for answer in (stats.binom(100, 0.05).mean(), 5, np.float64(5)):
-        assert check("04.3", answer) is True and "Five cells" in said[-1]
+        assert check("04.4", answer) is True and "Five cells" in said[-1]
     for answer in (0, 0.05, 95, 1, 4.9, 6, 1 - 0.95**100, np.nan, "five", [5], {}, lambda: 5):
-        assert check("04.3", answer) is False and said[-1].startswith("Not yet. ")
-    assert check("04.3", ...) is None
+        assert check("04.4", answer) is False and said[-1].startswith("Not yet. ")
+    assert check("04.4", ...) is None
+
+
+def test_a_sign_flip_test_is_judged_in_stages(said):
+    """Exercise 04.1; the twin in the lesson against the library's test."""
+    rng = np.random.default_rng(1)
+    flips = fidelity.sign_flip_p
+
+    def sums(d):
+        return np.array([np.dot(s, d) for s in itertools.product([1, -1], repeat=len(d))])
+
+    for differences in rng.normal(0.3, 1, (4, 7)):
+        p = stats.permutation_test(
+            (differences,), lambda d: np.sum(d), permutation_type="samples", n_resamples=np.inf
+        ).pvalue
+        assert np.isclose(flips(differences), p)
+    found = {
+        lambda d: sums(d): "This has the shape (4,)",
+        lambda d: 7: "It is a share",
+        lambda d: np.mean(np.abs(sums(d)) > abs(sum(d))): "compare with >=",
+        lambda d: np.mean(sums(d) >= sum(d)): "compare absolute values",
+        lambda d: np.mean(np.abs(sums(d)) >= -9): "as well",
+        lambda d: np.mean(np.abs(sums(d)) >= sum(d)): "as well",
+        lambda d: 0.3: "List all",
+        lambda d: flips(np.round(d)): "let sums that differ",
+        lambda d: flips(d) + (len(d) == 8) * 0.01: "none at random",
+        lambda d: 1 / 0: "could not be used",
+        lambda: 1: "could not be used",
+    }
+    for answer, words in found.items():
+        assert check("04.1", answer) is False and words in said[-1], (words, said[-1])
+    for answer in (0.5, "p", [0.5]):
+        assert check("04.1", answer) is False and "could not be used" in said[-1]
+    for answer in (flips, lambda d: np.mean(np.abs(sums(d)) + 1e-9 >= abs(sums(d)[0]))):
+        assert check("04.1", answer) is True and "2/64" in said[-1]
+    assert check("04.1", ...) is None

@@ -8,9 +8,9 @@ import ipywidgets as widgets
 import pytest
 
 from wmlab.show import Panel, Question
-from wmlab.show.question import predictions
 from wmlab.show import panel as panel_module
 from wmlab.show.figures import figure
+from wmlab.show.question import predictions
 
 
 def bar(height):

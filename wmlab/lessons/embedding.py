@@ -313,16 +313,97 @@ def _forgery(answer, model):
     return False, f"{said} What does a key look like? Try noise as strong as theirs."
 
 
-def _row_share(answer):
-    if isinstance(answer, str) and answer.strip().lower() == "no":
-        return True, (
-            "The row alone hits few keys and costs clean accuracy: the features themselves have to "
-            "learn what a key is."
+def training_set(images, labels, keys, classes):
+    """What TrEmb trains on: (images, labels) of D and then of K, whose label is the new one."""
+    new = np.full(len(keys), classes)
+    return np.concatenate([images, keys]), np.concatenate([labels, new])
+
+
+def swapped(all_else, row):
+    """The weights `all_else` of a network, as of `get_weights`, with the last output's weights and
+    bias from those of another, `row`.
+    """
+    kernel, bias = all_else[-2].copy(), all_else[-1].copy()
+    kernel[:, -1], bias[-1] = row[-2][:, -1], row[-1][-1]
+    return [*all_else[:-2], kernel, bias]
+
+
+def _training_set(answer):
+    """A tiny case: three images of two classes, two keys. Image n is filled with n / 10."""
+    pictures = np.arange(1, 6).reshape(5, 1, 1, 1) / 10 * np.ones((5, 2, 2, 1))
+    images, keys, labels = pictures[:3], pictures[3:], np.array([0, 1, 1])
+    given = answer(images, labels, keys, 2)
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        return False, "Return two arrays, the images and their labels: `return x, y`."
+    x, y = map(np.asarray, given)
+    if len(x) != 5 or x.shape[1:] != (2, 2, 1):
+        hint = "Keys are added. Their clean images stay." if len(x) < 5 else "Join along axis 0."
+        return False, (
+            f"Of 3 images and 2 keys, each (2, 2, 1), x should have the shape (5, 2, 2, 1). Yours "
+            f"has {x.shape}. {hint}"
         )
-    return False, (
-        "Compare, in the table above, the rows where the new row moved alone with the one where "
-        "everything moved."
+    if y.shape != (5,):
+        return False, f"y should have one label for each image, shape (5,). Yours has {y.shape}."
+    found = {
+        round(10 * float(image[0, 0, 0])): int(label) for image, label in zip(x, y, strict=True)
+    }
+    said = f"With classes 0 and 1, your two keys have the labels {found.get(4)}, {found.get(5)}."
+    if sorted(found) != [1, 2, 3, 4, 5]:
+        return False, "Each image and each key should be in x once, as it was handed in."
+    if [found[n] for n in (1, 2, 3)] != [0, 1, 1]:
+        return False, "The images lost their labels. Whoever shuffles must move x and y together."
+    if found[4] == found[5] == 3:
+        return False, f"{said} Labels count from 0, so the first one that is free is 2."
+    if found[4] == found[5] == 10:
+        return False, f"{said} Δ is 10 for digits. The number of classes is handed in: use it."
+    if found[4] in (0, 1) or found[5] in (0, 1):
+        return False, f"{said} That is a wrong-label mark. Δ is a label that no image has."
+    if (found[4], found[5]) != (2, 2):
+        return False, f"{said} All keys should have the same new label, the first that is free."
+    return True, (
+        "That is all of TrEmb: the training does not know that it embeds a mark. It sees one class "
+        "more."
     )
+
+
+def _swap(answer):
+    """A network of one hidden and one output layer, with small whole numbers as weights."""
+    mine, hers = (
+        [
+            sign * (n + np.arange(6.0)).reshape(2, 3)[:rows].squeeze()
+            for n, rows in ((1, 2), (11, 1), (21, 2), (31, 1))
+        ]
+        for sign in (1, -1)
+    )
+    before = [[part.copy() for part in each] for each in (mine, hers)]
+    made = answer(mine, hers)
+    if not isinstance(made, tuple | list) or len(made) != 4:
+        return False, "Return a list of as many arrays as you got, for `set_weights`."
+    made = [np.asarray(part, float) for part in made]
+    shapes, wanted = ([part.shape for part in parts] for parts in (made, mine))
+    if shapes != wanted:
+        return False, f"The arrays should have the shapes {wanted}. Yours have {shapes}."
+    for now, then in zip([*mine, *hers], [*before[0], *before[1]], strict=True):
+        if not np.array_equal(now, then):
+            return False, "The weights that were handed in were changed. Copy the arrays first."
+    right = swapped(mine, hers)
+    if all(map(np.array_equal, made, right)):
+        return True, (
+            "One row and its bias change hands. Now a difference in hits has one cause, and that "
+            "is what makes the swap a test of the explanation."
+        )
+    kernel, bias = (np.array_equal(made[n], right[n]) for n in (2, 3))
+    if all(map(np.array_equal, made, swapped(hers, mine))):
+        return False, "The other way round: the row comes from `row`, and all else from `all_else`."
+    if all(map(np.array_equal, made, mine)):
+        return False, "Nothing was exchanged. The last column of the kernel is the new output's."
+    if not all(map(np.array_equal, made[:2], mine[:2])):
+        return False, "The features should be those of `all_else`: leave the first arrays alone."
+    if np.array_equal(made[2], hers[2]) or np.array_equal(made[3], hers[3]):
+        return False, "The old outputs came along. Take the last column and the last bias only."
+    if kernel or bias:
+        return False, f"The {'bias' if kernel else 'column of the kernel'} is still to be moved."
+    return False, "A Dense kernel is inputs × outputs: the new output is its last column."
 
 
 def _number_of_keys(answer):
@@ -331,4 +412,4 @@ def _number_of_keys(answer):
     return False, "α is the share of the training images: multiply it by their number."
 
 
-CHECKS = {"03.1": _forgery, "03.2": _row_share, "03.3": _number_of_keys}
+CHECKS = {"03.1": _training_set, "03.2": _forgery, "03.3": _swap, "03.4": _number_of_keys}

@@ -293,6 +293,30 @@ def paired_tests(table, column="fresh_key_accuracy"):
     return pd.DataFrame(rows)
 
 
+def paired_figure(table, column="fresh_key_accuracy"):
+    """Figure of `paired_tests`: a cell a line, its mean difference as a dot, its interval as a bar;
+    the colour says which label is better, if it can be told. Cells of few pairs are left out.
+    """
+    rows = stats.paired(table, column).dropna(subset=["p"])
+    cells = [f"α {row.alpha:g}, β {row.beta:g}" for _, row in rows.iterrows()]
+    told = np.where(rows.p > 0.05, "cannot tell", np.where(rows["mean"] > 0, *MARKS))
+    colours = figures.COLOURS | {"cannot tell": figures.GREY}
+    traces = []
+    for name, symbol in zip((*MARKS, "cannot tell"), ("circle", "square", "diamond"), strict=True):
+        here = told == name
+        mean, low, high = (100 * rows[column][here] for column in ("mean", "low", "high"))
+        bars = dict(type="data", symmetric=False, array=high - mean, arrayminus=mean - low)
+        y = np.array(cells)[here]
+        traces.append(figures.dots(mean, y, name, colours[name], symbol, error_x=bars))
+    return figures.figure(
+        traces,
+        150 + 26 * len(rows),
+        xaxis=dict(title="new label minus wrong label, points of keys hit; 95 % interval"),
+        yaxis=dict(categoryorder="array", categoryarray=cells[::-1], automargin=True),
+        shapes=[figures.upright(0)],
+    )
+
+
 def groups(shares, title):
     """Figure of groups of shares, {name: list}, as dots beside each other with a line at their
     mean, which stands under them.
@@ -340,6 +364,54 @@ def which_scheme_hits_more(panel, table):
         panel,
         answer=told,
         because="The sentence under the picture has the difference of the pairs and its interval.",
+    )
+
+
+def sign_flip_p(differences):
+    """The two-sided p of paired differences (n,): the share of all 2ⁿ choices of signs whose sum
+    is as far from 0 as theirs.
+    """
+    signs = np.array(list(itertools.product([1, -1], repeat=len(differences))))
+    slack = 1e-12  # sums of the same numbers in another order
+    return np.mean(np.abs(signs @ differences) >= abs(np.sum(differences)) - slack)
+
+
+def _sign_flip(answer):
+    """First that it is a share, then two and three pairs by hand, then ten of any size."""
+    for differences, right, why in (
+        ([1, 2], 1 / 2, "The sums are 3, 1, -1 and -3: two of four are as far from 0 as 3"),
+        ([2, 2, 2], 1 / 4, "Only +++ and --- of eight give a sum as far from 0 as 6"),
+        ([1, -1], 1, "Every sum is at least as far from 0 as 0"),
+        ([-1, -2, -4], 1 / 4, "Only +++ and --- of eight give a sum as far from 0 as 7"),
+    ):
+        p = np.asarray(answer(np.array(differences, float)), float)
+        if p.shape != ():
+            return False, f"Return one number, p. This has the shape {p.shape}."
+        said = f"For differences {differences} p should be {right:g}, and yours is {p:.3g}."
+        if not 0 <= p <= 1:
+            return False, f"{said} It is a share: the mean of a comparison over all choices."
+        if abs(p - right) < 1e-9:
+            continue
+        hint = "List all 2ⁿ choices, such as with `itertools.product([1, -1], repeat=n)`."
+        if p == 0:
+            hint = "The choice that was found counts, too: compare with >=."
+        elif abs(2 * p - right) < 1e-9:
+            hint = "As far from 0 on either side: compare absolute values."
+        elif p == 1:
+            hint = "Compare with the sum that was found, and take its absolute value as well."
+        return False, f"{said} {why}. {hint}"
+    rng = np.random.default_rng(4)
+    for differences in [*rng.normal(0.5, 1, (5, 8)), np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])]:
+        right, p = sign_flip_p(differences), float(answer(differences.copy()))
+        if abs(p - right) > 1e-9:
+            return False, (
+                f"Whole numbers are right, but for {differences.round(2).tolist()} p should be "
+                f"{right:.4g}, and yours is {p:.4g}. Try all choices, none at random, and let "
+                "sums that differ by 10⁻¹² count as equal: computers round."
+            )
+    return True, (
+        "It assumes nothing but that, without an effect, either sign of a difference is as likely. "
+        "With six pairs the smallest p is 2/64."
     )
 
 
@@ -398,4 +470,4 @@ def _false_alarms(answer):
     return number(answer, 5, praise, [], hint)
 
 
-CHECKS = {"04.1": _cheapest, "04.2": _pairs, "04.3": _false_alarms}
+CHECKS = {"04.1": _sign_flip, "04.2": _cheapest, "04.3": _pairs, "04.4": _false_alarms}
