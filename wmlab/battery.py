@@ -13,7 +13,7 @@ from wmlab import attacks, filters
 from wmlab.attack_tables import UNTOUCHED
 from wmlab.schemes import NewLabel
 from wmlab.schemes.base import as_suspect
-from wmlab.suspects import SuspectError, ask
+from wmlab.suspects import Seized, SuspectError, ask
 from wmlab.verification import Verdict
 
 log = logging.getLogger(__name__)
@@ -224,17 +224,13 @@ def outcome(trial, model, mark, bob, secret, seed=0):
     Returns a dict: attack, strength, epochs, images and seconds say what the attack was and took.
     clean_accuracy and fresh_key_accuracy are shares in [0, 1]. key_label_rate_clean is the share of
     clean images outside the key label's class that get the key label; where it is high, a verdict
-    is worth nothing. true_label_rate is the share of keys that get the label of their carriers.
+    is worth nothing. Where every class is some key's label, it is `dealt`.
+    true_label_rate is the share of keys that get the label of their carriers.
     decision and queries are those of the mark's own Ver, with at most 40 of these keys. A result
     that gives no answers, because its outputs are not finite, is worth nothing: all of them are 0.
     """
-    images = round(trial.data * len(bob.x_train))
-    share = dataclasses.replace(
-        bob, x_train=bob.x_train[: images or None], y_train=bob.y_train[: images or None]
-    )
-    start = time.perf_counter()
-    suspect = as_suspect(trial.launch(model, share, seed))
-    seconds = time.perf_counter() - start
+    result, about = _launched(trial, model, bob, seed)
+    suspect = as_suspect(result)
     keys = mark.fresh_keys(bob, secret, stream="attacked")
     try:
         clean, answers = ask(suspect, bob.x_test), ask(suspect, keys.images)
@@ -242,18 +238,121 @@ def outcome(trial, model, mark, bob, secret, seed=0):
     except SuspectError:
         clean, answers = np.full(len(bob.x_test), -1), np.full(len(keys), -1)
         verdict = Verdict(False, 0, 0, keys.key_label, None, "it gave no answers")
-    return {
-        "attack": trial.attack,
-        "strength": trial.strength,
-        "epochs": trial.epochs,
-        "images": images,
-        "seconds": round(seconds, 3),
+    outside = ~np.isin(bob.y_test, keys.labels)
+    said = np.isin(clean, keys.labels)[outside].mean() if outside.any() else dealt(answers, keys)
+    return about | {
         "clean_accuracy": float(np.mean(clean == bob.y_test)),
         "fresh_key_accuracy": float(np.mean(answers == keys.labels)),
-        "key_label_rate_clean": float(
-            np.mean(np.isin(clean, keys.labels)[~np.isin(bob.y_test, keys.labels)])
-        ),
+        "key_label_rate_clean": float(said),
         "true_label_rate": float(np.mean(answers == keys.carrier_labels)),
         "decision": verdict.decision,
         "queries": verdict.queries,
     }
+
+
+def _launched(trial, model, bob, seed):
+    """What an attack leaves, and what it took: (model or suspect, the first columns of a row)."""
+    images = round(trial.data * len(bob.x_train))
+    share = dataclasses.replace(
+        bob, x_train=bob.x_train[: images or None], y_train=bob.y_train[: images or None]
+    )
+    start = time.perf_counter()
+    result = trial.launch(model, share, seed)
+    return result, {
+        "attack": trial.attack,
+        "strength": trial.strength,
+        "epochs": trial.epochs,
+        "images": images,
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+
+
+def dealt(answers, keys):
+    """The share of keys that these answers would hit on average if the labels of all keys were
+    dealt to them anew, at random: what answers are worth without the owner's list.
+    """
+    labels, counts = np.unique(keys.labels, return_counts=True)
+    return float(np.sum(counts * [np.mean(answers == label) for label in labels]) / len(keys))
+
+
+def judged(trial, model, mark, evidence, bob, seed=0, null=None):
+    """`outcome` for a mark of `schemes.CITED`: launch one trial, and hold the evidence against it.
+
+    A mark that is read from weights or activations is read from what Bob is left with; a filter in
+    front leaves the model as it is, so then the stolen model itself is seized.
+
+    evidence, null: as in `Cited.verify`. Returns a dict as of `outcome`. fresh_key_accuracy is the
+    share of the mark that is found; key_label_rate_clean is what that is without the mark: `dealt`
+    for keys, 1/2 for bits. p_value is the verdict's. true_label_rate is NaN where keys have no true
+    label, or there are no keys.
+    """
+    result, about = _launched(trial, model, bob, seed)
+    keys, suspect = mark.keyset(evidence), as_suspect(result)
+    shown = suspect if keys else Seized(result if result is not suspect else model)
+    clean, floor, true = np.full(len(bob.x_test), -1), 0.5, np.nan
+    try:
+        clean = ask(suspect, bob.x_test)
+        verdict = mark.verify(shown, evidence, null)
+        if keys:
+            answers, known = ask(suspect, keys.images), keys.carrier_labels >= 0
+            floor = dealt(answers, keys)
+            true = np.mean((answers == keys.carrier_labels)[known]) if known.any() else np.nan
+    except SuspectError:
+        verdict = Verdict(False, 0, 0, None, None, "it gave no answers", share=0.0)
+    return about | {
+        "clean_accuracy": float(np.mean(clean == bob.y_test)),
+        "fresh_key_accuracy": verdict.share,
+        "key_label_rate_clean": floor,
+        "true_label_rate": float(true),
+        "decision": verdict.decision,
+        "queries": verdict.queries,
+        "p_value": verdict.p_value,
+    }
+
+
+def gallery_trials(rivals):
+    """The attacks that every system of the gallery is put through, "no attack" first.
+
+    rivals: models of other owners, which vote with the stolen one; with none there is no vote.
+    """
+    vote = Trial("vote", len(rivals) + 1, lambda model, bob, seed: _voting(model, rivals))
+    return [
+        *trials([]),
+        *_plain("pruning, per layer", attacks.prune, "rate", (0.8,)),
+        _tuned("FTAL", 1e-3),
+        _tuned("FTAL", 1e-2),
+        _tuned("RTLL", 1e-3, mode="RTLL"),
+        _fine_pruned(0.6),
+        _refitted(0.1),
+        _extracted("labels"),
+        Trial("drop all extra outputs", None, _without_extras, extra=True),
+        *_plain("permuted channels", attacks.permute, None, (None,)),
+        *_plain("rescaled channels", attacks.rescale, None, (None,)),
+        *_filtered("median", filters.median, "size", (3,)),
+        *([vote] if rivals else []),
+    ]
+
+
+def _voting(model, rivals):
+    return filters.Ensemble([model, *rivals])
+
+
+def gallery(model, mark, data, secret, seed=0, evidence=None, null=None, rivals=()):
+    """One line of the matrix of the gallery: all of `gallery_trials` on one marked model.
+
+    mark: a `Scheme`, or one of `schemes.CITED`, with the evidence of this model and, where it has
+    no exact null, a null. Other arguments as in `attacked`, and so is the list of dicts that is
+    returned; rows of a mark with evidence are those of `judged`.
+    """
+    bob, rows = attacks.halves(data, seed), []
+    for trial in gallery_trials(rivals):
+        if trial.extra and model.output_shape[-1] <= data.classes:
+            continue
+        try:
+            if evidence is None:
+                rows.append(outcome(trial, model, mark, bob, secret, seed))
+            else:
+                rows.append(judged(trial, model, mark, evidence, bob, seed, null))
+        except ValueError as error:
+            log.warning("%s is left out: %s", trial.attack, error)
+    return rows

@@ -6,9 +6,9 @@ import numpy as np
 
 from wmlab import attacks, zoo
 from wmlab.attacks.base import copied
-from wmlab.battery import Trial, outcome
+from wmlab.battery import UNTOUCHED, Trial, judged, outcome
 from wmlab.exam import base
-from wmlab.exam.base import SEED, STRANGER, Checks, alike, answers, first_line, saved, untouched
+from wmlab.exam.base import SEED, STRANGER, Checks, alike, answers, first_line, saved
 from wmlab.schemes import NewLabel
 from wmlab.schemes.base import as_suspect
 from wmlab.secret import Secret
@@ -23,24 +23,32 @@ def judge_attack(attack, data, name="my attack", mark=None, recipe=None):
     """Judge an attack, a function (model, data, seed) -> model or suspect.
 
     data: a Dataset; half of its test images are Bob's, the judge has the others. name: for the row.
-    mark: the scheme, by default the course's new label. recipe: of the network to attack, by
+    mark: the scheme, by default the course's new label; or one of `schemes.CITED`, of which the
+    judge keeps the evidence. recipe: of the network to attack, by
     default the course's. Trains one network (about 10 s at class scale), on data of one's own two
     more, and runs the attack four times: twice on that network, once on an innocent one and once
     on one whose secret is public.
     Returns a Report; errors of the attack are findings and are not raised.
     """
     mark, secret = mark or NewLabel(0.1, 0.01, classes=data.classes), Secret.random()
-    model = mark.embed(data, secret, recipe, seed=SEED).model
+    marked = mark.embed(data, secret, recipe, seed=SEED)
+    model, evidence = marked.model, marked.evidence
     clean, bob, checks, kept, row = copied(model), attacks.halves(data, SEED), Checks(), [], {}
-    given = _given(bob)
+    given, (*known, innocent) = _given(bob), base.public(data, recipe)
+    null = evidence and (mark.null(evidence) or mark.measured(innocent.values(), evidence))
+
+    def measured(trial, model):
+        if evidence is None:
+            return outcome(trial, model, mark, bob, secret, SEED)
+        return judged(trial, model, mark, evidence, bob, SEED, null)
 
     def launch(model, data, seed):
         kept.append(attack(model, given, seed=seed))
         return kept[-1]
 
     def run():
-        row.update(outcome(Trial(name, None, launch, data=1.0), model, mark, bob, secret, SEED))
-        row["before"] = untouched(clean, mark, bob, secret)
+        row.update(measured(Trial(name, None, launch, data=1.0), model))
+        row["before"] = measured(Trial(UNTOUCHED, None, lambda model, *_: model), clean)
         keys, clean_images = (
             f"{row['before'][column]:.3f} before, {row[column]:.3f} after"
             for column in ("fresh_key_accuracy", "clean_accuracy")
@@ -56,10 +64,16 @@ def judge_attack(attack, data, name="my attack", mark=None, recipe=None):
         lambda: _repeats(kept[0], attack(copied(clean), _given(bob), seed=SEED), images),
     )
     checks.add("save and load", lambda: saved(kept[0], images))
-    *known, innocent = base.public(data, recipe)
     checks.add("no key access", lambda: _without_keys(attack, *known, data, _given(bob), row))
-    checks.add("unmarked network", lambda: _control(attack, innocent, mark, bob, secret))
-    checks.add("wrong secret", lambda: _no_louder(clean, kept[0], mark, bob, row))
+
+    def verify(suspect):
+        if evidence is not None:
+            return mark.verify(suspect, evidence, null)
+        return mark.verify(as_suspect(suspect), bob.x_test, bob.y_test, secret, stream="control")
+
+    checks.add("unmarked network", lambda: _control(attack, innocent, bob, verify))
+    if evidence is None:
+        checks.add("wrong secret", lambda: _no_louder(clean, kept[0], mark, bob, row))
     return checks.report(row)
 
 
@@ -107,12 +121,12 @@ def _without_keys(attack, model, mark, data, given, row):
     )
 
 
-def _control(attack, innocent, mark, bob, secret):
+def _control(attack, innocent, bob, verify):
     try:
         result = attack(innocent["unmarked_0"], _given(bob), seed=SEED)
     except ValueError as error:
         return True, f"It refuses a network without a mark: {first_line(error)}"
-    verdict = mark.verify(as_suspect(result), bob.x_test, bob.y_test, secret, stream="control")
+    verdict = verify(result)
     return not verdict.marked, (
         f"Launched at an innocent network, it leaves one that the judge calls {verdict.decision} "
         f"({verdict.hits} hits)."
