@@ -289,7 +289,7 @@ def left(tables, rate=1e-3):
             at = {mode: of[(of.attack == mode) & (of.strength == rate)] for mode in MODES[:4]}
             keys = {mode: runs.fresh_key_accuracy for mode, runs in at.items() if len(runs)}
             found = np.array([stats.share_interval(each) for each in keys.values()])
-            mean, low, high = found.T
+            mean, low, high = found.reshape(-1, 3).T  # a rate may not be on record
             bars = dict(type="data", symmetric=False, array=high - mean, arrayminus=mean - low)
             y = [MODES.index(mode) + 0.24 * (shift - 0.5) for mode in keys]
             before = [of[of.attack == UNTOUCHED].fresh_key_accuracy.mean()] * len(y)
