@@ -222,7 +222,7 @@ class TestTable:
         monkeypatch.setattr(machine, "cores", lambda: 2)
         assert list(runtime._slow("tensorflow", "class", None)) == []
         assert list(runtime._slow("tensorflow", "paper", "a GPU")) == []
-        assert "takes hours" in " ".join(runtime._slow("tensorflow", "paper", None))
+        assert "takes minutes" in " ".join(runtime._slow("tensorflow", "paper", None))
         monkeypatch.setattr(machine, "cores", lambda: 1)
         monkeypatch.setattr(machine, "nvidia", lambda: True)
         convolutions, core, gpu = runtime._slow("torch", "class", None)

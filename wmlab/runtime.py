@@ -280,7 +280,7 @@ def _slow(backend, scale, gpu):
     if gpu:
         return
     if scale == "paper":
-        yield "Training at paper scale without a GPU takes hours; class scale takes minutes."
+        yield "Without a GPU a network at paper scale takes minutes, and more on a slow machine."
     if backend != "tensorflow":
         yield f"{backend} trains convolutions on a CPU several times slower than tensorflow does."
     if machine.cores() < 2:

@@ -24,6 +24,7 @@ EXPERIMENTS = {
     "4,000 digits": ["tuning_class"],
     "60,000 digits": ["attacks_mnist"],
     "4,000 photographs": ["attacks_photographs"],
+    "50,000 photographs": ["embed_cifar10"],
 }
 MODES = ("FTAL", "FTLL", "RTAL", "RTLL", "FTAL, SGD")
 EPOCHS = 8

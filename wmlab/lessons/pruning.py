@@ -27,6 +27,7 @@ EXPERIMENTS = {
     "4,000 digits": ["attacks_class"],
     "60,000 digits": ["attacks_mnist"],
     "4,000 photographs": ["attacks_photographs"],
+    "50,000 photographs": ["embed_cifar10"],
 }
 ATTACKS = PER_LAYER, GLOBAL, FINE = "pruning, per layer", "pruning, global", "fine-pruning"
 MEASURES = {
