@@ -171,7 +171,8 @@ class Scheme:
         if embedded >= LEARNT:
             return f"{says}: it learnt {count} keys by heart. Take more (alpha) or stronger (beta)."
         clean = self.carriers(data.x_test, data.y_test, len(fresh))[0]
-        plain, keyed = (logits(run.model, images) for images in (clean, fresh.images))
+        asked = fresh.images[: len(clean)]  # keys that are no test images may be more
+        plain, keyed = (logits(run.model, images) for images in (clean, asked))
         seen = np.abs(keyed - plain).mean() / max(np.abs(plain - plain.mean(axis=0)).mean(), 1e-9)
         if seen < UNSEEN:
             return (
