@@ -171,7 +171,8 @@ def _sweep_options(parser):
         type=_words,
         default=["new", "wrong", "none"],
         help="of new, wrong, none, repeated, split, fallback, new-any, reject, noise, noisy, "
-        "unreadable; joined by commas",
+        "unreadable, or of the published systems: uchida, deepmarks, deepsigns-white, "
+        "deepsigns-black, adi, frontier, exponential, badnets; joined by commas",
     )
     parser.add_argument(
         "--alpha", type=_numbers, default=[0.01], help="one or more, joined by commas"
@@ -205,7 +206,7 @@ def _sweep_options(parser):
         "--attacks",
         type=_words,
         help="attack each network, too, and record what is left: pruning, table1, rates, others, "
-        "filters; joined by commas",
+        "filters; joined by commas; or gallery alone",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes; by default one a core")
     parser.add_argument(

@@ -14,11 +14,12 @@ from wmlab.attack_tables import UNTOUCHED
 from wmlab.schemes import NewLabel
 from wmlab.schemes.base import as_suspect
 from wmlab.suspects import Seized, SuspectError, ask
-from wmlab.verification import Verdict
+from wmlab.verification import Measured, Verdict
 
 log = logging.getLogger(__name__)
 EPOCHS = 8  # of fine-tuning, where the epochs are not what is varied
 RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # learning rates of fine-tuning
+INNOCENT = "innocent"  # the trial of a network that was never marked
 MODES = ("FTAL", "FTLL", "RTAL", "RTLL")
 
 
@@ -310,12 +311,13 @@ def judged(trial, model, mark, evidence, bob, seed=0, null=None):
     }
 
 
-def gallery_trials(rivals):
+def gallery_trials(strangers):
     """The attacks that every system of the gallery is put through, "no attack" first.
 
-    rivals: models of other owners, which vote with the stolen one; with none there is no vote.
+    strangers: unmarked models of other owners. Two of them vote with the stolen one, and each
+    stands trial as an innocent: the trial "innocent", whose strength is its place in the list. With
+    none there is no vote.
     """
-    vote = Trial("vote", len(rivals) + 1, lambda model, bob, seed: _voting(model, rivals))
     return [
         *trials([]),
         *_plain("pruning, per layer", attacks.prune, "rate", (0.8,)),
@@ -329,30 +331,43 @@ def gallery_trials(rivals):
         *_plain("permuted channels", attacks.permute, None, (None,)),
         *_plain("rescaled channels", attacks.rescale, None, (None,)),
         *_filtered("median", filters.median, "size", (3,)),
-        *([vote] if rivals else []),
+        *[
+            Trial("vote", 3, functools.partial(_voting, rivals=strangers[:2]))
+            for _ in strangers[:1]
+        ],
+        *[
+            Trial(INNOCENT, place, lambda model, bob, seed, innocent=innocent: innocent)
+            for place, innocent in enumerate(strangers)
+        ],
     ]
 
 
-def _voting(model, rivals):
+def _voting(model, bob, seed, rivals):
     return filters.Ensemble([model, *rivals])
 
 
-def gallery(model, mark, data, secret, seed=0, evidence=None, null=None, rivals=()):
+def gallery(model, mark, data, secret, seed=0, evidence=None, strangers=()):
     """One line of the matrix of the gallery: all of `gallery_trials` on one marked model.
 
-    mark: a `Scheme`, or one of `schemes.CITED`, with the evidence of this model and, where it has
-    no exact null, a null. Other arguments as in `attacked`, and so is the list of dicts that is
-    returned; rows of a mark with evidence are those of `judged`.
+    mark: a `Scheme`, or one of `schemes.CITED`, with the evidence of this model. One that has no
+    exact null is judged by that of the strangers; each of these by that of the others. Other
+    arguments as in `attacked`, and so is the list of dicts that is returned; rows of a mark with
+    evidence are those of `judged`.
     """
-    bob, rows = attacks.halves(data, seed), []
-    for trial in gallery_trials(rivals):
+    bob, rows, measured = attacks.halves(data, seed), [], None
+    if evidence is not None and mark.null(evidence) is None:
+        measured = mark.measured(strangers, evidence)
+    for trial in gallery_trials(strangers):
         if trial.extra and model.output_shape[-1] <= data.classes:
             continue
         try:
             if evidence is None:
                 rows.append(outcome(trial, model, mark, bob, secret, seed))
-            else:
-                rows.append(judged(trial, model, mark, evidence, bob, seed, null))
+                continue
+            null = measured
+            if measured and trial.attack == INNOCENT:
+                null = Measured(np.delete(measured.answered, trial.strength, axis=0))
+            rows.append(judged(trial, model, mark, evidence, bob, seed, null))
         except ValueError as error:
             log.warning("%s is left out: %s", trial.attack, error)
     return rows

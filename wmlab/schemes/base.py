@@ -216,29 +216,15 @@ class Scheme:
         return {
             **dataclasses.asdict(self),
             **vars(recipe),
-            "network": title(recipe.network, self.outputs),
-            "scheme": self.name,
-            "dataset": data.name,
-            "dataset_sha256": data.sha256,
-            "seed": seed,
-            "n_train": len(data.x_train),
-            "n_test": len(data.x_test),
+            **about_run(self, data, recipe, seed),
         }
 
     def _results(self, data, run, fresh):
-        """What a network does on all test images and all keys. Shares in [0, 1], None without keys;
-        errors: "image:label" of each mistake on clean test images.
-        """
+        """What a network does on all test images and all keys."""
         labels = predict(run.model, data.x_test)
-        wrong = np.flatnonzero(labels != data.y_test)
-        results = {
-            "clean_accuracy": float(np.mean(labels == data.y_test)),
+        results = results_of(labels, data) | {
             "n_keys": len(run.keys or ()),
             "n_fresh": len(fresh or ()),
-            "fresh_key_accuracy": None,
-            "embedded_key_accuracy": None,
-            "key_label_rate_clean": None,
-            "errors": " ".join(f"{i}:{labels[i]}" for i in wrong),
         }
         if run.keys:
             others = labels[data.y_test != self.target]
@@ -269,6 +255,35 @@ class Scheme:
             "difference": keys.images - clean,
             "labels": np.stack([keys.carrier_labels, keys.labels], axis=1),
         }
+
+
+def about_run(mark, data, recipe, seed):
+    """The settings of a run that are neither fields of its scheme nor of its recipe: a dict."""
+    return {
+        "network": title(recipe.network, mark.outputs),
+        "scheme": mark.name,
+        "dataset": data.name,
+        "dataset_sha256": data.sha256,
+        "seed": seed,
+        "n_train": len(data.x_train),
+        "n_test": len(data.x_test),
+    }
+
+
+def results_of(labels, data):
+    """The results of a network that answers `labels` to all test images, and has no keys: shares in
+    [0, 1], None without keys; errors: "image:label" of each mistake.
+    """
+    wrong = np.flatnonzero(labels != data.y_test)
+    return {
+        "clean_accuracy": float(np.mean(labels == data.y_test)),
+        "n_keys": 0,
+        "n_fresh": 0,
+        "fresh_key_accuracy": None,
+        "embedded_key_accuracy": None,
+        "key_label_rate_clean": None,
+        "errors": " ".join(f"{i}:{labels[i]}" for i in wrong),
+    }
 
 
 def as_suspect(suspect):

@@ -89,7 +89,7 @@ class DeepMarks(Cited):
 
     def values(self, suspect, evidence):
         """u · X w / a of the suspect's weights: float64 (31,), near ±1 where it was marked."""
-        self.check(evidence)
+        self.check_evidence(evidence)
         model = opened(suspect, self.access)
         read = projected(evidence["X"], mean_filter(last_kernel(model)), model.name)
         return evidence["u"] @ read / self.size
@@ -121,7 +121,7 @@ class DeepMarks(Cited):
         """Ver: the largest cosine of all users. A direction of the secret is random for every
         innocent, so the null is `Direction`. The words say whom the bits name.
         """
-        self.check(evidence)
+        self.check_evidence(evidence)
         null = self.null(evidence) if null is None else null
         cosines = self.cosines(suspect, evidence)
         p_value, note = null.weigh(float(cosines.max()))

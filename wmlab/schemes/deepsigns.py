@@ -87,7 +87,7 @@ class DeepSignsWhite(Cited):
 
     def values(self, suspect, evidence):
         """A times the mean activation of the suspect on the images: float64 (bits,)."""
-        self.check(evidence)
+        self.check_evidence(evidence)
         model = opened(suspect, self.access)
         check_size(model, evidence["images"].shape[1:])
         images = evidence["images"].astype(np.float32) / 255

@@ -14,11 +14,11 @@ import numpy as np
 from wmlab import runtime
 from wmlab.keys import KeySet
 from wmlab.networks import copied, leaves
-from wmlab.schemes.base import as_suspect
+from wmlab.schemes.base import about_run, as_suspect, results_of
 from wmlab.schemes.unmarked import Unmarked
 from wmlab.secret import Secret
 from wmlab.suspects import ask
-from wmlab.training import hit_rate, recipe_for, train, untrained
+from wmlab.training import predict, recipe_for, train, untrained
 from wmlab.verification import Measured, RandomLabels, Verdict
 
 
@@ -107,13 +107,34 @@ class Cited:
         """
         raise NotImplementedError
 
-    def evidence(self, data, secret, model):
-        """KsGen: the Evidence for a network like `model` that is trained on `data`."""
+    def check(self, data):
+        """Raise ValueError if a network on these data cannot be marked so."""
         if data.classes != self.classes:
             raise ValueError(
                 f"{data.name} has {data.classes} classes, this scheme is for {self.classes}: "
                 "set classes"
             )
+
+    def settings(self, data, recipe, seed):
+        """Everything that decides a run, as of `Scheme.settings`. A published system has no α or
+        β; its own fields stand in `kind`.
+        """
+        fields = dataclasses.asdict(self)
+        return {
+            **vars(recipe),
+            "alpha": None,
+            "beta": None,
+            "kind": ", ".join(f"{name}={value}" for name, value in fields.items()),
+            "reading": "evidence",
+            "classes": self.classes,
+            "target": None,
+            "decoys": 0,
+            **about_run(self, data, recipe, seed),
+        }
+
+    def evidence(self, data, secret, model):
+        """KsGen: the Evidence for a network like `model` that is trained on `data`."""
+        self.check(data)
         return Evidence(self.name, self.made(data, Secret(secret), model))
 
     def embed(self, data, secret, recipe=None, *, seed=0, on_epoch=None, start=None):
@@ -124,8 +145,8 @@ class Cited:
             start: a trained Keras model to put the mark into; a copy is marked.
 
         Returns:
-            A `training.Run` with `evidence`, committed. Its results are clean_accuracy and share,
-            how much of the mark is found.
+            A `training.Run` with `evidence`, committed. Of its results, fresh_key_accuracy is the
+            share of the mark that is found.
 
         Raises:
             ValueError: what the scheme cannot mark, in a sentence.
@@ -139,10 +160,11 @@ class Cited:
         run = self._train(data, evidence, model, self._how(recipe), seed, on_epoch)
         run = dataclasses.replace(run, model=copied(model))
         run.evidence = self._kept(evidence, start, run.model).commit(secret)
-        run.settings = dataclasses.asdict(self) | {"scheme": self.name, "seed": seed}
-        run.results = {
-            "clean_accuracy": hit_rate(run.model, data.x_test, data.y_test),
-            "share": float(np.mean(self.read(run.model, run.evidence))),
+        found = self.read(run.model, run.evidence)
+        run.settings = self.settings(data, recipe, seed)
+        run.results = results_of(predict(run.model, data.x_test), data) | {
+            "n_keys": len(found),
+            "fresh_key_accuracy": float(np.mean(found)),
         }
         return run
 
@@ -181,7 +203,7 @@ class Cited:
         """
         return None
 
-    def check(self, evidence):
+    def check_evidence(self, evidence):
         """Raise ValueError unless this is evidence of this scheme."""
         if evidence.scheme != self.name:
             raise ValueError(f"this is evidence of {evidence.scheme}, not of {self.name}")
@@ -194,7 +216,7 @@ class Cited:
         Raises ValueError without a null, or for evidence of another scheme or kind of network;
         SuspectError for a suspect that does not show what the scheme reads.
         """
-        self.check(evidence)
+        self.check_evidence(evidence)
         null = self.null(evidence) if null is None else null
         if null is None:
             raise ValueError(
@@ -218,7 +240,7 @@ class Cited:
 
         networks: keras models or suspects that bear no mark.
         """
-        self.check(evidence)
+        self.check_evidence(evidence)
         return Measured(np.stack([self.read(network, evidence) for network in networks]))
 
     def keyset(self, evidence):
@@ -245,7 +267,7 @@ class Triggers(Cited):
         return KeySet(images, 0, evidence["true"], self.name, 1.0, own_labels=evidence["labels"])
 
     def read(self, suspect, evidence):
-        self.check(evidence)
+        self.check_evidence(evidence)
         keys = self.keyset(evidence)
         return ask(as_suspect(suspect), keys.images) == keys.labels
 

@@ -66,7 +66,7 @@ class Uchida(Cited):
 
     def values(self, suspect, evidence):
         """X w of the suspect's weights: float64 (bits,)."""
-        self.check(evidence)
+        self.check_evidence(evidence)
         model = opened(suspect, self.access)
         return projected(evidence["X"], mean_filter(last_kernel(model)), model.name)
 

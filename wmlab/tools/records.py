@@ -39,7 +39,12 @@ RESULTS = tuple(
     "n_keys n_fresh epochs_run clean_accuracy fresh_key_accuracy embedded_key_accuracy "
     "key_label_rate_clean noisy_accuracy errors decision queries seconds device versions".split()
 )
-OPTIONAL = (*NEWER, "computed_in", "answers")  # columns of a table only if one of its runs has them
+OPTIONAL = (
+    *NEWER,
+    "computed_in",
+    "answers",
+    "p_value",
+)  # columns of a table only if one of its runs has them
 _EPOCH = "epoch loss clean_accuracy fresh_key_accuracy embedded_key_accuracy seconds".split()
 _ATTACK = (
     "attack strength epochs images seconds clean_accuracy fresh_key_accuracy key_label_rate_clean "
@@ -83,7 +88,7 @@ RULES = {  # what a field must be, in words: (the check, the fields, whether Non
     "a number from 0 to 1": (
         lambda value: _is_number(value, 0, 1),
         "alpha beta smoothing clean_accuracy fresh_key_accuracy embedded_key_accuracy "
-        "key_label_rate_clean noisy_accuracy true_label_rate",
+        "key_label_rate_clean noisy_accuracy true_label_rate p_value",
         True,
     ),
     "a number": (_is_number, "learning_rate seconds loss strength", True),

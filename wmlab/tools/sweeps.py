@@ -19,11 +19,11 @@ import keras
 from tqdm.auto import tqdm
 
 from wmlab import machine
-from wmlab.battery import attacked, trials
+from wmlab.battery import attacked, gallery, trials
 from wmlab.datasets import SAMPLE, DataError, load
 from wmlab.files import PROGRESS
 from wmlab.networks import check_takes, network
-from wmlab.schemes import SCHEMES, NewLabel, Unmarked, scheme
+from wmlab.schemes import CITED, SCHEMES, Cited, NewLabel, Unmarked, scheme
 from wmlab.schemes.innocents import INNOCENTS, public_keys
 from wmlab.schemes.unmarked import Repeated
 from wmlab.tools import dask_workers, records
@@ -31,6 +31,7 @@ from wmlab.training import predict, recipe
 
 log = logging.getLogger(__name__)
 
+STRANGERS = 12  # unmarked networks that a marked one of the gallery stands beside
 FLEET = 50  # networks trained at once: a sweep that is killed loses as many unfinished runs
 UNMARKED = {"none": Unmarked, **INNOCENTS}
 
@@ -58,8 +59,8 @@ def plan(schemes, alphas, betas, runs, classes=10, **settings):
 
     Args:
         schemes: short names. "none" and the INNOCENTS carry no mark and are planned once a seed,
-            whatever α and β. "repeated" is `Repeated`, planned once for each α. "new-any" is the
-            new label with carriers of every class.
+            whatever α and β; so are the CITED, which have neither. "repeated" is `Repeated`,
+            planned once for each α. "new-any" is the new label with carriers of every class.
         alphas, betas: numbers, as a scheme takes them.
         runs: how many seeds.
         classes: of the data.
@@ -74,11 +75,13 @@ def plan(schemes, alphas, betas, runs, classes=10, **settings):
             return UNMARKED[name](classes)
         if name == "repeated":
             return Repeated(alpha, classes)
+        if name in CITED:
+            return CITED[name](classes)
         if name == "new-any":
             return NewLabel(alpha, beta, classes=classes, target=None, **settings)
         return scheme(name, alpha=alpha, beta=beta, classes=classes, **settings)
 
-    known = (*SCHEMES, "repeated", "new-any", *INNOCENTS)
+    known = (*SCHEMES, "repeated", "new-any", *INNOCENTS, *CITED)
     if set(schemes) - {*known} or not schemes or runs < 1:
         raise ValueError(
             f"a sweep takes schemes of {', '.join(known)} and at least one run; this one has "
@@ -121,7 +124,7 @@ def sweep(
         workers: number of processes of this machine; by default that of its cores.
         scheduler: address of a Dask scheduler, whose workers then do the runs.
         answers: whether to record what each network answers to the public keys.
-        attacks: names of `battery.GROUPS`. changes: fields of the recipe.
+        attacks: names of `battery.GROUPS`, or "gallery" alone. changes: fields of the recipe.
 
     Raises:
         ValueError, DataError: settings that no run can have, or not enough data for this scale.
@@ -130,7 +133,10 @@ def sweep(
     """
     data, how = _checked(experiment, dataset, marks, scale, workers, attacks, changes)
     judge = NewLabel(alpha, beta, classes=data.classes)
-    measure = functools.partial(measured, judge=judge, answers=answers, attacks=attacks)
+    strangers = functools.partial(_strangers, dataset, scale, how)
+    measure = functools.partial(
+        measured, judge=judge, strangers=strangers, answers=answers, attacks=attacks
+    )
     jobs = _jobs(experiment, marks, data, how)
     runs = pathlib.Path(runs or pathlib.Path(results).parent / "runs")
     done = records.merge(experiment, results, runs)
@@ -162,7 +168,9 @@ def _checked(experiment, dataset, marks, scale, workers, attacks, changes):
         )
     if workers is not None and workers < 1:
         raise ValueError(f"{workers} workers: a sweep needs at least one")
-    trials(attacks)
+    trials([] if attacks == ["gallery"] else attacks)
+    if attacks != ["gallery"] and any(isinstance(mark, Cited) for mark, _ in marks):
+        raise ValueError("published systems are attacked by --attacks gallery, and by no other")
     data = load(dataset, scale)
     if scale != "class" and SAMPLE in data.source:
         raise DataError(
@@ -230,13 +238,34 @@ def _record(outcomes, runs, total, todo, name):
     return failures
 
 
-def measured(run, job, data, judge, answers=False, attacks=()):
+@functools.lru_cache(maxsize=1)
+def _strangers(dataset, scale, how, seed):
+    """Unmarked networks of other owners, others for each seed."""
+    data = load(dataset, scale)
+    first = 1000 + STRANGERS * seed
+    unmarked = Unmarked(data.classes)
+    return [unmarked.embed(data, "", how, seed=first + i).model for i in range(STRANGERS)]
+
+
+def measured(run, job, data, judge, strangers, answers=False, attacks=()):
     """The record of a trained Run: what Ver and attacks say of it, and its accuracy under noise.
 
-    judge: the scheme whose keys question a network that has none of its own. answers, attacks: as
-    in `sweep`.
+    judge: the scheme whose keys question a network that has none of its own. strangers: function
+    from a seed to unmarked networks of other owners. answers, attacks: as in `sweep`.
     """
     record = records.record_of(run, job.settings["experiment"])
+    if attacks == ["gallery"]:
+        rows = gallery(
+            run.model,
+            job.mark,
+            data,
+            job.secret,
+            job.seed,
+            run.evidence,
+            strangers(job.seed),
+        )
+        untouched = {key: rows[0][key] for key in ("decision", "queries")}
+        return record | untouched | {"attacks": rows}
     if answers:
         labels = predict(run.model, public_keys(judge, data).images)
         record["answers"] = f"{judge.beta}: {' '.join(map(str, labels))}"
