@@ -16,9 +16,10 @@ import types
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 
 import wmlab
-from wmlab import datasets, machine
+from wmlab import battery, datasets, machine
 from wmlab.__main__ import main
 from wmlab.battery import GROUPS
 from wmlab.datasets import KNOWN, SAMPLE, DataError
@@ -134,12 +135,53 @@ def test_what_no_run_can_be_is_refused_before_the_first(stub, tmp_path, data, mo
     ]:
         with pytest.raises(ValueError, match=sentence):
             run(FEW, tmp_path, **options)
+    for attacks in ([], ["pruning"], ["pruning", "gallery"]):
+        with pytest.raises(ValueError, match="are attacked by gallery, which stands alone"):
+            run(plan(["adi"], [0.3], [0.05], 1), tmp_path, attacks=attacks)
     with pytest.raises(ValueError, match="mnist has 10 classes"):
         run(plan(["new"], [0.3], [0.05], 2, classes=100), tmp_path)
     monkeypatch.setattr(sweeps, "load", lambda *a: dataclasses.replace(data, source=f"a {SAMPLE}"))
     with pytest.raises(DataError, match="A sweep at paper scale needs all of mnist: put mnist.npz"):
         run(FEW, tmp_path, scale="paper")
     assert not stub.seeds and not list(tmp_path.iterdir())
+
+
+@pytest.mark.trains
+def test_published_systems_are_recorded_beside_innocent_networks(tiny, tmp_path, monkeypatch):
+    quick = ("no attack", "permuted channels", battery.INNOCENT)
+    every = battery.gallery_trials
+    monkeypatch.setattr(
+        battery, "gallery_trials", lambda nets: [one for one in every(nets) if one.attack in quick]
+    )
+    monkeypatch.setattr(sweeps, "STRANGERS", 3)
+    marks = plan(["uchida", "deepsigns-black", "new"], [0.1, 0.3], [0.05], 1)
+    assert [mark.name for mark, _ in marks] == ["uchida", "deepsigns black", *["new label"] * 2]
+    run(marks, tmp_path, network="small_cnn", epochs=2, attacks=["gallery"])
+    table = {row["run"]: row for row in on_record(tmp_path)}
+    assert all(records.name(row) == name for name, row in table.items()) and len(table) == 4
+    rows = {name: [] for name in table}
+    for row in on_record(tmp_path, "_attacks"):
+        rows[row["run"]].append(row)
+    for name, row in table.items():
+        found = rows[name]
+        assert [one["strength"] for one in found if one["attack"] == "innocent"] == [0, 1, 2]
+        untouched = next(one for one in found if one["attack"] == "no attack")
+        assert row["decision"] == untouched["decision"] and len(found) == 5
+        assert (untouched["p_value"] is None) == (row["scheme"] == "new label")
+        if row["scheme"] == "uchida":
+            assert row["kind"].startswith("classes=10, level=0.01, bits=64") and not row["alpha"]
+            assert untouched["fresh_key_accuracy"] == row["fresh_key_accuracy"]
+        if row["scheme"] == "deepsigns black":  # an innocent is judged by the other two
+            hits = [one["fresh_key_accuracy"] * 20 for one in found if one["strength"] is not None]
+            for one in found:
+                at = one["strength"]
+                others = hits if at is None else hits[:at] + hits[at + 1 :]
+                mine = one["fresh_key_accuracy"] * 20
+                rank = (1 + sum(other >= mine for other in others)) / (1 + len(others))
+                pooled = [[mine, 20 - mine], [sum(others), 20 * len(others) - sum(others)]]
+                fisher = scipy.stats.fisher_exact(np.rint(pooled).astype(int), "greater").pvalue
+                wanted = max(rank, fisher) if mine else None
+                assert one["p_value"] == (wanted and pytest.approx(wanted)), one["attack"]
 
 
 @pytest.mark.trains
