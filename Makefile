@@ -20,13 +20,15 @@ BIN := .venv/bin/python
 COLAB := .venv-colab/bin/python
 TEST := WMLAB_SCALE=class OPENBLAS_NUM_THREADS=1 $(BIN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -rsxX
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
-# JupyterLab would ask every student about news; who wants them can still switch them on in its settings.
-NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+# JupyterLab would ask every student about news, and save a notebook without its pictures; who wants that can still
+# switch it in its settings.
+CHOSEN := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}, \
+    "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": true}}
 # Sliders wait for answers: the server must hold none back on its way to the browser (wmlab/tools/jupyter.py says why).
 PROMPT := {"ServerApp": {"kernel_websocket_connection_class": "wmlab.tools.jupyter.PromptConnection"}}
 # Written at every set-up, also into a .venv that is up to date otherwise: an older one names a module that has moved.
 SETTINGS := mkdir -p .venv/share/jupyter/lab/settings .venv/etc/jupyter; \
-    echo '$(NO_NEWS)' >.venv/share/jupyter/lab/settings/overrides.json; \
+    echo '$(CHOSEN)' >.venv/share/jupyter/lab/settings/overrides.json; \
     echo '$(PROMPT)' >.venv/etc/jupyter/jupyter_server_config.json
 
 lab: set-up-lab

@@ -256,6 +256,7 @@ class TestMake:
         (settings,) = tmp_path.glob(".venv/share/jupyter/lab/settings/overrides.json")
         assert json.loads(settings.read_text()) == {
             "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
+            "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
         }
         for target in "test", "test-slow", "lab":
             assert make(target).returncode == 0

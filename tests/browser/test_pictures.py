@@ -40,6 +40,14 @@ def as_last_changed(page):
     ]
 
 
+def save(page):
+    page.js(
+        "window.saved = null; window.jupyterapp.commands.execute('docmanager:save')"
+        ".then(() => { window.saved = true })"
+    )
+    page.wait("return window.saved", 60)
+
+
 def test_pictures_are_drawn_as_last_changed_when_plotly_comes_late_and_after_a_reload(lab):
     write(lab.folder / "pictures.ipynb", CHANGED)
     for first in "", SLOW:
@@ -49,11 +57,28 @@ def test_pictures_are_drawn_as_last_changed_when_plotly_comes_late_and_after_a_r
         until(lambda: as_last_changed(lab))
         assert lab.js("return Object.keys(wmlabPlotly).length") == 1
         sound(lab)
-    lab.js(
-        "window.saved = null; window.jupyterapp.commands.execute('docmanager:save')"
-        ".then(() => { window.saved = true })"
-    )
-    lab.wait("return window.saved", 60)
+    save(lab)
     lab.chrome.refresh()  # the kernel lives on
     until(lambda: as_last_changed(lab))
     assert trouble(lab) == []
+
+
+def test_a_notebook_that_is_opened_again_shows_its_pictures_and_says_how_to_use_them(lab):
+    """Under the settings of `make lab`; without them, and in a notebook of somebody else's, a
+    sentence stands for the picture.
+    """
+    write(lab.folder / "saved.ipynb", CHANGED)
+    lab.open("saved.ipynb")
+    lab.run_all()
+    hint = "return getComputedStyle(document.querySelector('.wmlab-shown'), '::after').content"
+    assert lab.js(hint) == "none"
+    save(lab)
+    lab.open("saved.ipynb")  # with a new kernel
+    until(lambda: as_last_changed(lab))
+    assert "Run this cell again" in lab.js(hint)
+    assert trouble(lab) == []
+    text = (lab.folder / "saved.ipynb").read_text().replace("import numpy", "import  numpy")
+    (lab.folder / "others.ipynb").write_text(text)
+    lab.open("others.ipynb")
+    until(lambda: "Run this cell again to see the picture." in lab.text())
+    assert "Error displaying" not in lab.text()

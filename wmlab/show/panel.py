@@ -30,6 +30,7 @@ def show(*parts):
             display(HTML("".join(map(_static, group))))
             continue
         box = widgets.VBox([*map(as_widget, group), PageHelper()], layout=dict(width="100%"))
+        box.add_class("wmlab-shown")
         if "google.colab" in sys.modules or not hasattr(box, "_repr_mimebundle_"):
             display(box)
         else:  # where there is no kernel, on GitHub say, the sentence stands for the widget
