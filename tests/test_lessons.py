@@ -159,6 +159,17 @@ WRONG = {
         "FOUND": "11",
         "SURVIVES": "['fallback']",
     },
+    "11_gallery": {
+        "READ_BITS": "lambda kernel, X: X @ kernel.mean(axis=0).ravel()[: X.shape[1]] > 0",
+        "RELABEL": "lambda answers, rng: 10",
+        "NAMED": "lambda bits, words: [u for u, word in enumerate(words) if (word == bits).all()]",
+        "LEAKED": "[0, 1]",
+        "MESSAGE": "lambda secret, n: np.ones(n, bool)",
+        "CONVICTS": "lambda cosine: cosine > 0",
+        "GUILTY": "lambda answers, labels, theta: np.sum(answers == labels) < theta",
+        "RATE": "lambda keys, labels, before, after: 0.5",
+        "CORRELATION": "lambda read, word: np.corrcoef(read, np.sign(read))[0, 1]",
+    },
     "12_claims": {"VERDICT": "lambda low, high, least: low > least", "MISSES": "0"},
     "13_full_scale": {"ANSWERS": "2", "CUT": "lambda outputs, classes: outputs.argmax(axis=1)"},
 }

@@ -83,6 +83,10 @@ def check(panel):
     figure = plain(panel.figure)
     go.Figure(figure)  # raises for any name or value that plotly does not know
     for trace in figure["data"]:
+        if trace["type"] == "heatmap":
+            shape = len(trace["y"]), len(trace["x"])
+            assert np.shape(trace["z"]) == np.shape(trace["text"]) == shape
+            continue
         assert trace["type"] in ("scatter", "bar"), "say below what fits together in it"
         x, y, text = (np.asarray(trace.get(part)) for part in ("x", "y", "text"))
         assert x.shape == y.shape and text.shape in ((), x.shape), trace["name"]

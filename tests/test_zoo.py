@@ -10,7 +10,8 @@ import pytest
 
 from wmlab import models, zoo
 from wmlab.keys import perturb
-from wmlab.schemes import NewLabel, Unmarked, WrongLabel
+from wmlab.lessons import gallery
+from wmlab.schemes import Adi, DeepMarks, Frontier, NewLabel, Uchida, Unmarked, WrongLabel
 from wmlab.schemes.innocents import Reject
 from wmlab.secret import Secret
 from wmlab.tools import models as tools
@@ -32,6 +33,25 @@ def scheme_of(name):
 def test_the_course_has_its_models():
     assert list(models()) == NAMES and len(models()) == 8
     assert "new_label" in models() and len({models().record(name)["seed"] for name in NAMES}) == 8
+
+
+def test_networks_of_the_gallery_show_their_marks_and_keep_their_evidence(digits, tmp_path):
+    small = gallery.shipped()
+    users = [f"deepmarks_{user}" for user in tools.USERS]
+    assert set(small) == {"unmarked", "uchida", "adi", "frontier", *users}
+    marks = {"uchida": Uchida(), "adi": Adi(), "frontier": Frontier()}
+    marks |= {f"deepmarks_{user}": DeepMarks(user=user) for user in tools.USERS}
+    for name, mark in marks.items():
+        model, record, evidence = small[name], small.record(name), small.evidence(name)
+        assert np.mean(mark.read(model, evidence)) == record["fresh_key_accuracy"] >= 0.95
+        right = hit_rate(model, digits.x_test, digits.y_test)
+        assert right == pytest.approx(record["clean_accuracy"], abs=1e-6) and right > 0.93
+        if mark.keeps == "secret":  # made again from the secret, as at a trial
+            assert mark.evidence(digits, record["secret"], model).digest == evidence.digest
+    with pytest.raises(ValueError, match="unmarked came without evidence"):
+        small.evidence("unmarked")
+    with pytest.raises(ValueError, match="no model 'nobody' here"):
+        small.evidence("nobody")
 
 
 @pytest.mark.trains

@@ -11,6 +11,7 @@ import pandas as pd
 from wmlab import runtime
 from wmlab.files import writing
 from wmlab.networks import NETWORKS, network
+from wmlab.schemes import Evidence
 from wmlab.training import load, save
 
 # In a course secrets are public.
@@ -46,6 +47,12 @@ class Models(collections.abc.Mapping):
         """Settings and results of a model: a dict. `about` describes it, `secret` made its keys."""
         return json.loads(self._path(name, ".json").read_text())
 
+    def evidence(self, name):
+        """The `Evidence` that the owner of a model keeps. Raises ValueError if it has none."""
+        if not self._path(name, ".keras").with_suffix(".npz").exists():
+            raise ValueError(f"{name} came without evidence: its mark needs none, or it bears none")
+        return Evidence.load(self.folder / f"{name}.npz")
+
     def table(self):
         """A DataFrame with a row for each model."""
         keys = ["fresh_key_accuracy", "embedded_key_accuracy", "secret"]
@@ -74,7 +81,8 @@ def models(folder=None):
 
 
 def keep(run, name, folder="mine", **about):
-    """Keep the network of a Run, and a record of what it is, for `models(folder)[name]`.
+    """Keep the network of a Run, and a record of what it is, for `models(folder)[name]`; and the
+    evidence of its mark, if there is one, as `name`.npz.
 
     about: further entries of the record, such as about="…" or secret="…", which anybody can then
     read in the file. Raises ValueError if another network has that name there, OSError if
@@ -88,5 +96,7 @@ def keep(run, name, folder="mine", **about):
     record = run.settings | run.results | {"history": run.history} | about
     record |= {"name": name, "outputs": run.model.output_shape[-1]}
     save(run.model, kept.folder / f"{name}.keras")
+    if run.evidence:
+        run.evidence.save(kept.folder / f"{name}.npz")
     with writing(kept.folder / f"{name}.json") as part:
         part.write_text(json.dumps(record, indent=1))

@@ -19,6 +19,7 @@ LESSONS = {
     "08": "fine_tuning",
     "09": "evasion",
     "10": "extra_class",
+    "11": "gallery",
     "12": "claims",
     "13": "full_scale",
 }

@@ -74,6 +74,7 @@ class Panel:
         dragged: function of what a reader moved in the picture, as plotly tells it
             ({"shapes[0].x0": 2.5}), that returns settings; with it, shapes above the traces can be
             moved.
+        clicked: function of the x and y of a point that was clicked; returns settings.
         controls: {setting: ipywidget}.
 
     Moves of a slider are throttled; the last position is always drawn.
@@ -86,7 +87,17 @@ class Panel:
             `assert panel.error is None`.
     """
 
-    def __init__(self, picture, *, presets=None, first=None, jobs=None, dragged=None, **controls):
+    def __init__(
+        self,
+        picture,
+        *,
+        presets=None,
+        first=None,
+        jobs=None,
+        dragged=None,
+        clicked=None,
+        **controls,
+    ):
         self.picture, self.controls, self.presets, self.jobs = (
             picture,
             controls,
@@ -102,10 +113,10 @@ class Panel:
             False,
         )  # when the next picture may be drawn; whether to ignore moves
         self._start = self.settings()
-        self._build(dragged)
+        self._build(dragged, clicked)
         self.redraw()
 
-    def _build(self, dragged):
+    def _build(self, dragged, clicked):
         self.caption, self._chip = Caption(), widgets.HTML()
         self._sliders, self._others = (
             widgets.VBox(),
@@ -118,6 +129,8 @@ class Panel:
             self._shown.observe(
                 lambda change: self._try(lambda: self._drag(dragged, change["new"])), "dragged"
             )
+        if clicked:
+            self._shown.observe(lambda change: self._click(clicked, **change["new"]), "clicked")
         self._more = widgets.ToggleButton(description="More controls", icon="sliders", **AUTO)
         self._projector = widgets.ToggleButton(description="Projector", icon="desktop", **AUTO)
         self._bar = widgets.FloatProgress(max=1, description="working")
@@ -249,6 +262,9 @@ class Panel:
             self.set(**settings)
         elif moved:
             self._shown.send_state("figure")  # put it back where it belongs
+
+    def _click(self, clicked, x, y, at):
+        self._try(lambda: self.set(**clicked(x, y)))
 
     def run(self, name):
         """Go through a job from code, to its end; raises what the button would only show,

@@ -66,6 +66,7 @@ function render({ model, el }) {
         const { data, layout } = unpacked(model.get("figure"));
         const config = { responsive: true, displaylogo: false, ...model.get("config") };
         place.style.minHeight = `${layout.height ?? 450}px`;
+        place.style.minWidth = `${layout.meta?.least ?? 0}px`;  // of a narrower page the picture is scrolled
         code.react(place, data, { autosize: layout.width === undefined, ...layout }, config);
         if (!place.listens) {
             place.listens = true;
@@ -73,6 +74,10 @@ function render({ model, el }) {
             place.on("plotly_relayout", moved => {
                 if (!Object.keys(moved).some(name => name.startsWith("shapes["))) return;
                 model.set("dragged", moved);
+                model.save_changes();
+            });
+            place.on("plotly_click", ({ points: [{ x, y }] }) => {
+                model.set("clicked", { x, y, at: Date.now() });  // a second click on one place is news, too
                 model.save_changes();
             });
         }

@@ -91,7 +91,8 @@ class Picture(anywidget.AnyWidget):
     numpy's.
 
     Setting `figure` draws it anew. config: of `Plotly.react`. dragged: what a reader has moved
-    last, as plotly's event `plotly_relayout` tells it, such as {"shapes[0].x0": 2.5}.
+    last, as plotly's event `plotly_relayout` tells it, such as {"shapes[0].x0": 2.5}. clicked: the
+    point of a trace that was clicked last, {"x": …, "y": …, "at": milliseconds}.
     """
 
     _esm = HERE / "picture.js"
@@ -99,6 +100,7 @@ class Picture(anywidget.AnyWidget):
     figure = traitlets.Dict().tag(sync=True, to_json=lambda value, _: packed(value))
     config = traitlets.Dict().tag(sync=True)
     dragged = traitlets.Dict().tag(sync=True)
+    clicked = traitlets.Dict().tag(sync=True)
     holder = traitlets.Unicode().tag(sync=True)
     address = traitlets.Unicode().tag(sync=True)
 

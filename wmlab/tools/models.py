@@ -1,5 +1,6 @@
 """What ships as data beside the tables: the trained networks, and the points of the toy."""
 
+import dataclasses
 import pathlib
 
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 from wmlab import zoo
 from wmlab.datasets import load
 from wmlab.files import writing
-from wmlab.schemes import NewLabel, Unmarked, WrongLabel
+from wmlab.schemes import Adi, DeepMarks, Frontier, NewLabel, Uchida, Unmarked, WrongLabel
 from wmlab.schemes.innocents import Reject
 from wmlab.tools.records import record_of
 from wmlab.training import recipe
@@ -49,6 +50,31 @@ def build(folder):
     for name, (scheme, secret, seed, about) in plan.items():
         run = scheme.embed(data, secret, how, seed=seed)
         zoo.keep(run, name, folder, **record_of(run), about=about, secret=secret)
+    return [*plan, *_gallery(data, folder / "gallery")]
+
+
+USERS = (3, 8, 14, 21, 27)  # whose copies of a network with DeepMarks ship
+
+
+def _gallery(data, folder):
+    """The smaller networks of lesson 11, each with its owner's evidence; returns the names."""
+    how = dataclasses.replace(recipe("mnist", "class"), network="small_cnn", epochs=8)
+    plan = {  # name: scheme, seed, what it is
+        "unmarked": (Unmarked(), 20, "an innocent network"),
+        "uchida": (Uchida(), 21, "64 bits in the weights"),
+        "adi": (Adi(), 22, "100 mosaics with labels from the secret"),
+        "frontier": (Frontier(), 23, "100 images beside the boundary"),
+    }
+    for user in USERS:
+        about = f"the copy of user {user}, by whose code word it is told"
+        plan[f"deepmarks_{user}"] = (DeepMarks(user=user), 30 + user, about)
+    start = None  # what a mark is put into
+    for name, (scheme, seed, about) in plan.items():
+        secret = ALICE if start else None
+        more = dict(start=start) if getattr(scheme, "tuned", False) else {}
+        run = scheme.embed(data, secret, how, seed=seed, **more)
+        start = start or run.model
+        zoo.keep(run, name, folder, about=about, secret=secret)
     return list(plan)
 
 
