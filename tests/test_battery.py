@@ -54,6 +54,29 @@ def test_rows_of_a_group(trained, data):
     assert min(rows[0]["clean_accuracy"], rows[0]["fresh_key_accuracy"]) > 0.8
 
 
+def test_a_provider_is_given_keys_of_the_secret_from_his_own_images(trained, data):
+    bob, given = attacks.halves(data, 3), []
+
+    def launch(model, share, seed, keys):
+        given.append((share, keys))
+        return model
+
+    row = outcome(
+        Trial("any", None, launch, data=1.0, keys=True), trained.model, MARK, bob, "Alice"
+    )
+    ((share, keys),) = given
+    assert np.array_equal(share.x_train, bob.x_train)
+    wanted = MARK.keys(bob.x_train, bob.y_train, "Alice", "the provider's")
+    assert keys.digest == wanted.digest != MARK.fresh_keys(bob, "Alice", stream="attacked").digest
+    assert row == row_of(trained.model, trained, bob) | {
+        "images": len(bob.x_train),
+        "seconds": row["seconds"],
+    }
+    (unlearning,) = [trial for trial in GROUPS["provider"] if trial.keys]
+    after = outcome(unlearning, trained.model, MARK, bob, "Alice")
+    assert after["fresh_key_accuracy"] < 0.1 < row["fresh_key_accuracy"]
+
+
 def test_every_trial_is_another():
     for name, group in GROUPS.items():
         told_apart = [(one.attack, one.strength, one.epochs, one.data) for one in group]
@@ -103,7 +126,7 @@ def test_what_needs_an_extra_output_is_left_out_without_one(data, monkeypatch):
 
 
 def test_an_unknown_group_is_refused():
-    says = "no attacks called stealing: there are pruning, table1, rates, others, filters"
+    says = "no attacks called stealing: there are pruning, table1, rates, provider, others, filters"
     with pytest.raises(ValueError, match=says):
         trials(["pruning", "stealing"])
 

@@ -205,7 +205,7 @@ def _sweep_options(parser):
     parser.add_argument(
         "--attacks",
         type=_words,
-        help="attack each network, too, and record what is left: pruning, table1, rates, others, "
+        help="attack each network, too, and record what is left: pruning, table1, rates, provider, others, "
         "filters; joined by commas; or gallery alone",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes; by default one a core")

@@ -34,6 +34,7 @@ class Trial:
         epochs: of training that it takes.
         data: share of Bob's images that it uses, in [0, 1].
         extra: whether it needs a network with more outputs than classes.
+        keys: whether Bob holds the secret, and so is given keys made from his images (a provider).
     """
 
     attack: str
@@ -42,6 +43,7 @@ class Trial:
     epochs: int = 0
     data: float = 0
     extra: bool = False
+    keys: bool = False
 
 
 def _tuned(name, rate, epochs=EPOCHS, data=1.0, mode="FTAL", optimizer=keras.optimizers.Adam):
@@ -118,6 +120,10 @@ def _guarded(model, bob, seed):
     return filters.Rejecting(model, detector, classes=bob.classes, seed=seed)
 
 
+def _unlearned(model, bob, seed, keys):
+    return attacks.unlearn(model, bob, keys, attacks.Tuning(EPOCHS, 64, 1e-3), seed)
+
+
 def _fine_pruned(rate):
     return Trial(
         "fine-pruning",
@@ -164,6 +170,11 @@ GROUPS = {
         *[_tuned("FTAL", rate, epochs) for rate in (1e-4, 1e-3, 1e-2) for epochs in (1, 2, 4, 16)],
         *[_tuned("FTAL", rate, data=share) for rate in (1e-4, 1e-3, 1e-2) for share in (0.1, 0.3)],
         *map(_refitted, (0.03, 0.1)),
+    ],
+    "provider": [
+        _tuned("FTAL", 1e-3),
+        _by_descent("FTAL", 1e-2),
+        Trial("unlearning with the keys", 1e-3, _unlearned, EPOCHS, 1.0, keys=True),
     ],
     "others": [
         *_plain("quantisation", attacks.quantise, "bits", (8, 6, 5, 4, 3, 2)),
@@ -230,6 +241,10 @@ def outcome(trial, model, mark, bob, secret, seed=0):
     decision and queries are those of the mark's own Ver, with at most 40 of these keys. A result
     that gives no answers, because its outputs are not finite, is worth nothing: all of them are 0.
     """
+    if trial.keys:
+        theirs = mark.keys(bob.x_train, bob.y_train, secret, "the provider's")
+        launch = functools.partial(trial.launch, keys=theirs)
+        trial = dataclasses.replace(trial, launch=launch)
     result, about = _launched(trial, model, bob, seed)
     suspect = as_suspect(result)
     keys = mark.fresh_keys(bob, secret, stream="attacked")
