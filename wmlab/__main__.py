@@ -205,8 +205,8 @@ def _sweep_options(parser):
     parser.add_argument(
         "--attacks",
         type=_words,
-        help="attack each network, too, and record what is left: pruning, table1, rates, provider, others, "
-        "filters; joined by commas; or gallery alone",
+        help="attack each network, too, and record what is left: pruning, table1, rates, "
+        "provider, others, filters; joined by commas; or gallery alone",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes; by default one a core")
     parser.add_argument(
