@@ -293,8 +293,9 @@ class TestCourt:
         court = the_judge.Court(models, 3, budget=5)
         images = np.zeros((3, 28, 28, 1), np.float32)
         court.ask("A", images)
-        with pytest.raises(ValueError, match="pays for 2 more answers, not for 3"):
+        with pytest.raises(the_judge.NoMoreCoins, match="pays for 2 more answers, not for 3") as no:
             court.ask("B", images)
+        assert no.value._render_traceback_() == [str(no.value)]  # in words, in a notebook
         assert court.left == 2 and len(court.ask("B", images[:2])) == 2 and court.left == 0
         with pytest.raises(ValueError, match="there is no suspect 'E': they are A, B, C, D"):
             court.ask("E", images)
@@ -322,6 +323,29 @@ class TestCourt:
             names = list(answer)
             swapped = dict(zip(names[1:] + names[:1], answer.values(), strict=True))
             assert court.right(swapped) == 0 and check("06.4", swapped, court) is False
+
+    def test_the_game_asks_door_by_door_until_the_coins_are_spent(self, models, said):
+        court, rng = the_judge.Court(models, 3, budget=5), np.random.default_rng(0)
+        piles = {name: rng.random((2, 28, 28, 1)).astype(np.float32) for name in ("one", "two")}
+        coins, grid = court.game(piles).children
+        asks = [each for each in grid.children if hasattr(each, "click")]
+        shown = [("A", "one"), ("A", "two"), ("B", "one")]
+        said_by = [f"Show door {door} a picture: {pile}" for door, pile in shown]
+        assert [each.tooltip for each in asks[:3]] == said_by
+        right = predict(models[court.WHO[self.sealed(court)["B"]]], piles["one"])
+        words = ["Δ" if label == 10 else str(label) for label in right]
+        for n in (1, 2, 3):  # the third click begins the pile again
+            asks[2].click()
+            assert asks[2].description == " ".join([*words, *words][:n]) and court.left == 5 - n
+            assert coins.value.startswith(f"<p>{5 - n} coins")
+        asks[0].click(), asks[1].click(), asks[7].click()
+        assert court.left == 0 and asks[7].description == "ask"
+        assert "pays for 0 more answers" in coins.value
+        assert set(court.named.values()) == {None}
+        assert check("06.4", court.named, court) is False and "Hand in a dict" in said[-1]
+        for (_, who), menu in zip(self.sealed(court).items(), court._menus.values(), strict=True):
+            menu.value = who
+        assert check("06.4", court.named, court) is True
 
     def test_what_names_no_suspects_is_no_verdict(self, models, said):
         court = the_judge.Court(models, 3)

@@ -16,6 +16,7 @@ from wmlab.secret import Secret
 from wmlab.show import figures, tables
 from wmlab.show.answers import number, staged
 from wmlab.show.controls import buttons, slider
+from wmlab.show.page_helper import Caption
 from wmlab.show.panel import Panel
 from wmlab.show.question import Question
 from wmlab.suspects import LocalSuspect, ask
@@ -299,11 +300,18 @@ def junk(data, n):
     return Reject().rejected(data, "the court's junk", n)
 
 
+class NoMoreCoins(ValueError):
+    """What a court does not pay for; a notebook shows its sentence without a traceback."""
+
+    def _render_traceback_(self):
+        return [str(self)]
+
+
 class Court:
-    """Four sealed suspects, A to D, and a budget of answers for all of them together.
+    """Four sealed suspects behind doors A to D, and a budget of answers for all of them together.
 
     models: the shipped models. seed: another one seals them in another order. left: answers that
-    may still be bought.
+    may still be bought. named: {door: who} by the menus of the `game`, None for open ones.
     """
 
     WHO = {
@@ -321,6 +329,15 @@ class Court:
             name: LocalSuspect(models[self.WHO[kind]]) for name, kind in self._kind.items()
         }
         self.names, self.budget = list(self._kind), budget
+        kinds, narrow = {"who is it?": None} | {kind: kind for kind in self.WHO}, dict(width="auto")
+        self._menus = {
+            name: widgets.Dropdown(options=kinds.items(), layout=narrow) for name in self.names
+        }
+
+    @property
+    def named(self):
+        """{door: who} as the menus of the game stand, None for those left open."""
+        return {name: menu.value for name, menu in self._menus.items()}
 
     @property
     def left(self):
@@ -330,16 +347,48 @@ class Court:
     def ask(self, name, images):
         """Labels that a suspect, "A" to "D", gives to images: int64 (n,).
 
-        Raises ValueError for another name, and beyond the budget.
+        Raises ValueError for another name, NoMoreCoins beyond the budget.
         """
         if name not in self._suspect:
             raise ValueError(f"there is no suspect {name!r}: they are {', '.join(self.names)}")
         if len(images) > self.left:
-            raise ValueError(
-                f"the court pays for {self.left} more answers, not for {len(images)}: ask with "
-                "fewer images, or make a new Court"
+            raise NoMoreCoins(
+                f"The court pays for {self.left} more answers, not for {len(images)}. Decide by "
+                "what you have heard, or run the cell that makes the court again."
             )
         return ask(self._suspect[name], images)
+
+    def game(self, piles):
+        """Doors and piles as buttons: a click shows the next picture of a pile behind a door, for
+        one coin; a menu a door says who is there. piles: {name: images}. Returns a widget.
+        """
+        coins, grid = Caption(), [widgets.HTML()]
+
+        def tell(more=""):  # the line of coins breaks where the page ends
+            coins.value = f"<p>{self.left} coins: {'●\u200b' * self.left} {more}</p>"
+
+        def knock(door, images, heard, button):
+            try:
+                said = self.ask(door, images[len(heard) % len(images)][None])[0]
+            except NoMoreCoins as no:
+                return tell(f"<b>{no}</b>")
+            heard.append("Δ" if said == NEW else str(said))
+            button.description = " ".join(heard)
+            return tell()
+
+        for name, images in piles.items():
+            grid.append(widgets.HTML(f"{figures.pictures({'': images[:3]}, size=44)}<b>{name}</b>"))
+        grid.append(widgets.HTML())
+        for door, menu in self._menus.items():
+            grid.append(widgets.HTML(f"<b>Door {door}</b>"))
+            for name, images in piles.items():
+                grid.append(widgets.Button(description="ask", layout=dict(width="auto")))
+                grid[-1].tooltip = f"Show door {door} a picture: {name}"
+                grid[-1].on_click(functools.partial(knock, door, images, []))
+            grid.append(menu)
+        tell()
+        columns = dict(grid_template_columns="70px repeat(3, minmax(90px, 180px)) max-content")
+        return widgets.VBox([coins, widgets.GridBox(grid, layout=columns)])
 
     def right(self, answer):
         """How many of the four a verdict {name: who} names rightly."""
