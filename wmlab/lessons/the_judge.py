@@ -365,7 +365,7 @@ class Court:
         coins, grid = Caption(), [widgets.HTML()]
 
         def tell(more=""):  # the line of coins breaks where the page ends
-            coins.value = f"<p>{self.left} coins: {'●\u200b' * self.left} {more}</p>"
+            coins.value = f"<p>{self.left} coins: {'●<wbr>' * self.left} {more}</p>"
 
         def knock(door, images, heard, button):
             try:
