@@ -107,11 +107,18 @@ class Chance:
 
     def weigh(self, hits, n, keys):
         """(exact binomial tail, note) of so many hits in n answers. keys: the KeySet that the
-        suspect was asked.
+        suspect was asked. The note warns of a suspect that may give this label to everything.
         """
-        return queries.p_value(hits, n, 1 / self.classes), _one_source(keys)
+        says = [_one_source(keys)]
+        if n > 1 and 2 * hits > n:
+            says.append(CONSTANT)
+        return queries.p_value(hits, n, 1 / self.classes), " ".join(filter(None, says))
 
 
+CONSTANT = (
+    "A model that gives this label to most images, whatever they show, does so, too: ask it clean "
+    "images before you accuse."
+)
 COMMITTED = (
     "It holds if the evidence was committed before the weights were fixed: evidence that is chosen "
     "after seeing a model fits that model."
