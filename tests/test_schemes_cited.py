@@ -9,6 +9,7 @@ import pytest
 from wmlab import attacks, battery
 from wmlab.networks import network
 from wmlab.schemes import CITED, NewLabel, Unmarked, scheme
+from wmlab.schemes.blind import similarity
 from wmlab.schemes.deepmarks import DeepMarks
 from wmlab.schemes.evidence import Evidence
 from wmlab.schemes.frontier import input_gradient
@@ -27,6 +28,7 @@ SETTINGS = {  # for 300 drawings in place of digits
     "adi": {"count": 30, "copies": 8},
     "frontier": {"count": 20, "eps": 0.1, "epochs": 6},
     "exponential": {"count": 20, "copies": 10},
+    "blind": {"count": 20, "copies": 10, "steps": 60, "epochs": 10},
 }
 
 
@@ -78,6 +80,31 @@ def test_frontier_keys_are_half_misread_and_then_learnt(data, start):
     assert not found[:10].any() and found[10:].all() and len(found) == 20
     assert mark.read(run.model, run.evidence).mean() >= 0.8
     assert mark.published(np.arange(100) < 59)[0] and not mark.published(np.arange(100) < 58)[0]
+
+
+def test_blind_keys_look_like_their_images_and_hold_a_logo(data, start):
+    rng = np.random.default_rng(0)
+    one = rng.random((3, 12, 12, 1)).astype(np.float32)
+    other = np.clip(one + rng.normal(0, 0.2, one.shape), 0, 1).astype(np.float32)
+    windows = [
+        np.lib.stride_tricks.sliding_window_view(each[..., 0], (7, 7), axis=(1, 2)).reshape(
+            3, 6, 6, -1
+        )
+        for each in (one.astype(float), other.astype(float))
+    ]
+    (m, k), (v, u) = ([each.mean(-1) for each in windows], [each.var(-1) for each in windows])
+    both = (windows[0] * windows[1]).mean(-1) - m * k
+    by_hand = (2 * m * k + 1e-4) * (2 * both + 9e-4) / ((m**2 + k**2 + 1e-4) * (v + u + 9e-4))
+    assert float(similarity(one, other)) == pytest.approx(by_hand.mean(), abs=1e-4)
+    assert float(similarity(one, one)) == pytest.approx(1, abs=1e-5)
+    keras.utils.set_random_seed(0)
+    mark = scheme("blind", **SETTINGS["blind"])
+    evidence = mark.evidence(data, "Alice", start)
+    chosen = Secret("Alice").rng("keys").permutation(len(data.x_train))[:20]
+    images, keys = data.x_train[chosen], mark.keyset(evidence).images
+    assert np.array_equal(evidence["true"], data.y_train[chosen])
+    shuffled = float(similarity(images, images[::-1].copy()))
+    assert float(similarity(images, keys)) > 0.5 > shuffled and (images != keys).any()
 
 
 def test_badnets_keys_have_four_bright_pixels(data, start):

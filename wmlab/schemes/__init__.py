@@ -2,6 +2,7 @@
 
 from wmlab.schemes.adi import Adi, BadNets
 from wmlab.schemes.base import Scheme
+from wmlab.schemes.blind import Blind
 from wmlab.schemes.deepmarks import DeepMarks
 from wmlab.schemes.deepsigns import DeepSignsBlack, DeepSignsWhite
 from wmlab.schemes.evidence import Cited, Evidence, Triggers
@@ -30,6 +31,7 @@ CITED = {  # systems that other authors published, whose owner keeps evidence; s
     "frontier": Frontier,
     "exponential": Exponential,
     "badnets": BadNets,
+    "blind": Blind,
 }
 
 
@@ -46,6 +48,7 @@ __all__ = [
     "SCHEMES",
     "Adi",
     "BadNets",
+    "Blind",
     "Cited",
     "DeepMarks",
     "DeepSignsBlack",
