@@ -11,7 +11,7 @@ import pytest
 from wmlab import models, zoo
 from wmlab.keys import perturb
 from wmlab.lessons import gallery
-from wmlab.schemes import Adi, DeepMarks, Frontier, NewLabel, Uchida, Unmarked, WrongLabel
+from wmlab.schemes import Adi, Blind, DeepMarks, Frontier, NewLabel, Uchida, Unmarked, WrongLabel
 from wmlab.schemes.innocents import Reject
 from wmlab.secret import Secret
 from wmlab.tools import models as tools
@@ -38,12 +38,13 @@ def test_the_course_has_its_models():
 def test_networks_of_the_gallery_show_their_marks_and_keep_their_evidence(digits, tmp_path):
     small = gallery.shipped()
     users = [f"deepmarks_{user}" for user in tools.USERS]
-    assert set(small) == {"unmarked", "uchida", "adi", "frontier", *users}
-    marks = {"uchida": Uchida(), "adi": Adi(), "frontier": Frontier()}
+    assert set(small) == {"unmarked", "uchida", "adi", "frontier", "blind", *users}
+    marks = {"uchida": Uchida(), "adi": Adi(), "frontier": Frontier(), "blind": Blind()}
     marks |= {f"deepmarks_{user}": DeepMarks(user=user) for user in tools.USERS}
     for name, mark in marks.items():
         model, record, evidence = small[name], small.record(name), small.evidence(name)
-        assert np.mean(mark.read(model, evidence)) == record["fresh_key_accuracy"] >= 0.95
+        assert np.mean(mark.read(model, evidence)) == record["fresh_key_accuracy"]
+        assert record["fresh_key_accuracy"] >= (0.7 if name == "blind" else 0.95)
         right = hit_rate(model, digits.x_test, digits.y_test)
         assert right == pytest.approx(record["clean_accuracy"], abs=1e-6) and right > 0.93
         if mark.keeps == "secret":  # made again from the secret, as at a trial

@@ -56,6 +56,10 @@ SYSTEMS = {  # name: how to make it, and what it is in a sentence
         CITED["badnets"],
         "Four bright pixels in a corner turn any image into a 0. Published as an attack.",
     ),
+    "Blind 2019": (
+        CITED["blind"],
+        "Training images in which an encoder hides a logo, with labels that a secret drew.",
+    ),
     "Zhang 2018, noise": (
         functools.partial(WrongLabel, 0.1, 0.01),
         "Noisy digits are taught one wrong label.",
@@ -110,7 +114,13 @@ COLUMNS = {  # what a judge sees; what Alice keeps; how innocents are known; whe
     "innocents are": ("computed", "measured"),
     "put in": ("from the start", "later"),
 }
-MEASURED = ("badnets", "frontier", "deepsigns black", "wrong label")  # without an exact law
+MEASURED = (
+    "badnets",
+    "blind",
+    "frontier",
+    "deepsigns black",
+    "wrong label",
+)  # without an exact law
 
 
 def threats():

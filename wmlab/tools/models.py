@@ -9,7 +9,7 @@ import numpy as np
 from wmlab import zoo
 from wmlab.datasets import load
 from wmlab.files import writing
-from wmlab.schemes import Adi, DeepMarks, Frontier, NewLabel, Uchida, Unmarked, WrongLabel
+from wmlab.schemes import Adi, Blind, DeepMarks, Frontier, NewLabel, Uchida, Unmarked, WrongLabel
 from wmlab.schemes.innocents import Reject
 from wmlab.tools.records import record_of
 from wmlab.training import recipe
@@ -64,6 +64,7 @@ def _gallery(data, folder):
         "uchida": (Uchida(), 21, "64 bits in the weights"),
         "adi": (Adi(), 22, "100 mosaics with labels from the secret"),
         "frontier": (Frontier(), 23, "100 images beside the boundary"),
+        "blind": (Blind(), 24, "100 images with a hidden logo"),
     }
     for user in USERS:
         about = f"the copy of user {user}, by whose code word it is told"
