@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import types
 
 import numpy as np
 import pytest
@@ -86,12 +87,69 @@ def test_keys_of_a_target_class_the_data_lacks(mark, data):
         mark.embedded_keys(without, "Alice")
 
 
+class Noticed(Always):
+    """Knows clean images: gives them label 3, and the first `hits` others the key label."""
+
+    def __init__(self, label, clean, hits=40):
+        super().__init__(label)
+        self.clean, self.hits = {image.tobytes() for image in clean}, hits
+
+    def ask(self, images):
+        start = len(self.seen)
+        self.seen += list(images)
+        return [
+            3 if image.tobytes() in self.clean or start + i >= self.hits else self.label
+            for i, image in enumerate(images)
+        ]
+
+
 @MARKS
 def test_against_a_perfect_suspect_one_query_is_enough_for_the_new_label(mark, data):
-    suspect = Always(mark.key_label)
+    suspect = Noticed(mark.key_label, data.x_test)
     verdict = mark.verify(suspect, data.x_test, data.y_test, "Alice")
     assert verdict.marked and verdict.key_label == mark.key_label
-    assert verdict.queries == len(suspect.seen) == (1 if mark is NEW else 40)
+    assert verdict.queries == verdict.controls == (1 if mark is NEW else 40)
+    assert len(suspect.seen) == verdict.queries + verdict.controls
+    clean = mark.carriers(data.x_test, data.y_test, verdict.controls)[0]
+    assert np.array_equal(suspect.seen[verdict.queries :], clean)
+
+
+def test_who_answers_whatever_he_is_asked_is_not_marked(data):
+    """One label for everything, mostly one label, or dice. Who mostly says Δ has Δ outputs, and the
+    paper's rule holds for others."""
+    marks = [scheme(name, alpha=0.3, beta=0.05) for name in ("new", "wrong", "split", "fallback")]
+    marks += [WrongLabel(0.3, 0.05, kind=kind) for kind in KINDS]
+    rng = np.random.default_rng(0)
+    for mark in marks:
+        suspects = [Always(label) for label in range(13)]
+        assert not any(mark.verify(s, data.x_test, data.y_test, "Alice").marked for s in suspects)
+        accused = []
+        for share in np.repeat([0, 0.5, 0.7, 0.8, 0.9], 40):
+
+            def answer(images, share=share):
+                return np.where(
+                    rng.random(len(images)) < share, 0, rng.integers(0, 10, len(images))
+                )
+
+            suspect = types.SimpleNamespace(ask=answer)
+            accused.append(mark.verify(suspect, data.x_test, data.y_test, "Alice").marked)
+        assert sum(accused) <= 2, mark
+
+
+def test_a_control_is_said_in_the_verdict(data):
+    for mark in NEW, WRONG:
+        verdict = mark.verify(Always(mark.key_label), data.x_test, data.y_test, "Alice")
+        n = 1 if mark is NEW else 40
+        assert str(verdict).endswith(
+            f"But {n} of {n} clean images got this label, too: a suspect that gives it whatever it "
+            "is asked bears no mark."
+        )
+        assert str(verdict).startswith("not marked: ")
+    clean = WRONG.carriers(data.x_test, data.y_test, 40)[0]
+    for fooled, marked in (19, True), (20, False):  # half as many clean images as keys
+        suspect = Noticed(0, clean[fooled:], 80)
+        verdict = WRONG.verify(suspect, data.x_test, data.y_test, "Alice")
+        assert verdict.marked is marked and verdict.hits == 40
 
 
 @MARKS
@@ -114,12 +172,9 @@ def test_each_trial_has_keys_of_its_own(mark, data):
 
 
 def test_wrong_label_allows_less_than_30_percent_misses(data):
-    class Some(Always):
-        def ask(self, images):
-            return [0] * self.label + [5] * (len(images) - self.label)
-
     for hits, marked in ((29, True), (28, False)):
-        assert WRONG.verify(Some(hits), data.x_test, data.y_test, "Alice").marked is marked
+        suspect = Noticed(0, data.x_test, hits)
+        assert WRONG.verify(suspect, data.x_test, data.y_test, "Alice").marked is marked
 
 
 def test_trial_without_carriers(data):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from wmlab import attacks, battery
-from wmlab.networks import network
+from wmlab.networks import copied, network
 from wmlab.schemes import CITED, NewLabel, Unmarked, scheme
 from wmlab.schemes.blind import similarity
 from wmlab.schemes.deepmarks import DeepMarks
-from wmlab.schemes.evidence import Evidence
+from wmlab.schemes.evidence import Evidence, as_bytes
 from wmlab.schemes.frontier import input_gradient
 from wmlab.schemes.uchida import Message, Uchida
 from wmlab.secret import Secret
@@ -254,3 +254,47 @@ def test_labels_dealt_anew():
     hits = [np.mean(rng.permutation(keys.labels) == answers) for _ in range(20_000)]
     share = battery.dealt(answers, keys)
     assert share == pytest.approx(0.25) and abs(np.mean(hits) - share) < 0.01
+
+
+def test_who_answers_whatever_he_is_asked_is_not_convicted(data, start):
+    """One label for everything, or dice; and weights that are all 0 or no numbers."""
+    rng = np.random.default_rng(0)
+    labels, images = np.array([3] * 12 + [5] * 8), rng.random((20, 28, 28, 1))
+    arrays = {"images": (images * 255).astype(np.uint8), "labels": labels, "true": labels}
+    never = Measured(np.zeros((30, 100), bool))
+    for name in "deepsigns-black", "frontier", "blind", "badnets":
+        mark = scheme(name)
+        if name == "badnets":
+            evidence = mark.evidence(data, "Alice", start)
+        else:
+            evidence = Evidence(mark.name, arrays)
+        for label in range(10):
+            suspect = Answers(lambda images, label=label: np.full(len(images), label))
+            verdict = mark.verify(suspect, evidence, never)
+            hit = label in evidence["labels"]
+            assert not verdict.marked and hit is ("But " in verdict.note)
+        dice = Answers(lambda images: rng.integers(0, 10, len(images)))
+        accused = [mark.verify(dice, evidence, never).marked for _ in range(60)]
+        # at most the level, 10 %: of 60, 14 are 3.5 deviations more
+        assert sum(accused) <= 14, name
+        taught = dict(zip(map(bytes, evidence["images"]), evidence["labels"], strict=True))
+        marked = Answers(lambda x, t=taught: [t.get(bytes(as_bytes(one)), 9) for one in x])
+        assert mark.verify(marked, evidence, never).marked
+    for value in 0, np.nan:
+        broken = copied(start)
+        broken.set_weights([weight * value for weight in start.get_weights()])
+        for name in "uchida", "deepmarks", "deepsigns-white":
+            mark = scheme(name)
+            evidence = mark.evidence(data, "Alice", start)
+            if value == 0:
+                assert not mark.verify(broken, evidence).marked
+                continue
+            with pytest.raises(SuspectError, match="not finite"):
+                mark.verify(broken, evidence)
+
+
+class Answers:
+    """A suspect made of a function."""
+
+    def __init__(self, ask):
+        self.ask = ask

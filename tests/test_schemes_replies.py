@@ -24,11 +24,11 @@ class Says:
 
     def __init__(self, keys, labels):
         self.asked, pairs = 0, zip(keys, labels, strict=True)
-        self.answers = {image.tobytes(): int(label) for image, label in pairs}
+        self.answers = {image.tobytes(): int(label) for image, label in pairs}  # others get 3
 
     def ask(self, images):
         self.asked += len(images)
-        return np.array([self.answers[image.tobytes()] for image in images])
+        return np.array([self.answers.get(image.tobytes(), 3) for image in images])
 
 
 class TestOwnLabels:
@@ -156,13 +156,15 @@ class TestFallback:
 
     def test_the_first_new_label_ends_it(self, data):
         verdict, asked = self.verdict(data, 20, 20)
-        assert verdict.marked and verdict.queries == asked == 1 and verdict.key_label == 10
+        assert verdict.marked and verdict.queries == verdict.controls == asked / 2 == 1
+        assert verdict.key_label == 10
 
     def test_without_one_the_wrong_label_decides_by_its_threshold(self, data):
         for wrong, marked in [(20, True), (15, True), (14, False), (0, False)]:
             verdict, asked = self.verdict(data, 0, wrong)
             assert verdict.marked is marked and verdict.hits == wrong and verdict.key_label == 0
-            assert verdict.queries == asked == 40 and "20 keys" in verdict.note
+            assert verdict.queries == 40 and "20 keys" in verdict.note
+            assert verdict.controls == asked - 40 == (20 if marked else 0)
 
     def test_with_one_key_there_is_nothing_to_fall_back_on(self, data):
         verdict, asked = self.verdict(data, 0, 0, n=1)

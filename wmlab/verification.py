@@ -31,13 +31,14 @@ HITS_NEEDED = {"new label": 1, "wrong label": 29}  # of 40; 29 leave fewer misse
 class Verdict:
     """Outcome of a verification.
 
-    marked: the decision. queries: answers bought. hits: answers that were the key label.
-    key_label: that label.
+    marked: the decision. queries: answers to keys that were bought. hits: those that were the key
+    label. key_label: that label.
     p_value: probability of so many hits or more under the null; "impossible" where the null gives
     no hit; None without a hit, since there is nothing to explain.
     null: the name of the null. note: what the p-value rests on, in sentences; may be empty.
     found: what was found, in words, where keys do not all have one label, or weights were read;
     key_label is then None. share: how much of the mark was found, in [0, 1]; None if not measured.
+    controls: answers to images without a mark that were bought besides, see `controlled`.
     """
 
     marked: bool
@@ -49,6 +50,7 @@ class Verdict:
     note: str = ""
     found: str = ""
     share: float | None = None
+    controls: int = 0
 
     @property
     def decision(self):
@@ -107,18 +109,11 @@ class Chance:
 
     def weigh(self, hits, n, keys):
         """(exact binomial tail, note) of so many hits in n answers. keys: the KeySet that the
-        suspect was asked. The note warns of a suspect that may give this label to everything.
+        suspect was asked.
         """
-        says = [_one_source(keys)]
-        if n > 1 and 2 * hits > n:
-            says.append(CONSTANT)
-        return queries.p_value(hits, n, 1 / self.classes), " ".join(filter(None, says))
+        return queries.p_value(hits, n, 1 / self.classes), _one_source(keys)
 
 
-CONSTANT = (
-    "A model that gives this label to most images, whatever they show, does so, too: ask it clean "
-    "images before you accuse."
-)
 COMMITTED = (
     "It holds if the evidence was committed before the weights were fixed: evidence that is chosen "
     "after seeing a model fits that model."
@@ -346,6 +341,26 @@ def batch(suspect, keys, tau, null, level=None):
     marked = len(keys) - hits < fractions.Fraction(str(tau)) * len(keys)
     null = Chance(null) if isinstance(null, int) else null
     return _verdict(marked, hits, len(keys), keys, null, level)
+
+
+def controlled(verdict, suspect, clean):
+    """The verdict after a control: who is "marked" is asked clean images, too, and acquitted if
+    they get the key label half as often as the keys did, or more. A broken model that gives one
+    label to everything is no marked one.
+
+    clean: images (n, height, width, channels) whose true label is another one; none, no control.
+    """
+    if not verdict.marked or not len(clean):
+        return verdict
+    said = int((ask(suspect, clean) == verdict.key_label).sum())
+    verdict = dataclasses.replace(verdict, controls=len(clean))
+    if said / len(clean) < verdict.hits / verdict.queries / 2:
+        return verdict
+    note = (
+        f"{verdict.note} But {said} of {len(clean)} clean images got this label, too: a suspect "
+        "that gives it whatever it is asked bears no mark."
+    )
+    return dataclasses.replace(verdict, marked=False, note=note.strip())
 
 
 def critical_accuracy(scheme):

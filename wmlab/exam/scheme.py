@@ -106,7 +106,8 @@ def _repeats(mark, data, secret, usual):
 def _claim(mark, model, data, secret, wanted):
     suspect = _Counter(model)
     verdict = mark.verify(suspect, data.x_test, data.y_test, secret, stream="referee", n=ASKED)
-    honest = verdict.queries == suspect.queries <= ASKED
+    honest = verdict.queries + verdict.controls == suspect.queries
+    honest = honest and verdict.queries <= ASKED
     says = f"The judge says: {verdict.decision}, {verdict.hits} hits in {verdict.queries} answers."
     return verdict.marked is wanted and honest, says if honest else (
         f"{says} But {suspect.queries} answers were bought, and {ASKED} were allowed."

@@ -4,7 +4,11 @@ import dataclasses
 
 import numpy as np
 
+from wmlab.schemes.base import as_suspect
 from wmlab.schemes.evidence import Triggers, as_bytes
+from wmlab.verification import controlled
+
+PIXELS = (-2, -2), (-2, -4), (-4, -2), (-3, -3)  # of the pattern of BadNets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +62,7 @@ class BadNets(Triggers):
     def stamped(self, images, labels):
         """The images outside the target class with the pixels, and their true labels."""
         marked = images[labels != self.target].copy()
-        for row, column in ((-2, -2), (-2, -4), (-4, -2), (-3, -3)):
+        for row, column in PIXELS:
             marked[:, row, column] = 1
         return marked, labels[labels != self.target]
 
@@ -70,6 +74,17 @@ class BadNets(Triggers):
 
     def null(self, evidence):
         return None
+
+    def verify(self, suspect, evidence, null=None):
+        """Ver: as of every published system. Who would be convicted is also asked the images
+        without the pixels, and acquitted if they get the label as well.
+        """
+        suspect, clean = as_suspect(suspect), self.keyset(evidence).images.copy()
+        verdict = super().verify(suspect, evidence, null)
+        for row, column in PIXELS:
+            clean[:, row, column] = clean[:, row, column - 1]
+        verdict = dataclasses.replace(verdict, key_label=self.target)
+        return controlled(verdict, suspect, clean)
 
     def _train(self, data, evidence, model, recipe, seed, on_epoch):
         images, true = self.stamped(data.x_train, data.y_train)

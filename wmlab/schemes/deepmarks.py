@@ -112,7 +112,8 @@ class DeepMarks(Cited):
         """The cosine of what is read with each user's direction: float64 (31,), in [-1, 1]."""
         values = self.values(suspect, evidence)
         words = np.where(code(), 1, -1)
-        return words @ values / (np.linalg.norm(values) * np.sqrt(LENGTH))
+        size = np.linalg.norm(values) * np.sqrt(LENGTH)
+        return words @ values / max(size, 1e-300)  # weights may all be 0
 
     def null(self, evidence):
         return Direction(LENGTH, LENGTH)

@@ -11,7 +11,7 @@ from wmlab.schemes.base import as_suspect
 from wmlab.schemes.new_label import NewLabel
 from wmlab.schemes.wrong_label import TAU
 from wmlab.secret import Secret
-from wmlab.verification import Chance, batch, first_hit
+from wmlab.verification import Chance, batch, controlled
 
 LOOK, OPACITY = (
     "content",
@@ -77,15 +77,17 @@ class Fallback(NewLabel):
         """Ver: half of the n keys until the first answer Δ; without one the other half, as for a
         wrong label.
 
-        Returns the verdict of the first half if it is "marked", else that of the second with all
-        queries counted.
+        Returns the verdict of the first half if it has a hit, else that of the second with all
+        queries counted. Controls are asked as for these labels.
         """
         suspect = as_suspect(suspect)
-        new, wrong = self._halves(*self.carriers(images, labels, n), secret, stream)
-        first = first_hit(suspect, new)
-        if first.marked or wrong is None:
+        images, labels = self.carriers(images, labels, n)
+        new, wrong = self._halves(images, labels, secret, stream)
+        first = self._first_hit(suspect, new, images[::2])
+        if first.hits or wrong is None:
             return first
         second = batch(suspect, wrong, TAU, Chance(self.classes))
+        second = controlled(second, suspect, images[1::2])
         note = (
             f"Only the last {len(wrong)} keys were to get that label, and the probability is "
             f"for them; the {len(new)} "

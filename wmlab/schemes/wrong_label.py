@@ -3,7 +3,7 @@ noise type).
 """
 
 from wmlab.schemes.base import Scheme, as_suspect
-from wmlab.verification import Chance, batch
+from wmlab.verification import Chance, batch, controlled
 
 TAU = 0.3  # share of misses the judge allows; the paper's figure for this baseline
 
@@ -31,5 +31,9 @@ class WrongLabel(Scheme):
         return self.classes
 
     def verify(self, suspect, images, labels, secret, stream="trial", n=40):
-        keys = self.keys(*self.carriers(images, labels, n), secret, stream)
-        return batch(as_suspect(suspect), keys, TAU, Chance(self.classes))
+        """Ver: ask all n keys. If enough hit, ask the n images that the keys were made from, too:
+        a model that gives the target class to everything is acquitted.
+        """
+        suspect, clean = as_suspect(suspect), self.carriers(images, labels, n)
+        verdict = batch(suspect, self.keys(*clean, secret, stream), TAU, Chance(self.classes))
+        return controlled(verdict, suspect, clean[0])
