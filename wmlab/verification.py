@@ -346,7 +346,8 @@ def batch(suspect, keys, tau, null, level=None):
 def controlled(verdict, suspect, clean):
     """The verdict after a control: who is "marked" is asked clean images, too, and acquitted if
     they get the key label half as often as the keys did, or more. A broken model that gives one
-    label to everything is no marked one.
+    label to everything is no marked one. The paper has no such control; tables that were recorded
+    before it say "marked" of such models.
 
     clean: images (n, height, width, channels) whose true label is another one; none, no control.
     """
