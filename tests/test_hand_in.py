@@ -16,14 +16,17 @@ from wmlab.tools import notebooks
 def line(monkeypatch):
     """A function that answers as a student does and returns the line to hand in."""
 
-    def handed(name, answers, guesses=()):
+    def handed(name, answers, guesses=(), student=0):
         monkeypatch.setattr(lessons, "_given", {})
+        monkeypatch.setattr(lessons, "_numbers", set())
         monkeypatch.setattr(question, "predictions", [])
         monkeypatch.setattr(lessons, "_say", lambda sentence: None)
         shown = []
         monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
         for exercise, answer in answers:
             lessons.check(exercise, answer)
+        if student:
+            lessons.yours(student, [0])
         for guess in guesses:
             asked = Question("which?", ["this", "that"], "it", answer="this")
             asked._choice.value = guess
@@ -37,7 +40,9 @@ def test_five_hand_ins_are_graded(line, tmp_path, capsys):
     """Texts and a notebook, one name on two lines, one student who only predicted."""
     ada = line("Ada", [("05.3", 3.33), ("05.3", 2.77), ("04.4", 5)], ["this", "that"])
     (tmp_path / "ada.txt").write_text(f"Dear teacher,\n  here it is: {ada}\n", encoding="utf-8")
-    (tmp_path / "ada2.txt").write_text(line("Ada", [("00.1", "0,001")]), encoding="utf-8")
+    (tmp_path / "ada2.txt").write_text(
+        line("Ada", [("00.1", "0,001")], student=7), encoding="utf-8"
+    )
     (tmp_path / "all.csv").write_text(
         line("Bo, Chu", [("04.4", 20)]) + "\n" + line("Dé", []) + "\n", encoding="utf-8"
     )
@@ -47,12 +52,33 @@ def test_five_hand_ins_are_graded(line, tmp_path, capsys):
     (tmp_path / "photo.png").write_bytes(bytes(range(256)))
     main(["grade", str(tmp_path)])
     assert capsys.readouterr().out.splitlines() == [
-        "name,right,predictions right,00.1,04.4,05.3",
-        "Ada,3,1 of 2,right,right,right (2 tries)",
-        '"Bo, Chu",0,0 of 0,,not yet: 20,',
-        "Dé,0,0 of 0,,,",
-        "Eve,0,1 of 1,,,",
+        "name,number,right,predictions right,00.1,04.4,05.3",
+        "Ada,7,3,1 of 2,right,right,right (2 tries)",
+        '"Bo, Chu",,0,0 of 0,,not yet: 20,',
+        "Dé,,0,0 of 0,,,",
+        "Eve,,0,1 of 1,,,",
     ]
+
+
+def test_students_with_other_numbers_have_other_right_answers(monkeypatch):
+    monkeypatch.setattr(lessons, "_say", lambda sentence: None)
+    monkeypatch.setattr(lessons, "_numbers", set())
+    right = {  # by hand: three misses, the mean of five trials, ten sets, a key among clean images
+        "00.1": ([0.9, 0.8, 0.7, 0.6], lambda p: (1 - p) ** 3),
+        "05.3": ([0.3, 0.25, 0.4, 0.35], lambda p: sum((1 - p) ** k for k in range(5))),
+        "06.2": ([0.008, 0.006, 0.009, 0.007], lambda p: 10 * p),
+        "09.2": ([10_000, 5_000, 2_000, 20_000], lambda n: 1 / (1 + 0.01 * (n - 1))),
+    }
+    for exercise, (values, answer) in right.items():
+        for student in range(6):
+            mine, other = (lessons.yours(number, values) for number in (student, student + 1))
+            assert mine != other and mine == values[student % 4]
+            assert lessons.check(exercise, answer(mine), mine)
+            assert not lessons.check(exercise, answer(other), mine), exercise
+    assert lessons._numbers == set(range(1, 7))
+    for wrong in ("7", -1, 2.0):
+        with pytest.raises(ValueError, match="a student's number is a whole number from 0"):
+            lessons.yours(wrong, [1])
 
 
 def test_what_cannot_be_graded_is_told(line, tmp_path):

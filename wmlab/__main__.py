@@ -61,14 +61,15 @@ def grade(options):
         handed = notebooks.grades(options.folder)
     except (OSError, ValueError) as error:
         sys.exit(str(error))
-    numbers = sorted({number for _, exercises, _ in handed for number in exercises})
+    numbers = sorted({number for _, exercises, *_ in handed for number in exercises})
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(["name", "right", "predictions right", *numbers])
-    for name, exercises, predictions in handed:
+    table.writerow(["name", "number", "right", "predictions right", *numbers])
+    for name, exercises, predictions, students in handed:
         known = [each["right"] for each in predictions if each["right"] is not None]
         right = sum(each["right"] for each in exercises.values())
         cells = [_graded(exercises.get(number)) for number in numbers]
-        table.writerow([name, right, f"{sum(known)} of {len(known)}", *cells])
+        student = " ".join(map(str, sorted(students)))
+        table.writerow([name, student, right, f"{sum(known)} of {len(known)}", *cells])
 
 
 def _graded(exercise):

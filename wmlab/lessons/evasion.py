@@ -626,20 +626,20 @@ def _detector(answer):
     )
 
 
-def _precision(answer):
+def _precision(answer, rarity=10_000):
     praise = (
-        "1 key and 100 clean images: 99 of 100 refusals hit a customer, although the detector "
-        "misses nothing."
+        f"1 key and {rarity / 100:.0f} clean images: nearly all refusals hit a customer, although "
+        "the detector misses nothing."
     )
     passed = (
         "99 % of clean images pass, but that is not asked. (If you mean 0.99 percent: hand in "
-        "a share.) Take 10,000 queries: who is flagged?"
+        f"a share.) Take {rarity:,} queries: who is flagged?"
     )
     hint = (
-        "Take 10,000 queries. How many keys are flagged, how many clean images? Divide the number "
-        "of keys by the sum of both."
+        f"Take {rarity:,} queries. How many keys are flagged, how many clean images? Divide the "
+        "number of keys by the sum of both."
     )
-    return number(answer, precision(1, 0.01, 1e-4), praise, [(0.99, passed)], hint)
+    return number(answer, precision(1, 0.01, 1 / rarity), praise, [(0.99, passed)], hint)
 
 
 def _queries(answer):

@@ -721,7 +721,8 @@ def _wald(answer):
     return True, said
 
 
-def _limited_mean(answer):
+def _limited_mean(answer, p=0.3):
+    q = 1 - p
     forever = (
         "That is 1/p, of a judge who goes on for ever. This one stops after five answers at the "
         "latest."
@@ -731,10 +732,10 @@ def _limited_mean(answer):
     )
     return number(
         answer,
-        (1 - 0.7**5) / 0.3,
-        "A limit makes the mean smaller than 1/p = 3.33, and with a probability of 0.7⁵ = 17 % "
-        "there is no proof.",
-        [(1 / 0.3, forever), (queries.paper_sum(0.3, 5), sums)],
+        (1 - q**5) / p,
+        f"A limit makes the mean smaller than 1/p = {1 / p:.2f}, and with a probability of "
+        f"{q:.2g}⁵ = {q**5:.0%} there is no proof.",
+        [(1 / p, forever), (queries.paper_sum(p, 5), sums)],
         "Add up the probabilities that more than 0, 1, … 4 answers are bought: "
         "that the first k all miss.",
     )

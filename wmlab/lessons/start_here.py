@@ -97,13 +97,17 @@ def how_many_keys(verdicts, results):
     )
 
 
-def _all_miss(answer):
-    praise = "Each key misses with probability 1 - p = 0.1, and three in a row with 0.1³ = 0.001."
+def _all_miss(answer, p=0.9):
+    miss = 1 - p
+    praise = (
+        f"Each key misses with probability 1 - p = {miss:.2g}, and three in a row with {miss:.2g}³ "
+        f"= {miss**3:.2g}."
+    )
     hit = "That is the probability that all three hit. What is the probability that one key misses?"
     hint = (
         "The keys are answered independently of each other: multiply one probability three times."
     )
-    return number(answer, 0.1**3, praise, [(0.9**3, hit)], hint)
+    return number(answer, miss**3, praise, [(p**3, hit)], hint)
 
 
 CHECKS = {"00.1": _all_miss}

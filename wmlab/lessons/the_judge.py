@@ -518,19 +518,19 @@ def _enough_networks(answer):
     return False, "With n networks, none of which hit as often, the rank p is 1/(n + 1)."
 
 
-def _corrected(answer):
+def _corrected(answer, p=0.008):
     praise = (
-        "Ten sets, ten chances: 10 × 0.008 = 0.08 (Bonferroni). That convicts nobody at the 5 % "
-        "level."
+        f"Ten sets, ten chances: 10 × {p:g} = {10 * p:g} (Bonferroni). That convicts nobody at the "
+        "5 % level."
     )
     hint = (
         "Each of the ten sets had its chance of a p so small. Multiply, or have her make fresh "
         "keys."
     )
-    sidak = 1 - (1 - 0.008) ** 10
+    sidak = 1 - (1 - p) ** 10
     if isinstance(answer, float) and math.isclose(answer, sidak, rel_tol=0.01):
         return True, f"{sidak:.3f} is Šidák's correction, for sets that are independent. {praise}"
-    return number(answer, 0.08, praise, [], hint)
+    return number(answer, 10 * p, praise, [], hint)
 
 
 def _controls(answer):

@@ -133,7 +133,7 @@ def without_solutions(dest, root=ROOT):
 
 def grades(folder):
     """What a class handed in: a list of (name, {exercise: {"right", "tries", "answer"}},
-    predictions).
+    predictions, set of student's numbers).
 
     Looks for the lines of `wmlab.my_answers` in all files of the folder: texts, tables, notebooks.
     Several lines of one name are put together, later files over earlier ones.
@@ -150,8 +150,10 @@ def grades(folder):
             lines = [text.partition(HANDED_IN)[2] for text in _texts(path) if HANDED_IN in text]
             for line in lines:
                 handed, _ = json.JSONDecoder().raw_decode(line)
-                exercises, predictions = found.setdefault(handed["name"], ({}, []))
+                hers = found.setdefault(handed["name"], ({}, [], set()))
+                exercises, predictions, students = hers
                 exercises.update(handed["exercises"])
+                students |= {*handed["student"]}
                 predictions += [each for each in handed["predictions"] if each not in predictions]
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
