@@ -142,6 +142,7 @@ class TestEveryPanel:
             for width, (room, larger) in WIDTHS.items():
                 figure = go.Figure(plain(grown(panel.figure, larger))).to_plotly_json()
                 figure = json.loads(json.dumps(figure, cls=PlotlyJSONEncoder))
+                room = max(room, figure["layout"].get("meta", {}).get("least", 0))  # it is scrolled
                 high = chrome.execute_async_script(DRAW, figure, panel.caption.value, room)
                 if larger == 1 and high > HIGHEST:
                     faults.append(f"{lesson}, {width}: {high:.0f} pixels high")

@@ -379,7 +379,7 @@ def matrix(table):
         ring = figures.ring([did], [rows[system]], "chosen") | dict(hoverinfo="skip")
         x = dict(side="top", tickangle=-40, showgrid=False, tickfont=dict(size=12))
         y = dict(showgrid=False, tickfont=dict(size=12))
-        figure = figures.figure([grid, ring], 600, xaxis=x, yaxis=y, showlegend=False)
+        figure = figures.figure([grid, ring], 572, xaxis=x, yaxis=y, showlegend=False)
         figure["layout"] |= dict(margin=dict(l=200, t=110, b=10, r=50), meta=WIDE)
         return figure, f"{told(found, system, did)} {SYSTEMS[system][1]}", (found, order)
 
