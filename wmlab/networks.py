@@ -8,6 +8,7 @@ paper's are lost. Below them: what may stand in their place, anybody's Keras cla
 import functools
 import hashlib
 import json
+import textwrap
 
 import keras
 import numpy as np
@@ -328,8 +329,8 @@ def copied(model, outputs=None, skip=()):
         _copy_weights(model, twin, head, outputs, skip)
     except (KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{model.name} cannot be copied ({last_line(error)}): build it of layers that Keras "
-            "can make again from their get_config"
+            f"{model.name[:30]} cannot be copied ({last_line(error)}): build it of layers that "
+            "Keras can make again from their get_config"
         ) from error
     if not skip:
         _check_alike(model, twin, outputs)
@@ -380,9 +381,12 @@ def _copy_weights(model, twin, head, outputs, skip):
 
 
 def last_line(error):
-    """The last line of what an exception says: in Keras, the cause stands there."""
+    """The last line of what an exception says, or its start: in Keras, the cause stands there."""
+    if "`Lambda` layer" in str(error):
+        return "it has a Lambda layer, whose code is not run: write it as a class of its own"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:80].rstrip(".")
+    cause = (lines[-1] if lines else type(error).__name__).split(". ")[0]
+    return textwrap.shorten(cause, 80, placeholder=" …").rstrip(".")
 
 
 def _check_alike(model, twin, outputs):

@@ -475,8 +475,8 @@ def load(path, model=None):
         raise
     # a flipped bit can raise anything, from zlib.error to NotImplementedError
     except Exception as error:
-        if "Lambda" in str(error):
-            says = "it has a Lambda layer, whose code is not run: write it as a layer with a name"
+        if "`Lambda` layer" in str(error):
+            says = last_line(error)
         elif "register_keras_serializable" in str(error) or "Could not locate" in str(error):
             says = (
                 "it has a layer that Keras does not know: import the module that defines it first"

@@ -94,8 +94,8 @@ def keep(run, name, folder="mine", **about):
             f"{folder} has another network {name!r}, of other settings: take another name"
         )
     record = run.settings | run.results | {"history": run.history} | about
-    record |= {"name": name, "outputs": run.model.output_shape[-1]}
     save(run.model, kept.folder / f"{name}.keras")
+    record |= {"name": name, "outputs": run.model.output_shape[-1]}
     if run.evidence:
         run.evidence.save(kept.folder / f"{name}.npz")
     with writing(kept.folder / f"{name}.json") as part:

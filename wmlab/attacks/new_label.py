@@ -3,7 +3,7 @@
 import numpy as np
 
 from wmlab.attacks.base import copied, output_layer
-from wmlab.networks import check_takes
+from wmlab.networks import check_classifier, check_takes
 from wmlab.suspects import LocalSuspect
 from wmlab.training import logits, predict
 
@@ -14,6 +14,7 @@ def _label(model, data, label):
     """The label to attack, the last by default. Raises ValueError if there is no such label, or if
     it is a class of Bob's data.
     """
+    check_classifier(model)
     outputs = model.output_shape[-1]
     if label is None:
         if data is not None and outputs <= data.classes:

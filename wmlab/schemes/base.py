@@ -292,7 +292,7 @@ def as_suspect(suspect):
     """
     if hasattr(suspect, "ask"):
         return suspect
-    if not hasattr(suspect, "output_shape"):
+    if not hasattr(suspect, "layers"):
         raise TypeError(
             f"a {type(suspect).__name__} is no suspect: pass a keras model, or an object with "
             "ask(images) -> labels"

@@ -16,8 +16,17 @@ from wmlab.verification import Bits
 
 
 def features(model):
-    """The part of a model before its last dense layer."""
-    return keras.Model(model.inputs[0], output_layer(model).input)
+    """The part of a model before its last dense layer. Raises ValueError if Keras cannot tell it
+    from the rest.
+    """
+    last = output_layer(model)
+    try:
+        return keras.Model(model.inputs[0], last.input)
+    except (AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{model.name[:30]} keeps its last dense layer inside another model: activations are "
+            "read before a dense layer of its own"
+        ) from error
 
 
 class Signed(keras.Model):
