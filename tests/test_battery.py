@@ -93,7 +93,7 @@ def test_a_model_that_answers_the_key_label_to_everything_is_seen(trained, data)
     bob = attacks.halves(data)
     row = row_of(Says(10), trained, bob)
     assert row["key_label_rate_clean"] == row["fresh_key_accuracy"] == 1
-    assert row["clean_accuracy"] == 0 and row["decision"] == "marked", "why the rate is on record"
+    assert row["clean_accuracy"] == 0 and row["decision"] == "not marked"
     mark = WrongLabel(0.3, 0.05, target=4)  # whose own class is left out
     assert row_of(Says(4), trained, bob, mark)["key_label_rate_clean"] == 1
     only_fours = Says(0, np.where(bob.y_test == 4, 4, 0))

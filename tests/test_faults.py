@@ -6,12 +6,13 @@ import os
 import pathlib
 import sqlite3
 import sys
+import tempfile
 import types
 
 import numpy as np
 import pytest
 
-from wmlab import datasets, files, jax_process, machine, records, runtime, suspects, zoo
+from wmlab import datasets, files, jax_process, machine, records, runtime, service, suspects, zoo
 from wmlab.__main__ import main
 from wmlab.datasets import DataError
 from wmlab.tools import records as tables
@@ -176,6 +177,63 @@ class TestPlaces:
         np.savez(tmp_path / "cifar10.npz", x_train=x, y_train=y, x_test=x, y_test=y)
         with pytest.raises(DataError, match="cifar10.npz has 50 training"):
             datasets.load("cifar10", "class")
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "seteuid") or os.geteuid() != 0, reason="only root can be a second user"
+)
+class TestSecondUser:
+    """Folders of one user that another one shares, with the rights that are usual."""
+
+    @pytest.fixture
+    def shared(self):
+        from wmlab import training
+        from wmlab.networks import network
+
+        with tempfile.TemporaryDirectory() as top:  # pytest's own folders are closed to others
+            top = pathlib.Path(top)
+            top.chmod(0o755)
+            training.save(network("dense", 10), top / "mine.keras")
+            table = ROOT / "data/results/alpha_class.csv"
+            (top / table.name).write_bytes(table.read_bytes())
+            service._database(top / "log.sqlite").close()
+            (top / "runs/alpha").mkdir(parents=True)
+            top.joinpath("runs/alpha/hers.json").write_text("{}")
+            before = {path: path.read_bytes() for path in top.rglob("*") if path.is_file()}
+            datasets.load("mnist", "class")  # what it imports may be closed to others as well
+            os.seteuid(65534)
+            try:
+                yield top
+            finally:
+                os.seteuid(0)
+            after = {path: path.read_bytes() for path in top.rglob("*") if path.is_file()}
+            assert {path: after[path] for path in before} == before
+
+    def test_reads_all_and_is_told_where_nothing_can_be_written(self, shared):
+        from wmlab import training
+        from wmlab.networks import network
+        from wmlab.tools import notebooks, sweeps
+
+        assert len(records.load("alpha_class", shared)) > 0 and list(zoo.Models(shared)) == ["mine"]
+        model = network("dense", 10)
+        run = training.Run(model, None, [], 0.0, "float32", "a cpu", {})
+        run.settings, run.results = {"network": "dense"}, {}
+        mark = sweeps.plan(["none"], [0.1], [0.01], 1)
+        for write in (
+            lambda: training.save(model, shared / "mine.keras"),
+            lambda: zoo.keep(run, "his", shared),
+            lambda: notebooks.without_solutions(shared / "copies"),
+            lambda: sweeps.sweep("alpha", "mnist", mark, shared, shared / "runs", scale="class"),
+        ):
+            with pytest.raises(PermissionError):
+                write()
+        os.seteuid(0)
+        shared.chmod(0o777)  # now the folder is for all, but not the file
+        os.seteuid(65534)
+        with pytest.raises(ValueError, match="log.sqlite cannot be the service's log .*readonly"):
+            service._database(shared / "log.sqlite")
+        with pytest.raises(PermissionError):
+            sweeps.sweep("alpha", "mnist", mark, shared, shared / "runs", scale="class")
 
 
 class TestMachine:

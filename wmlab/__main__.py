@@ -40,17 +40,17 @@ def _in_a_checkout(command):
 
     if not (ROOT / "notebooks").is_dir():
         sys.exit(f"There are no notebooks in {ROOT}: run this in a checkout of the repository.")
-    return command()
+    try:
+        return command()
+    except OSError as error:
+        sys.exit(str(error))
 
 
 def without_solutions(options):
     """write copies of the notebooks without their folded solutions, for a class that is graded"""
     from wmlab.tools import notebooks
 
-    try:
-        _report("wrote", _in_a_checkout(lambda: notebooks.without_solutions(options.dest)))
-    except OSError as error:
-        sys.exit(str(error))
+    _report("wrote", _in_a_checkout(lambda: notebooks.without_solutions(options.dest)))
 
 
 def grade(options):

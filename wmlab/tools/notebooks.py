@@ -8,6 +8,7 @@ import re
 import subprocess
 import tomllib
 
+from wmlab.files import writing
 from wmlab.lessons import HANDED_IN
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -127,7 +128,8 @@ def without_solutions(dest, root=ROOT):
             if cell.cell_type == "markdown":
                 cell.source = SOLUTION.sub("", cell.source).rstrip()
         written.append(dest / path.name)
-        written[-1].write_text(_text(notebook), encoding="utf-8")
+        with writing(written[-1]) as part:
+            part.write_text(_text(notebook), encoding="utf-8")
     return written
 
 
@@ -191,5 +193,6 @@ def _write(path, text):
     """Write `text` to `path` unless it is there already; return whether it was not."""
     if path.read_text(encoding="utf-8") == text:
         return False
-    path.write_text(text, encoding="utf-8")
+    with writing(path) as part:
+        part.write_text(text, encoding="utf-8")
     return True
