@@ -302,6 +302,27 @@ class TestMachine:
         assert done.stdout.split() == ["float32", "float32", "channels_last"], done.stderr
         assert "keras.json asks for" in done.stderr
 
+    def test_the_kernel_of_this_python_comes_before_a_users_own(self, tmp_path, python):
+        """In a virtual environment or a checked-out one, as the README makes it."""
+        if sys.prefix == sys.base_prefix:
+            pytest.skip("this Python is no environment")
+        for place in ".local/share/jupyter", "Library/Jupyter", "AppData/Roaming/jupyter":
+            kernel = tmp_path / place / "kernels/python3/kernel.json"
+            kernel.parent.mkdir(parents=True)
+            foreign = {"argv": ["foreign"], "display_name": "foreign", "language": "python"}
+            kernel.write_text(json.dumps(foreign))
+        done = python(
+            "import sys\nfrom jupyter_client.manager import KernelManager\n"
+            "manager = KernelManager(kernel_name='python3')\n"
+            "name = manager.kernel_spec.display_name\n"
+            "print(name, manager.format_kernel_cmd()[0], sys.executable)",
+            HOME=str(tmp_path),
+            USERPROFILE=str(tmp_path),
+            APPDATA=str(tmp_path / "AppData/Roaming"),
+        )
+        *name, started, this = done.stdout.split()
+        assert name[0] == "Python" and started == this, done.stderr
+
 
 class TestStreams:
     def test_progress_never_stops_the_work(self, monkeypatch):
