@@ -19,7 +19,7 @@ NUMBERS = st.floats(-100, 100)
 @pytest.fixture
 def anew():
     """Queries that read the records again, before and after a test that changes them."""
-    cached = (claims.bars, claims._attacked, claims._churn)
+    cached = (claims.bars, claims._attacked, claims._churn, claims._gallery, claims._provided)
     for function in cached:
         function.cache_clear()
     yield
@@ -62,6 +62,7 @@ CHANGED = {
         {4: "holds", 5: "holds"},
     ),
     "all keys are missed": ("fresh_key_accuracy", lambda t: 0.0, {15: "not here", 34: "not here"}),
+    "all keys are hit": ("fresh_key_accuracy", lambda t: 1.0, {15: "holds", 19: "holds"}),
     "every network answers the new label": (
         "answers",
         lambda t: "0.01: " + " ".join(["10"] * 100),
@@ -100,7 +101,7 @@ def test_attacks_that_leave_the_keys_give_other_verdicts(monkeypatch, anew):
 
     monkeypatch.setattr(claims.attack_tables, "recorded", kept)
     table = claims.table()
-    for n, verdict in {16: "holds", 17: "holds", 41: "holds", 45: "not here"}.items():
+    for n, verdict in {16: "holds", 17: "holds", 41: "holds", 45: "not here", 53: "holds"}.items():
         assert claims.verdict(table["query"][n]) in (verdict, "in part") != table.verdict[n], n
 
 

@@ -213,7 +213,8 @@ ANSWERS = {  # exercise: (answer, part of what is said of it)
             lambda bits, words: [u for u in range(31) if (words[u] == bits).all()],
             "need not be equal",
         ),
-        (lambda bits, words: [u for u in range(31) if words[u][bits].all()], "zeros of a word"),
+        (lambda bits, words: [u for u in range(31) if words[u][bits].all()], "Right"),
+        (lambda bits, words: [u for u in range(31) if not words[u][bits].any()], "whose zeros"),
     ],
     "11.5": [
         (lambda secret, n: np.ones(n, bool), "name anybody"),

@@ -114,13 +114,8 @@ COLUMNS = {  # what a judge sees; what Alice keeps; how innocents are known; whe
     "innocents are": ("computed", "measured"),
     "put in": ("from the start", "later"),
 }
-MEASURED = (
-    "badnets",
-    "blind",
-    "frontier",
-    "deepsigns black",
-    "wrong label",
-)  # without an exact law
+# no law says what innocents do
+MEASURED = ("badnets", "blind", "frontier", "deepsigns black", "wrong label")
 
 
 def threats():
@@ -574,10 +569,8 @@ def _named(answer):
         bits = words[users].all(axis=0)
         case = f"The AND of the words of users {users}" if users else "31 ones"
         least = [user for user in range(31) if (bits == words[user]).all()]
-        ones = [user for user in range(31) if words[user][bits].all()]
         misses = [
             (least, "A word need not be equal to the bits: it must have no 0 where they have a 1."),
-            (ones, "Look at the zeros of a word, not at its ones."),
         ]
         stages.append((case, (bits, words), users, misses, "Name users whose zeros are all read."))
     return staged(lambda *a: sorted(answer(*a)), stages) or (
