@@ -126,8 +126,8 @@ def sweep(
 
     Raises:
         ValueError, DataError: settings that no run can have, or not enough data for this scale.
-        RuntimeError, OSError: the scheduler does not answer or is gone; the disk is full; a folder
-            may not be written.
+        RuntimeError, OSError: the scheduler does not answer or is gone; the disk is full; the
+            folder of runs may not be written.
         RunsFailed: some runs failed; all others are done.
     """
     data, how = _checked(experiment, dataset, marks, scale, workers, attacks, changes)
@@ -143,10 +143,6 @@ def sweep(
     if not todo:
         log.info("%s: all %d runs are on record", experiment, len(jobs))
         return
-    for folder in pathlib.Path(results), runs / experiment:  # a refusal before training, not after
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
     source = (dataset, scale)
     where, outcomes = _place(todo, data, how, measure, source, follow, workers, scheduler)
     log.info("%s: %d runs, %d to do %s", experiment, len(jobs), len(todo), where)
@@ -217,6 +213,10 @@ def _record(outcomes, runs, total, todo, name):
         file=PROGRESS,
     )
     with line, contextlib.closing(outcomes):
+        folder = (runs / name).absolute()
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        with tempfile.TemporaryFile(dir=there):  # who may not write is told before training
+            pass
         for job, outcome in outcomes:
             record = None
             try:
