@@ -537,7 +537,7 @@ def test_the_precision_is_that_of_a_count_of_customers(said):
     flagged = keys | (rng.random(keys.size) < 0.01)
     share, right = keys[flagged].mean(), 1e-4 / (1e-4 + 0.01 * 0.9999)
     assert abs(share - right) <= FAR * np.sqrt(share * (1 - share) / flagged.sum())
-    words = "Right. 1 key and 100 clean images: 99 of 100"
+    words = "Right. 1 key and 100 clean images: all refusals but one in 101"
     answers = (right, 0.0099, 1 / 101, np.float64(0.0099), 0.01)
     judged("09.2", [(answer, words) for answer in answers], True, said)
     percent = [(answer, "0.99 percent: hand in a share") for answer in (0.99, 100 / 101, 0.9899)]

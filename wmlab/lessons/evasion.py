@@ -628,8 +628,8 @@ def _detector(answer):
 
 def _precision(answer, rarity=10_000):
     praise = (
-        f"1 key and {rarity / 100:.0f} clean images: nearly all refusals hit a customer, although "
-        "the detector misses nothing."
+        f"1 key and {rarity / 100:.0f} clean images: all refusals but one in "
+        f"{rarity / 100 + 1:.0f} hit a customer, although the detector misses nothing."
     )
     passed = (
         "99 % of clean images pass, but that is not asked. (If you mean 0.99 percent: hand in "

@@ -734,7 +734,7 @@ def _limited_mean(answer, p=0.3):
         answer,
         (1 - q**5) / p,
         f"A limit makes the mean smaller than 1/p = {1 / p:.2f}, and with a probability of "
-        f"{q:.2g}⁵ = {q**5:.0%} there is no proof.",
+        f"{q:.2g}⁵ = {100 * q**5:.0f} % there is no proof.",
         [(1 / p, forever), (queries.paper_sum(p, 5), sums)],
         "Add up the probabilities that more than 0, 1, … 4 answers are bought: "
         "that the first k all miss.",
