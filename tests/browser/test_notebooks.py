@@ -217,8 +217,10 @@ def trains_from_its_button_and_can_be_cancelled(page):
     moves(page, lambda: click(page, "Train a hidden layer"))
     until(lambda: page.js(progress) == 0)
     click(page, "Train a hidden layer")
-    until(lambda: page.js(progress) > 0)
-    click(page, "Cancel")
+    # found and pressed in one step: a training that ends takes the button away
+    cancel = "const [last] = [...document.querySelectorAll('.jp-Notebook button')]"
+    cancel += ".filter(each => each.textContent.trim() == 'Cancel'); last?.click(); return !!last"
+    until(lambda: page.js(cancel))
     until(lambda: "Cancelled" in said(page) and page.js(progress) == 0)
     moves(page, lambda: slide(page, Keys.ARROW_LEFT))
 
